@@ -1,0 +1,41 @@
+// Reading and writing whole models: the format is told by content first, then by name.
+#ifndef SLUICE_EXCHANGE_MODEL_H_
+#define SLUICE_EXCHANGE_MODEL_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "graph/graph.h"
+
+namespace sluice {
+
+enum class ModelFormat {
+  kAuto,    // by name: ".onnx", ".sluice" (single file), ".sluice.txt" or ".txt" (text), else a folder
+  kOnnx,    // ONNX protobuf; weights over 1.5 GB in all go to <name>.data beside it
+  kFile,    // one safetensors file with the graph's bytes in a U8 tensor named sluice.graph
+  kFolder,  // graph.pb and weights.safetensors
+  kText,    // text form; large constants in <name>.safetensors beside it
+};
+
+struct ReadOptions {
+  ModelFormat format = ModelFormat::kAuto;
+  int64_t max_nodes = 5'000'000;
+  int max_depth = 64;
+  bool verify_checksums = true;
+};
+
+// Weights are memory-mapped where the format allows, never copied. The file is untrusted: every
+// error is a Status naming the file and the place; nothing outside the model's folder is opened.
+absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path, const ReadOptions& options = {});
+
+struct WriteOptions {
+  ModelFormat format = ModelFormat::kAuto;
+};
+// Atomic: a temporary file beside the target, fsync, rename. On an error nothing of it is left.
+absl::Status WriteModel(const Graph& graph, const std::string& path, const WriteOptions& options = {});
+
+}  // namespace sluice
+
+#endif  // SLUICE_EXCHANGE_MODEL_H_

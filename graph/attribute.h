@@ -1,0 +1,63 @@
+// Attribute: a compile-time parameter of a node. Subgraphs are no attributes: see Node::body().
+#ifndef SLUICE_GRAPH_ATTRIBUTE_H_
+#define SLUICE_GRAPH_ATTRIBUTE_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "graph/tensor.h"
+#include "graph/type.h"
+
+namespace sluice {
+
+enum class AttrKind : uint8_t { kInt, kFloat, kString, kInts, kFloats, kStrings, kDType, kTensor, kType };
+absl::string_view ToString(AttrKind kind);
+
+class Attribute {
+ public:
+  Attribute() : value_(int64_t{0}) {}
+  Attribute(int v) : value_(int64_t{v}) {}                        // NOLINT: values are attributes
+  Attribute(int64_t v) : value_(v) {}                             // NOLINT
+  Attribute(float v) : value_(v) {}                               // NOLINT
+  Attribute(double v) : value_(static_cast<float>(v)) {}          // NOLINT
+  Attribute(const char* v) : value_(std::string(v)) {}            // NOLINT
+  Attribute(absl::string_view v) : value_(std::string(v)) {}      // NOLINT
+  Attribute(std::string v) : value_(std::move(v)) {}              // NOLINT
+  Attribute(std::vector<int64_t> v) : value_(std::move(v)) {}     // NOLINT
+  Attribute(std::vector<float> v) : value_(std::move(v)) {}       // NOLINT
+  Attribute(std::vector<std::string> v) : value_(std::move(v)) {} // NOLINT
+  Attribute(DType v) : value_(v) {}                               // NOLINT
+  Attribute(Tensor v) : value_(std::move(v)) {}                   // NOLINT
+  Attribute(Type v) : value_(std::move(v)) {}                     // NOLINT
+
+  AttrKind kind() const { return static_cast<AttrKind>(value_.index()); }
+
+  // Precondition of each: the kind fits (the verifier has compared it with the op's declaration).
+  int64_t as_int() const { return std::get<int64_t>(value_); }
+  float as_float() const { return std::get<float>(value_); }
+  const std::string& as_string() const { return std::get<std::string>(value_); }
+  const std::vector<int64_t>& as_ints() const { return std::get<std::vector<int64_t>>(value_); }
+  const std::vector<float>& as_floats() const { return std::get<std::vector<float>>(value_); }
+  const std::vector<std::string>& as_strings() const {
+    return std::get<std::vector<std::string>>(value_);
+  }
+  DType as_dtype() const { return std::get<DType>(value_); }
+  const Tensor& as_tensor() const { return std::get<Tensor>(value_); }
+  const Type& as_type() const { return std::get<Type>(value_); }
+
+  // Floats compare by bits, so that NaN equals itself and 0 differs from -0.
+  friend bool operator==(const Attribute& a, const Attribute& b);
+
+ private:
+  // In the order of AttrKind.
+  std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>,
+               std::vector<std::string>, DType, Tensor, Type>
+      value_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_GRAPH_ATTRIBUTE_H_

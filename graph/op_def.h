@@ -1,0 +1,104 @@
+// OpDef: what an op is. The type lives here so that the verifier, the printer and inference need
+// nothing above graph/; the declarations themselves are in ops/, which fills an OpRegistry.
+#ifndef SLUICE_GRAPH_OP_DEF_H_
+#define SLUICE_GRAPH_OP_DEF_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "graph/attribute.h"
+#include "graph/dtype.h"
+
+namespace sluice {
+
+class GradientContext;
+class GraphBuilder;
+class InferContext;
+class Node;
+class Value;
+
+// One formal input or output.
+struct ParamDef {
+  enum class Arity : uint8_t { kRequired, kOptional, kVariadic };
+  std::string name;
+  std::string type;  // a type variable of the op ("T"), or a dtype ("i64"); "" takes any type
+  Arity arity = Arity::kRequired;
+  int min_count = 0;  // of a variadic one; it stands last
+  bool homogeneous = true;  // variadic: every actual one has the same dtype
+};
+
+struct AttrDef {
+  std::string name;
+  AttrKind kind;
+  std::optional<Attribute> value;  // the default; the printer leaves it out
+  bool required = false;           // neither required nor default: absent means something of its own
+  std::string doc;
+};
+
+// A formal subgraph, such as then_branch of If.
+struct BodyDef {
+  std::string name;
+};
+
+struct TypeVar {
+  std::string name;
+  DTypeSet dtypes;
+};
+
+using InferFn = absl::Status (*)(InferContext&);
+using GradientFn = absl::Status (*)(GradientContext&);
+// Builds the op out of simpler ones: given the node (attributes, types), its inputs (null where
+// absent) and a builder, returns one value per output of the node.
+using ExpandFn = absl::StatusOr<std::vector<Value*>> (*)(GraphBuilder&, const Node&);
+
+struct OpDef {
+  enum class Gradient : uint8_t { kPending, kFunction, kNone };
+
+  std::string name;    // unique over all domains
+  std::string domain;  // "" is ONNX's; "sluice" is ours
+  std::string doc;
+  std::vector<ParamDef> inputs, outputs;
+  std::vector<AttrDef> attrs;  // sorted by name
+  std::vector<BodyDef> bodies;
+  std::vector<TypeVar> type_vars;
+
+  InferFn infer = nullptr;
+  ExpandFn expand = nullptr;
+  Gradient gradient_kind = Gradient::kPending;
+  GradientFn gradient = nullptr;
+  std::string not_differentiable_because;
+
+  bool elementwise = false;    // output element i depends on (broadcast) input elements i alone
+  bool commutative = false;    // in its first two inputs
+  bool stateful = false;       // reads or writes a variable, or draws random numbers: never folded or merged
+  bool expand_always = false;  // no kernel wanted: the expansion is the implementation
+
+  const AttrDef* FindAttr(absl::string_view name) const;
+  const TypeVar* FindTypeVar(absl::string_view name) const;
+  // The formal parameter of actual input or output `i`; null past the last.
+  const ParamDef* InputParam(size_t i) const;
+  const ParamDef* OutputParam(size_t i) const;
+  size_t min_inputs() const, max_inputs() const;    // max: SIZE_MAX where variadic
+  size_t min_outputs() const, max_outputs() const;
+};
+
+// The known ops by name. Filled once, then read by any thread.
+class OpRegistry {
+ public:
+  absl::Status Add(OpDef op);  // AlreadyExists on a second op of that name
+  const OpDef* Find(absl::string_view name) const;
+  std::vector<const OpDef*> Sorted() const;  // by name
+
+ private:
+  absl::flat_hash_map<std::string, std::unique_ptr<const OpDef>> ops_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_GRAPH_OP_DEF_H_

@@ -1,0 +1,121 @@
+// Tensor: a typed, shaped view of shared memory. The only carrier of numbers in the public API.
+//
+// A Tensor is a handle: copies share the bytes. Whoever allocates one may write it before sharing
+// it; from then on it is read-only by convention (constants, feeds and results are never written).
+// Elements lie contiguous in row-major order. Memory may belong to anyone: a heap block, a mapped
+// file, the caller; `owner` keeps it alive.
+#ifndef SLUICE_GRAPH_TENSOR_H_
+#define SLUICE_GRAPH_TENSOR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "graph/dtype.h"
+
+namespace sluice {
+
+// Concrete extents, outermost first. Every extent is >= 0; rank 0 is a scalar of one element.
+using Dims = absl::InlinedVector<int64_t, 6>;
+
+// The product of extents. InvalidArgument where one is negative or the product (also times
+// `element_size`) does not fit int64.
+absl::StatusOr<int64_t> ElementCount(absl::Span<const int64_t> dims, size_t element_size = 1);
+std::string DimsToString(absl::Span<const int64_t> dims);  // "[2,3]"
+
+// How a generated constant was made; see Tensor::Random.
+struct RandomSpec {
+  uint64_t seed = 0;
+  double scale = 1, offset = 0;
+  friend bool operator==(const RandomSpec&, const RandomSpec&) = default;
+};
+
+class Tensor {
+ public:
+  Tensor() = default;  // no tensor: dtype() is kInvalid
+
+  // Fresh memory, 64-byte aligned; numbers are uninitialised, strings empty.
+  static absl::StatusOr<Tensor> Allocate(DType dtype, absl::Span<const int64_t> dims);
+  // Memory that `owner` keeps alive (null: the caller outlives the tensor). `data` must hold
+  // ElementCount(dims) elements and be aligned to the element.
+  static Tensor Wrap(DType dtype, absl::Span<const int64_t> dims, const void* data,
+                     std::shared_ptr<const void> owner);
+  // Uniform values offset + scale * [-1, 1) (floats), offset + scale * [0, 1) floored (integers), seed bit (bool),
+  // from SplitMix64 of (seed, index): the same numbers on every machine. The tensor remembers its
+  // spec, so that the text form stays small.
+  static absl::StatusOr<Tensor> Random(DType dtype, absl::Span<const int64_t> dims, RandomSpec spec);
+
+  template <typename T>
+  static Tensor Scalar(T value) {
+    return FromSpan<T>({}, absl::Span<const T>(&value, 1));
+  }
+  template <typename T>
+  static Tensor Vector(absl::Span<const T> values) {
+    return FromSpan<T>({static_cast<int64_t>(values.size())}, values);
+  }
+  // Copies `values`, whose size must be the product of `dims`.
+  template <typename T>
+  static Tensor FromSpan(absl::Span<const int64_t> dims, absl::Span<const T> values) {
+    Tensor t = *Allocate(kDTypeOf<T>, dims);
+    for (size_t i = 0; i < values.size(); ++i) t.mutable_data<T>()[i] = values[i];
+    return t;
+  }
+
+  bool valid() const { return dtype_ != DType::kInvalid; }
+  DType dtype() const { return dtype_; }
+  absl::Span<const int64_t> dims() const { return dims_; }
+  int rank() const { return static_cast<int>(dims_.size()); }
+  int64_t elements() const { return elements_; }
+  size_t bytes() const { return static_cast<size_t>(elements_) * ByteSize(dtype_); }
+
+  const void* raw() const { return data_; }
+  void* mutable_raw() { return const_cast<void*>(data_); }
+  template <typename T>
+  const T* data() const {
+    return static_cast<const T*>(data_);
+  }
+  template <typename T>
+  T* mutable_data() {
+    return static_cast<T*>(mutable_raw());
+  }
+  template <typename T>
+  absl::Span<const T> values() const {
+    return absl::Span<const T>(data<T>(), static_cast<size_t>(elements_));
+  }
+  const std::shared_ptr<const void>& owner() const { return owner_; }
+  const std::optional<RandomSpec>& random() const { return random_; }
+
+  // The same bytes under other extents of equal product.
+  Tensor Reshaped(absl::Span<const int64_t> dims) const;
+
+  // The elements of an integer tensor as int64 (u64 wraps); empty optional for other dtypes.
+  std::optional<std::vector<int64_t>> AsInts() const;
+
+  // Same dtype, extents and bytes (strings: contents). NaNs compare by bits.
+  friend bool operator==(const Tensor& a, const Tensor& b);
+
+  // 128 bits of content hash (dtype and dims included) as 32 hex digits.
+  std::string ContentHash() const;
+
+  // "f32[2,3]".
+  std::string TypeString() const;
+  // The first elements for messages: "f32[2,3] [1, 2, 3, ...]".
+  std::string ToString(int64_t max_elements = 8) const;
+
+ private:
+  DType dtype_ = DType::kInvalid;
+  Dims dims_;
+  int64_t elements_ = 0;
+  const void* data_ = nullptr;
+  std::shared_ptr<const void> owner_;
+  std::optional<RandomSpec> random_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_GRAPH_TENSOR_H_

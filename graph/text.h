@@ -1,0 +1,41 @@
+// The text form: total and exact. For every legal graph Parse(Print(g)) equals g, given the tensors
+// that it names. The grammar is in graph/README.md.
+#ifndef SLUICE_GRAPH_TEXT_H_
+#define SLUICE_GRAPH_TEXT_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "graph/graph.h"
+
+namespace sluice {
+
+struct PrintOptions {
+  // Tensors with more elements are named by their content hash (or their seed, where generated).
+  int64_t max_inline_elements = 64;
+  bool types = true;    // ": f32[batch,10]" behind each node
+  bool origins = false; // trailing "// main.cc:12" comments
+};
+std::string Print(const Graph& graph, const PrintOptions& options = {});
+
+struct ParseOptions {
+  std::string file = "<text>";  // for messages and origins
+  // Finds a tensor by its content hash (32 hex digits).
+  std::function<absl::StatusOr<Tensor>(absl::string_view hash)> find_tensor;
+  int max_depth = 64;             // of nested bodies and brackets
+  int64_t max_nodes = 5'000'000;
+  bool infer = true;  // infer types that are not written, and check those that are
+};
+// Errors are InvalidArgument "file:line:column: what, expected what" with the line and a caret.
+absl::StatusOr<std::unique_ptr<Graph>> Parse(absl::string_view text, const OpRegistry& ops,
+                                             const ParseOptions& options = {});
+
+// A string in double quotes with \" \\ \n \t \xHH escapes: safe in logs and readable back.
+std::string Quote(absl::string_view text);
+
+}  // namespace sluice
+
+#endif  // SLUICE_GRAPH_TEXT_H_

@@ -1,0 +1,45 @@
+// ThreadPool: fork-join over a fixed set of threads, shared by our loops and by oneDNN.
+//
+// The calling thread works too: a pool of n starts n - 1 threads. Idle threads spin for some
+// microseconds, then park. Several callers may use one pool at once; a call from inside a task runs
+// inline. Nothing is allocated in a call.
+#ifndef SLUICE_KERNELS_DEVICE_THREAD_POOL_H_
+#define SLUICE_KERNELS_DEVICE_THREAD_POOL_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/functional/function_ref.h"
+
+namespace sluice {
+
+class ThreadPool {
+ public:
+  // 0 threads: as many as this process may use (affinity and cgroup limits respected).
+  explicit ThreadPool(int threads = 0);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return threads_; }
+  static int UsableCores();
+
+  // Calls body(task, tasks) for each task in [0, tasks), on several threads; returns when all are done.
+  void RunTasks(int tasks, absl::FunctionRef<void(int task, int tasks)> body);
+
+  // Splits [0, n) into ranges of at least `grain` and calls body(begin, end) on each; runs inline
+  // where one range is enough. The ranges depend on n, grain and threads() alone.
+  void ParallelFor(int64_t n, int64_t grain, absl::FunctionRef<void(int64_t begin, int64_t end)> body);
+
+  // True inside a task of any pool, on this thread.
+  static bool InTask();
+
+ private:
+  struct Impl;
+  int threads_;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_KERNELS_DEVICE_THREAD_POOL_H_

@@ -1,0 +1,117 @@
+// Kernel: a node made ready to run for given types. Prepared once, launched often, by many threads.
+//
+// Prepare functions may be slow: they choose code, pack weights, create library primitives. Launch()
+// is the hot path: it gets buffers, allocates nothing, locks nothing, keeps no state.
+#ifndef SLUICE_KERNELS_KERNEL_H_
+#define SLUICE_KERNELS_KERNEL_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "graph/graph.h"
+#include "graph/tensor.h"
+#include "kernels/device/thread_pool.h"
+
+namespace sluice {
+
+// What a kernel is prepared for. Input types have static shapes. Output types have too, except where
+// only the data knows them; the kernel then returns dynamic_outputs() true.
+struct PrepareContext {
+  const Node& node;
+  std::vector<Type> inputs;   // unknown type: an absent optional input
+  std::vector<Type> outputs;  // a trailing optional output that nobody asked for is not listed
+  // Contents of inputs that are constant for the life of the kernel; invalid tensor elsewhere. The
+  // kernel may keep a copy of the handle, or pack the contents into a form of its own.
+  std::vector<Tensor> constants;
+  int threads = 1;
+  bool deterministic = false;
+
+  bool HasInput(size_t i) const { return i < inputs.size() && !inputs[i].is_unknown(); }
+  bool HasOutput(size_t i) const { return i < outputs.size(); }
+  DType input_dtype(size_t i) const { return inputs[i].dtype(); }
+  Dims input_dims(size_t i) const { return *inputs[i].StaticDims(); }
+  DType output_dtype(size_t i) const { return outputs[i].dtype(); }
+  Dims output_dims(size_t i) const { return *outputs[i].StaticDims(); }
+  bool IsConstant(size_t i) const { return i < constants.size() && constants[i].valid(); }
+};
+
+// Makes the memory of an output whose extents only the kernel knows. The tensor is the frame's; write
+// to what comes back. Strings come back empty.
+class OutputAllocator {
+ public:
+  virtual ~OutputAllocator() = default;
+  virtual absl::StatusOr<void*> Allocate(size_t output, absl::Span<const int64_t> dims) = 0;
+};
+
+struct LaunchContext {
+  absl::Span<const void* const> inputs;  // in the order of the node's; null where absent
+  absl::Span<void* const> outputs;       // null where dynamic: ask `allocator`
+  void* scratch = nullptr;               // scratch_bytes() bytes, 64-byte aligned
+  ThreadPool* pool = nullptr;
+  OutputAllocator* allocator = nullptr;  // for dynamic outputs
+
+  template <typename T>
+  const T* input(size_t i) const {
+    return i < inputs.size() ? static_cast<const T*>(inputs[i]) : nullptr;
+  }
+  template <typename T>
+  T* output(size_t i) const {
+    return static_cast<T*>(outputs[i]);
+  }
+};
+
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+
+  // Errors are of the data alone (an index out of range): OutOfRange or InvalidArgument, without the
+  // node, which the session adds.
+  virtual absl::Status Launch(const LaunchContext& context) const = 0;
+
+  // What runs, for reports: "tile", "onednn brgconv:avx512_core", "transpose 4x8 blocks".
+  virtual std::string Description() const = 0;
+  virtual size_t scratch_bytes() const { return 0; }
+  // (output, input) pairs that may share one buffer, because Launch() reads each input element before
+  // it writes the output element in its place. Equal byte sizes are the planner's to check.
+  virtual std::vector<std::pair<int, int>> in_place() const { return {}; }
+  virtual bool dynamic_outputs() const { return false; }
+  // (output, input) where the output is the input's very bytes under another shape: no launch needed
+  // when the planner can alias them (Reshape, Identity, Squeeze, ...).
+  virtual std::vector<std::pair<int, int>> views() const { return {}; }
+  // Inputs that Launch() does not read, since they were constant and packed at preparation.
+  virtual std::vector<int> unread_inputs() const { return {}; }
+  virtual size_t packed_bytes() const { return 0; }
+};
+
+// OK with a kernel; Unimplemented with the reason where this candidate does not take the node (the
+// next one is asked); any other error ends the compilation.
+using PrepareFn = absl::StatusOr<std::unique_ptr<Kernel>> (*)(const PrepareContext&);
+
+struct KernelCandidate {
+  const char* op;
+  const char* name;  // "onednn", "tile", ...
+  PrepareFn prepare;
+};
+
+// The candidates of a device by op, best first: kernels/<device>/kernel_list.inc.
+class KernelTable {
+ public:
+  explicit KernelTable(absl::Span<const KernelCandidate> candidates);
+  bool Has(absl::string_view op) const;
+  absl::Span<const KernelCandidate> Find(absl::string_view op) const;
+  // Asks the candidates in turn. Unimplemented lists every refusal; `refusals` receives them too.
+  absl::StatusOr<std::unique_ptr<Kernel>> Prepare(const PrepareContext& context,
+                                                  std::vector<std::string>* refusals = nullptr) const;
+
+ private:
+  absl::flat_hash_map<std::string, std::vector<KernelCandidate>> by_op_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_KERNELS_KERNEL_H_

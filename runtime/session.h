@@ -1,0 +1,150 @@
+// Session: a compiled program and everything it needs to run.
+//
+//   auto session = Session::Create(graph, {.threads = 2});
+//   auto results = (*session)->Run({{"image", image}}, {"probabilities"});
+//
+// Threads: many may call Run() on one session; runs that assign variables are exclusive.
+#ifndef SLUICE_RUNTIME_SESSION_H_
+#define SLUICE_RUNTIME_SESSION_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "graph/graph.h"
+#include "kernels/device/thread_pool.h"
+#include "passes/pass.h"
+
+namespace sluice {
+
+using Feeds = std::vector<std::pair<std::string, Tensor>>;
+
+struct SessionOptions {
+  int threads = 0;                          // 0: every core this process may use
+  std::shared_ptr<ThreadPool> thread_pool;  // shared with the host or other sessions; overrides threads
+  PassOptions passes;
+  bool deterministic = false;   // results do not depend on the number of threads
+  int64_t memory_limit = 0;     // bytes of activations one run may hold; 0: unlimited
+  size_t max_plans = 16;        // plans kept for different input shapes, least recently used out first
+  std::function<void(absl::string_view line)> log;  // one line a compile step; null: silent
+};
+
+// Set from any thread to stop the runs that hold it.
+class CancelToken {
+ public:
+  void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+  bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<bool> cancelled_{false};
+};
+
+// What one step took; see Profile.
+struct ProfileEvent {
+  std::string node, op, kernel, origin, output_type;
+  int64_t start_ns = 0, duration_ns = 0;  // since the run's start
+  int64_t thread = 0;
+};
+struct Profile {
+  std::vector<ProfileEvent> events;
+  std::string ToChromeTrace() const;  // JSON for chrome://tracing and Perfetto
+};
+
+struct RunOptions {
+  absl::Time deadline = absl::InfiniteFuture();  // DeadlineExceeded past it
+  const CancelToken* cancel = nullptr;           // Cancelled once set
+  Profile* profile = nullptr;                    // filled when given; slows the run a little
+  // Where results go, by fetch position: a tensor whose memory is written in place (dtype and extents
+  // must fit), or an invalid one for fresh memory.
+  std::vector<Tensor> outputs;
+};
+
+// What a callable is compiled for.
+struct CallableOptions {
+  std::vector<std::string> feeds, fetches;
+};
+
+class Callable;
+
+class Session {
+ public:
+  // Copies and compiles `graph` for all of its outputs. The graph may go away afterwards; constants
+  // are shared, not copied.
+  static absl::StatusOr<std::unique_ptr<Session>> Create(const Graph& graph, SessionOptions options = {});
+  ~Session();
+
+  // The program's own inputs and outputs (names and types as symbols).
+  struct Port {
+    std::string name;
+    Type type;
+  };
+  const std::vector<Port>& inputs() const;
+  const std::vector<Port>& outputs() const;
+
+  // Results in the order of `fetches` (names of graph outputs); no fetches: all outputs. Errors:
+  // InvalidArgument for feeds that do not fit (the message shows the expected and the given type),
+  // NotFound for names that do not exist (it lists those that do), and whatever a kernel says of the
+  // data, with the node, its shapes as they were, where it came from and a hint.
+  absl::StatusOr<std::vector<Tensor>> Run(const Feeds& feeds, absl::Span<const std::string> fetches = {},
+                                          const RunOptions& options = {});
+  absl::StatusOr<std::vector<Tensor>> Run(const Feeds& feeds, std::initializer_list<std::string> fetches,
+                                          const RunOptions& options = {}) {
+    return Run(feeds, absl::Span<const std::string>(fetches.begin(), fetches.size()), options);
+  }
+
+  // A fixed signature for the hot path; owns its frame, so one thread at a time may call it. The
+  // session must outlive it.
+  absl::StatusOr<std::unique_ptr<Callable>> MakeCallable(const CallableOptions& options);
+
+  // The compile report: passes, kernels, memory plan. As text, or as JSON.
+  std::string Explain() const;
+  std::string ExplainJson() const;
+  // The plan made for inputs of the given types, in its text form.
+  absl::StatusOr<std::string> PlanText(const Feeds& feeds);
+
+  // Variables by name.
+  absl::StatusOr<Tensor> ReadVariable(absl::string_view name) const;  // a copy
+  absl::Status AssignVariable(absl::string_view name, const Tensor& value);
+
+  struct MemoryStats {
+    int64_t arena_bytes = 0;       // of the largest plan held now
+    int64_t peak_run_bytes = 0;    // activations of the largest run so far, dynamic results included
+    int64_t packed_bytes = 0;      // weights in kernels' own formats
+    int64_t plans = 0;
+    std::string peak_node;         // the step at which the largest arena is fullest
+  };
+  MemoryStats Memory() const;
+
+  // Frees plans, frames, variables and threads. Runs under way end first; later calls are
+  // FailedPrecondition.
+  absl::Status Close();
+
+ private:
+  Session();
+  friend class Callable;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+class Callable {
+ public:
+  ~Callable();
+  // Inputs and outputs in the order of the signature. Given outputs are written in place; without,
+  // the results are views of the callable's own memory, good until the next call.
+  absl::Status Run(absl::Span<const Tensor> inputs, absl::Span<Tensor> outputs, const RunOptions& options = {});
+
+ private:
+  friend class Session;
+  Callable();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_RUNTIME_SESSION_H_
