@@ -12,7 +12,8 @@
 namespace sluice {
 
 enum class ModelFormat {
-  kAuto,    // by name: ".onnx", ".sluice" (single file), ".sluice.txt" or ".txt" (text), else a folder
+  kAuto,    // by name: ".onnx", ".sluice" (single file), ".sluice.txt" or ".txt" (text), else a
+            // folder
   kOnnx,    // ONNX protobuf; weights over 1.5 GB in all go to <name>.data beside it
   kFile,    // one safetensors file with the graph's bytes in a U8 tensor named sluice.graph
   kFolder,  // graph.pb and weights.safetensors
@@ -28,13 +29,15 @@ struct ReadOptions {
 
 // Weights are memory-mapped where the format allows, never copied. The file is untrusted: every
 // error is a Status naming the file and the place; nothing outside the model's folder is opened.
-absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path, const ReadOptions& options = {});
+absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path,
+                                                 const ReadOptions& options = {});
 
 struct WriteOptions {
   ModelFormat format = ModelFormat::kAuto;
 };
 // Atomic: a temporary file beside the target, fsync, rename. On an error nothing of it is left.
-absl::Status WriteModel(const Graph& graph, const std::string& path, const WriteOptions& options = {});
+absl::Status WriteModel(const Graph& graph, const std::string& path,
+                        const WriteOptions& options = {});
 
 }  // namespace sluice
 

@@ -13,25 +13,35 @@
 
 namespace sluice {
 
-enum class AttrKind : uint8_t { kInt, kFloat, kString, kInts, kFloats, kStrings, kDType, kTensor, kType };
+enum class AttrKind : uint8_t {
+  kInt,
+  kFloat,
+  kString,
+  kInts,
+  kFloats,
+  kStrings,
+  kDType,
+  kTensor,
+  kType
+};
 absl::string_view ToString(AttrKind kind);
 
 class Attribute {
  public:
   Attribute() : value_(int64_t{0}) {}
-  Attribute(int v) : value_(int64_t{v}) {}                        // NOLINT: values are attributes
-  Attribute(int64_t v) : value_(v) {}                             // NOLINT
-  Attribute(float v) : value_(v) {}                               // NOLINT
-  Attribute(double v) : value_(static_cast<float>(v)) {}          // NOLINT
-  Attribute(const char* v) : value_(std::string(v)) {}            // NOLINT
-  Attribute(absl::string_view v) : value_(std::string(v)) {}      // NOLINT
-  Attribute(std::string v) : value_(std::move(v)) {}              // NOLINT
-  Attribute(std::vector<int64_t> v) : value_(std::move(v)) {}     // NOLINT
-  Attribute(std::vector<float> v) : value_(std::move(v)) {}       // NOLINT
-  Attribute(std::vector<std::string> v) : value_(std::move(v)) {} // NOLINT
-  Attribute(DType v) : value_(v) {}                               // NOLINT
-  Attribute(Tensor v) : value_(std::move(v)) {}                   // NOLINT
-  Attribute(Type v) : value_(std::move(v)) {}                     // NOLINT
+  Attribute(int v) : value_(int64_t{v}) {}                         // NOLINT: values are attributes
+  Attribute(int64_t v) : value_(v) {}                              // NOLINT
+  Attribute(float v) : value_(v) {}                                // NOLINT
+  Attribute(double v) : value_(static_cast<float>(v)) {}           // NOLINT
+  Attribute(const char* v) : value_(std::string(v)) {}             // NOLINT
+  Attribute(absl::string_view v) : value_(std::string(v)) {}       // NOLINT
+  Attribute(std::string v) : value_(std::move(v)) {}               // NOLINT
+  Attribute(std::vector<int64_t> v) : value_(std::move(v)) {}      // NOLINT
+  Attribute(std::vector<float> v) : value_(std::move(v)) {}        // NOLINT
+  Attribute(std::vector<std::string> v) : value_(std::move(v)) {}  // NOLINT
+  Attribute(DType v) : value_(v) {}                                // NOLINT
+  Attribute(Tensor v) : value_(std::move(v)) {}                    // NOLINT
+  Attribute(Type v) : value_(std::move(v)) {}                      // NOLINT
 
   AttrKind kind() const { return static_cast<AttrKind>(value_.index()); }
 

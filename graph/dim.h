@@ -1,9 +1,10 @@
 // Dim: one extent of a shape: a number, or a canonical integer expression over named symbols.
 //
 // Canonical form: a sum of terms, each an integer coefficient times a product of atoms, sorted; an
-// atom is a symbol or floordiv(a,b), ceildiv(a,b), mod(a,b), max(a,b), min(a,b) of Dims. Two Dims are equal iff
-// their forms are, so `2*seq + 1 - seq` equals `seq + 1`. Symbols stand for extents: integers >= 0.
-// Arithmetic that overflows int64 gives Dim::Unknown(), which equals nothing, not even itself.
+// atom is a symbol or floordiv(a,b), ceildiv(a,b), mod(a,b), max(a,b), min(a,b) of Dims. Two Dims
+// are equal iff their forms are, so `2*seq + 1 - seq` equals `seq + 1`. Symbols stand for extents:
+// integers >= 0. Arithmetic that overflows int64 gives Dim::Unknown(), which equals nothing, not
+// even itself.
 #ifndef SLUICE_GRAPH_DIM_H_
 #define SLUICE_GRAPH_DIM_H_
 
@@ -68,7 +69,8 @@ class Dim {
   Dim Substitute(const std::function<std::optional<Dim>(absl::string_view symbol)>& map) const;
   void CollectSymbols(std::vector<std::string>* symbols) const;
 
-  // Text form without blanks: "2*seq+1", "floordiv(h-1,2)+1". Parse() reads it back; "?" is Unknown.
+  // Text form without blanks: "2*seq+1", "floordiv(h-1,2)+1". Parse() reads it back; "?" is
+  // Unknown.
   std::string ToString() const;
   static absl::StatusOr<Dim> Parse(absl::string_view text);
 

@@ -82,14 +82,14 @@ struct CppTypeOf;
 template <typename T>
 struct DTypeOfImpl;
 
-#define SLUICE_DTYPE(dtype_, cpp)                    \
-  template <>                                        \
-  struct CppTypeOf<dtype_> {                         \
-    using type = cpp;                                \
-  };                                                 \
-  template <>                                        \
-  struct DTypeOfImpl<cpp> {                          \
-    static constexpr DType value = dtype_;           \
+#define SLUICE_DTYPE(dtype_, cpp)          \
+  template <>                              \
+  struct CppTypeOf<dtype_> {               \
+    using type = cpp;                      \
+  };                                       \
+  template <>                              \
+  struct DTypeOfImpl<cpp> {                \
+    static constexpr DType value = dtype_; \
   };
 SLUICE_DTYPE(DType::kF64, double)
 SLUICE_DTYPE(DType::kF32, float)
@@ -117,20 +117,34 @@ inline constexpr DType kDTypeOf = DTypeOfImpl<T>::value;
 template <typename F, typename G>
 auto VisitDType(DType dtype, F&& f, G&& otherwise) {
   switch (dtype) {
-    case DType::kF64: return f.template operator()<double>();
-    case DType::kF32: return f.template operator()<float>();
-    case DType::kF16: return f.template operator()<Float16>();
-    case DType::kBF16: return f.template operator()<BFloat16>();
-    case DType::kI64: return f.template operator()<int64_t>();
-    case DType::kI32: return f.template operator()<int32_t>();
-    case DType::kI16: return f.template operator()<int16_t>();
-    case DType::kI8: return f.template operator()<int8_t>();
-    case DType::kU64: return f.template operator()<uint64_t>();
-    case DType::kU32: return f.template operator()<uint32_t>();
-    case DType::kU16: return f.template operator()<uint16_t>();
-    case DType::kU8: return f.template operator()<uint8_t>();
-    case DType::kBool: return f.template operator()<bool>();
-    default: return otherwise();
+    case DType::kF64:
+      return f.template operator()<double>();
+    case DType::kF32:
+      return f.template operator()<float>();
+    case DType::kF16:
+      return f.template operator()<Float16>();
+    case DType::kBF16:
+      return f.template operator()<BFloat16>();
+    case DType::kI64:
+      return f.template operator()<int64_t>();
+    case DType::kI32:
+      return f.template operator()<int32_t>();
+    case DType::kI16:
+      return f.template operator()<int16_t>();
+    case DType::kI8:
+      return f.template operator()<int8_t>();
+    case DType::kU64:
+      return f.template operator()<uint64_t>();
+    case DType::kU32:
+      return f.template operator()<uint32_t>();
+    case DType::kU16:
+      return f.template operator()<uint16_t>();
+    case DType::kU8:
+      return f.template operator()<uint8_t>();
+    case DType::kBool:
+      return f.template operator()<bool>();
+    default:
+      return otherwise();
   }
 }
 

@@ -1,5 +1,6 @@
 // The two 16-bit floats as storage types. Arithmetic happens in float; conversion back rounds to
-// nearest, ties to even, and keeps NaN a NaN (IEEE 754 binary16; bfloat16 is binary32's upper half).
+// nearest, ties to even, and keeps NaN a NaN (IEEE 754 binary16; bfloat16 is binary32's upper
+// half).
 #ifndef SLUICE_GRAPH_FLOAT16_H_
 #define SLUICE_GRAPH_FLOAT16_H_
 
@@ -35,7 +36,8 @@ struct Float16 {
     const uint16_t sign = static_cast<uint16_t>((u >> 16) & 0x8000u);
     const uint32_t a = u & 0x7fffffffu;
     if (a >= 0x7f800000u) {  // infinity, or NaN with its upper payload, made quiet
-      return static_cast<uint16_t>(sign | 0x7c00u | (a > 0x7f800000u ? 0x200u | ((a >> 13) & 0x3ffu) : 0u));
+      return static_cast<uint16_t>(sign | 0x7c00u |
+                                   (a > 0x7f800000u ? 0x200u | ((a >> 13) & 0x3ffu) : 0u));
     }
     if (a >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);  // rounds past 65504
     if (a < 0x38800000u) {  // subnormal result: let the FPU round at 2^-24

@@ -34,12 +34,13 @@ class Value;
 
 // Where a node came from: shown in errors and profiles, never part of equality.
 struct Origin {
-  std::string file;  // of the C++ source or the imported model
-  int line = 0;      // in C++ source or text; 0 where there is none
-  std::string name;  // the node's name in the imported model
+  std::string file;    // of the C++ source or the imported model
+  int line = 0;        // in C++ source or text; 0 where there is none
+  std::string name;    // the node's name in the imported model
   std::string passes;  // the passes that made it: "fold_constants,fuse_conv"
 
-  std::string ToString() const;  // "model.onnx node 'conv1' via fuse_conv" or "main.cc:12"; "" if empty
+  std::string ToString()
+      const;  // "model.onnx node 'conv1' via fuse_conv" or "main.cc:12"; "" if empty
 };
 
 // One input slot of a node that reads a value.
@@ -67,7 +68,8 @@ class Value {
 
   // The contents where the producer is a Constant; null else.
   const Tensor* constant() const;
-  // Contents of a small integer tensor (rank 0 or 1) as expressions, where inference knows them.
+  // Contents of a small integer tensor (rank 0 or 1) as expressions, where inference knows them; a
+  // single element may still be Dim::Unknown().
   const std::optional<Shape>& known_dims() const { return known_dims_; }
   void set_known_dims(std::optional<Shape> dims) { known_dims_ = std::move(dims); }
 
@@ -92,7 +94,9 @@ class Node {
   Graph* graph() const { return graph_; }
 
   size_t num_inputs() const { return inputs_.size(); }
-  Value* input(size_t i) const { return i < inputs_.size() ? inputs_[i] : nullptr; }  // null: absent
+  Value* input(size_t i) const {
+    return i < inputs_.size() ? inputs_[i] : nullptr;
+  }  // null: absent
   const std::vector<Value*>& inputs() const { return inputs_; }
   size_t num_outputs() const { return outputs_.size(); }
   Value* output(size_t i = 0) const { return outputs_[i].get(); }
@@ -109,9 +113,12 @@ class Node {
 
   // Attributes as written; the typed readers below fall back to the op's default.
   const absl::btree_map<std::string, Attribute>& attrs() const { return attrs_; }
-  const Attribute* FindAttr(absl::string_view name) const;  // written or default; null where neither
+  const Attribute* FindAttr(
+      absl::string_view name) const;  // written or default; null where neither
   bool HasAttr(absl::string_view name) const { return attrs_.contains(std::string(name)); }
-  void SetAttr(absl::string_view name, Attribute value) { attrs_[std::string(name)] = std::move(value); }
+  void SetAttr(absl::string_view name, Attribute value) {
+    attrs_[std::string(name)] = std::move(value);
+  }
   void EraseAttr(absl::string_view name) { attrs_.erase(std::string(name)); }
   // Typed reads of a verified node; without value or default: 0, 0, "", {}, {}, kInvalid.
   int64_t Int(absl::string_view name) const;
@@ -147,10 +154,12 @@ class Node {
   absl::btree_map<std::string, std::unique_ptr<Graph>> bodies_;
   std::string device_;
   Origin origin_;
+  std::vector<uint32_t> use_slots_;  // where input i stands in its value's use list
   std::list<std::unique_ptr<Node>>::iterator position_;
 };
 
-// A named entry: which inputs are fed and which outputs come back. Names of graph inputs and outputs.
+// A named entry: which inputs are fed and which outputs come back. Names of graph inputs and
+// outputs.
 struct Signature {
   std::vector<std::string> inputs, outputs;
   friend bool operator==(const Signature&, const Signature&) = default;
@@ -196,7 +205,8 @@ class Graph {
   // Precondition: no output is used. Drops its uses of other values.
   void EraseNode(Node* node);
   void MoveBefore(Node* node, Node* before);  // within this graph
-  void ReplaceAllUses(Value* from, Value* to);  // also in bodies and graph outputs; control edges stay
+  void ReplaceAllUses(Value* from,
+                      Value* to);  // also in bodies and graph outputs; control edges stay
   void RenameValue(Value* value, absl::string_view name);  // precondition: the name is free
 
   const NodeList& nodes() const { return nodes_; }  // in order; each is never null
@@ -205,7 +215,9 @@ class Graph {
 
   // A whole program only: functions by name (called through Call), named signatures, metadata.
   absl::btree_map<std::string, std::unique_ptr<Graph>>& functions() { return functions_; }
-  const absl::btree_map<std::string, std::unique_ptr<Graph>>& functions() const { return functions_; }
+  const absl::btree_map<std::string, std::unique_ptr<Graph>>& functions() const {
+    return functions_;
+  }
   absl::btree_map<std::string, Signature>& signatures() { return signatures_; }
   const absl::btree_map<std::string, Signature>& signatures() const { return signatures_; }
   absl::btree_map<std::string, std::string>& metadata() { return metadata_; }
@@ -217,12 +229,19 @@ class Graph {
 
   std::unique_ptr<Graph> Clone() const;
 
-  // Fresh dims for extents that depend on data: "name", "name_1", ...; unique in the program.
-  Dim FreshDim(absl::string_view base);
+  // A symbol "_0", "_1", ... that no type of the program uses yet: an extent that depends on data.
+  Dim FreshDim();
 
  private:
   friend class Node;
+  const Graph* Root() const;
+  Graph* Root() { return const_cast<Graph*>(static_cast<const Graph*>(this)->Root()); }
   void RegisterValue(Value* value, absl::string_view name);
+  void UnregisterValue(Value* value);
+  void AddUse(Node* node, size_t index, Value* value);
+  void RemoveUse(Node* node, size_t index);
+  // Detaches everything inside from values outside, so that destruction may happen in any order.
+  void DropUses();
 
   const OpRegistry* ops_;
   std::string name_;
@@ -232,11 +251,13 @@ class Graph {
   std::vector<std::string> output_names_;
   NodeList nodes_;
   absl::flat_hash_map<std::string, Value*> values_;
+  // Of a root: how often each name is used in it and its bodies, and where to go on numbering.
+  absl::flat_hash_map<std::string, int> all_names_;
   mutable absl::flat_hash_map<std::string, int> next_suffix_;
   absl::btree_map<std::string, std::unique_ptr<Graph>> functions_;
   absl::btree_map<std::string, Signature> signatures_;
   absl::btree_map<std::string, std::string> metadata_;
-  absl::flat_hash_map<std::string, int> fresh_dims_;
+  int64_t next_dim_ = -1;  // of a root; -1: not known yet
 };
 
 // Copies all nodes of `from` to the end of `to` (which may be another graph); `map` gives the
@@ -257,7 +278,8 @@ absl::Status Verify(const Graph& graph);
 // One line of the text form, for messages.
 std::string NodeToString(const Node& node);
 
-// `code` with what and where: "Conv: <message>\n  at %y = Conv(%x, %w) ...\n  from model.onnx node 'c1'".
+// `code` with what and where: "Conv: <message>\n  at %y = Conv(%x, %w) ...\n  from model.onnx node
+// 'c1'".
 absl::Status NodeError(const Node& node, absl::StatusCode code, absl::string_view message);
 
 }  // namespace sluice

@@ -13,6 +13,8 @@
 
 namespace sluice {
 
+struct InferResults;  // private to infer.cc
+
 // What an op's Infer() function sees. Inputs beyond those written count as absent. dtypes have been
 // checked against the declaration before Infer() runs; ranks and extents have not.
 class InferContext {
@@ -40,10 +42,13 @@ class InferContext {
 
   void SetOutput(size_t i, Type type);  // ignored past num_outputs()
   void SetOutputDims(size_t i, Shape contents);
-  Dim FreshDim();  // a symbol for an extent that only the data knows
+  // An extent that only the data knows: it becomes a symbol of its own, the same on every
+  // inference.
+  Dim FreshDim();
 
   // The body's inferred output types when fed `inputs`; also stores them on the body's values.
-  absl::StatusOr<std::vector<Type>> InferBody(absl::string_view name, absl::Span<const Type> inputs);
+  absl::StatusOr<std::vector<Type>> InferBody(absl::string_view name,
+                                              absl::Span<const Type> inputs);
 
   // `axis` of a value of `rank`, made non-negative. InvalidArgument outside [-rank, rank).
   absl::StatusOr<int> Axis(int64_t axis, int rank) const;
@@ -54,7 +59,7 @@ class InferContext {
   }
 
  private:
-  friend absl::Status InferNode(Node*);
+  friend absl::StatusOr<InferResults> RunInfer(Node*);
   Node* node_;
   std::vector<Type> types_;
   std::vector<std::optional<Shape>> dims_;
@@ -69,7 +74,8 @@ absl::Status InferTypes(Graph* graph);
 
 // Numpy's rule over symbolic extents: 1 stretches; equal ones stay; a number beats a symbol (which
 // must then be 1 or that number at run time); two different symbols give a fresh one.
-absl::StatusOr<Shape> BroadcastShapes(const Shape& a, const Shape& b, const std::function<Dim()>& fresh);
+absl::StatusOr<Shape> BroadcastShapes(const Shape& a, const Shape& b,
+                                      const std::function<Dim()>& fresh);
 
 }  // namespace sluice
 

@@ -29,7 +29,7 @@ struct ParamDef {
   std::string name;
   std::string type;  // a type variable of the op ("T"), or a dtype ("i64"); "" takes any type
   Arity arity = Arity::kRequired;
-  int min_count = 0;  // of a variadic one; it stands last
+  int min_count = 0;        // of a variadic one; it stands last
   bool homogeneous = true;  // variadic: every actual one has the same dtype
 };
 
@@ -37,7 +37,7 @@ struct AttrDef {
   std::string name;
   AttrKind kind;
   std::optional<Attribute> value;  // the default; the printer leaves it out
-  bool required = false;           // neither required nor default: absent means something of its own
+  bool required = false;  // neither required nor default: absent means something of its own
   std::string doc;
 };
 
@@ -74,9 +74,10 @@ struct OpDef {
   GradientFn gradient = nullptr;
   std::string not_differentiable_because;
 
-  bool elementwise = false;    // output element i depends on (broadcast) input elements i alone
-  bool commutative = false;    // in its first two inputs
-  bool stateful = false;       // reads or writes a variable, or draws random numbers: never folded or merged
+  bool elementwise = false;  // output element i depends on (broadcast) input elements i alone
+  bool commutative = false;  // in its first two inputs
+  bool stateful =
+      false;  // reads or writes a variable, or draws random numbers: never folded or merged
   bool expand_always = false;  // no kernel wanted: the expansion is the implementation
 
   const AttrDef* FindAttr(absl::string_view name) const;
@@ -84,7 +85,7 @@ struct OpDef {
   // The formal parameter of actual input or output `i`; null past the last.
   const ParamDef* InputParam(size_t i) const;
   const ParamDef* OutputParam(size_t i) const;
-  size_t min_inputs() const, max_inputs() const;    // max: SIZE_MAX where variadic
+  size_t min_inputs() const, max_inputs() const;  // max: SIZE_MAX where variadic
   size_t min_outputs() const, max_outputs() const;
 };
 

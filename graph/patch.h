@@ -5,8 +5,8 @@
 //   patch.Replace(relu->output(), y);
 //   return patch.Commit();
 //
-// New nodes stand before `before` and infer as they are added. Without Commit() (an early return: the
-// rule refused) the destructor takes them out again and the graph is as it was.
+// New nodes stand before `before` and infer as they are added. Without Commit() (an early return:
+// the rule refused) the destructor takes them out again and the graph is as it was.
 #ifndef SLUICE_GRAPH_PATCH_H_
 #define SLUICE_GRAPH_PATCH_H_
 
@@ -42,7 +42,8 @@ class Patch {
   bool committed_ = false;
 };
 
-// Erases `node` if nothing uses it and it is not stateful, then, likewise, the producers of its inputs.
+// Erases `node` if nothing uses it and it is not stateful, then, likewise, the producers of its
+// inputs.
 void EraseIfDead(Node* node);
 
 }  // namespace sluice

@@ -45,10 +45,11 @@ class Tensor {
   // ElementCount(dims) elements and be aligned to the element.
   static Tensor Wrap(DType dtype, absl::Span<const int64_t> dims, const void* data,
                      std::shared_ptr<const void> owner);
-  // Uniform values offset + scale * [-1, 1) (floats), offset + scale * [0, 1) floored (integers), seed bit (bool),
-  // from SplitMix64 of (seed, index): the same numbers on every machine. The tensor remembers its
-  // spec, so that the text form stays small.
-  static absl::StatusOr<Tensor> Random(DType dtype, absl::Span<const int64_t> dims, RandomSpec spec);
+  // Uniform values offset + scale * [-1, 1) (floats), offset + scale * [0, 1) floored (integers),
+  // seed bit (bool), from SplitMix64 of (seed, index): the same numbers on every machine. The
+  // tensor remembers its spec, so that the text form stays small.
+  static absl::StatusOr<Tensor> Random(DType dtype, absl::Span<const int64_t> dims,
+                                       RandomSpec spec);
 
   template <typename T>
   static Tensor Scalar(T value) {

@@ -16,8 +16,8 @@ namespace sluice {
 struct PrintOptions {
   // Tensors with more elements are named by their content hash (or their seed, where generated).
   int64_t max_inline_elements = 64;
-  bool types = true;    // ": f32[batch,10]" behind each node
-  bool origins = false; // trailing "// main.cc:12" comments
+  bool types = true;     // ": f32[batch,10]" behind each node
+  bool origins = false;  // trailing "// main.cc:12" comments
 };
 std::string Print(const Graph& graph, const PrintOptions& options = {});
 
@@ -25,7 +25,7 @@ struct ParseOptions {
   std::string file = "<text>";  // for messages and origins
   // Finds a tensor by its content hash (32 hex digits).
   std::function<absl::StatusOr<Tensor>(absl::string_view hash)> find_tensor;
-  int max_depth = 64;             // of nested bodies and brackets
+  int max_depth = 64;  // of nested bodies and brackets
   int64_t max_nodes = 5'000'000;
   bool infer = true;  // infer types that are not written, and check those that are
 };

@@ -21,7 +21,7 @@ enum class Layout : uint8_t { kPlain, kChannelsLast, kBlocked8, kBlocked16 };
 
 class Type {
  public:
-  Type() = default;  // nothing is known yet
+  Type() = default;                 // nothing is known yet
   static Type Tensor(DType dtype);  // rank unknown
   static Type Tensor(DType dtype, Shape shape, Layout layout = Layout::kPlain);
   static Type Tensor(DType dtype, absl::Span<const int64_t> dims);
@@ -34,7 +34,7 @@ class Type {
   bool is_unknown() const { return kind_ == TypeKind::kUnknown; }
   bool is_tensor() const { return kind_ == TypeKind::kTensor; }
 
-  DType dtype() const { return dtype_; }        // of a tensor; the key's of a map
+  DType dtype() const { return dtype_; }  // of a tensor; the key's of a map
   bool has_shape() const { return shape_.has_value(); }
   const Shape& shape() const { return *shape_; }  // precondition: has_shape()
   int rank() const { return static_cast<int>(shape_->size()); }
@@ -48,8 +48,8 @@ class Type {
 
   friend bool operator==(const Type& a, const Type& b);
 
-  // "f32[batch,784]", "f32[*]" (rank unknown), "f32[8,64]@channels_last", "sequence<f32[?]>", "optional<...>",
-  // "map<i64,f32[*]>", "?" (nothing known).
+  // "f32[batch,784]", "f32[*]" (rank unknown), "f32[8,64]@channels_last", "sequence<f32[?]>",
+  // "optional<...>", "map<i64,f32[*]>", "?" (nothing known).
   std::string ToString() const;
   static absl::StatusOr<Type> Parse(absl::string_view text);
 
@@ -61,8 +61,9 @@ class Type {
   std::shared_ptr<const Type> element_;
 };
 
-// What is known from either of two descriptions of one value (a declared and an inferred type, say).
-// InvalidArgument where they contradict each other. A number wins over an expression; else `a` wins.
+// What is known from either of two descriptions of one value (a declared and an inferred type,
+// say). InvalidArgument where they contradict each other. A number wins over an expression; else
+// `a` wins.
 absl::StatusOr<Type> MergeTypes(const Type& a, const Type& b);
 
 // What holds for both: the type of a value that is one or the other (If's results).

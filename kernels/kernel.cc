@@ -29,8 +29,9 @@ absl::StatusOr<std::unique_ptr<Kernel>> KernelTable::Prepare(
     if (!absl::IsUnimplemented(kernel.status())) return kernel;
     reasons.push_back(absl::StrCat(c.name, ": ", kernel.status().message()));
   }
-  const std::string why = reasons.empty() ? absl::StrCat("no kernel for ", context.node.op_name(), " on this device")
-                                          : absl::StrJoin(reasons, "; ");
+  const std::string why =
+      reasons.empty() ? absl::StrCat("no kernel for ", context.node.op_name(), " on this device")
+                      : absl::StrJoin(reasons, "; ");
   if (refusals != nullptr) *refusals = std::move(reasons);
   return NodeError(context.node, absl::StatusCode::kUnimplemented, why);
 }

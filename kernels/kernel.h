@@ -1,7 +1,7 @@
 // Kernel: a node made ready to run for given types. Prepared once, launched often, by many threads.
 //
-// Prepare functions may be slow: they choose code, pack weights, create library primitives. Launch()
-// is the hot path: it gets buffers, allocates nothing, locks nothing, keeps no state.
+// Prepare functions may be slow: they choose code, pack weights, create library primitives.
+// Launch() is the hot path: it gets buffers, allocates nothing, locks nothing, keeps no state.
 #ifndef SLUICE_KERNELS_KERNEL_H_
 #define SLUICE_KERNELS_KERNEL_H_
 
@@ -19,8 +19,8 @@
 
 namespace sluice {
 
-// What a kernel is prepared for. Input types have static shapes. Output types have too, except where
-// only the data knows them; the kernel then returns dynamic_outputs() true.
+// What a kernel is prepared for. Input types have static shapes. Output types have too, except
+// where only the data knows them; the kernel then returns dynamic_outputs() true.
 struct PrepareContext {
   const Node& node;
   std::vector<Type> inputs;   // unknown type: an absent optional input
@@ -40,8 +40,8 @@ struct PrepareContext {
   bool IsConstant(size_t i) const { return i < constants.size() && constants[i].valid(); }
 };
 
-// Makes the memory of an output whose extents only the kernel knows. The tensor is the frame's; write
-// to what comes back. Strings come back empty.
+// Makes the memory of an output whose extents only the kernel knows. The tensor is the frame's;
+// write to what comes back. Strings come back empty.
 class OutputAllocator {
  public:
   virtual ~OutputAllocator() = default;
@@ -69,19 +69,19 @@ class Kernel {
  public:
   virtual ~Kernel() = default;
 
-  // Errors are of the data alone (an index out of range): OutOfRange or InvalidArgument, without the
-  // node, which the session adds.
+  // Errors are of the data alone (an index out of range): OutOfRange or InvalidArgument, without
+  // the node, which the session adds.
   virtual absl::Status Launch(const LaunchContext& context) const = 0;
 
   // What runs, for reports: "tile", "onednn brgconv:avx512_core", "transpose 4x8 blocks".
   virtual std::string Description() const = 0;
   virtual size_t scratch_bytes() const { return 0; }
-  // (output, input) pairs that may share one buffer, because Launch() reads each input element before
-  // it writes the output element in its place. Equal byte sizes are the planner's to check.
+  // (output, input) pairs that may share one buffer, because Launch() reads each input element
+  // before it writes the output element in its place. Equal byte sizes are the planner's to check.
   virtual std::vector<std::pair<int, int>> in_place() const { return {}; }
   virtual bool dynamic_outputs() const { return false; }
-  // (output, input) where the output is the input's very bytes under another shape: no launch needed
-  // when the planner can alias them (Reshape, Identity, Squeeze, ...).
+  // (output, input) where the output is the input's very bytes under another shape: no launch
+  // needed when the planner can alias them (Reshape, Identity, Squeeze, ...).
   virtual std::vector<std::pair<int, int>> views() const { return {}; }
   // Inputs that Launch() does not read, since they were constant and packed at preparation.
   virtual std::vector<int> unread_inputs() const { return {}; }
@@ -105,8 +105,8 @@ class KernelTable {
   bool Has(absl::string_view op) const;
   absl::Span<const KernelCandidate> Find(absl::string_view op) const;
   // Asks the candidates in turn. Unimplemented lists every refusal; `refusals` receives them too.
-  absl::StatusOr<std::unique_ptr<Kernel>> Prepare(const PrepareContext& context,
-                                                  std::vector<std::string>* refusals = nullptr) const;
+  absl::StatusOr<std::unique_ptr<Kernel>> Prepare(
+      const PrepareContext& context, std::vector<std::string>* refusals = nullptr) const;
 
  private:
   absl::flat_hash_map<std::string, std::vector<KernelCandidate>> by_op_;

@@ -17,15 +17,21 @@ namespace sluice {
 class GradientContext {
  public:
   GradientContext(const Node& node, GraphBuilder* builder, std::vector<Value*> output_grads)
-      : node_(node), builder_(*builder), output_grads_(std::move(output_grads)), input_grads_(node.num_inputs()) {}
+      : node_(node),
+        builder_(*builder),
+        output_grads_(std::move(output_grads)),
+        input_grads_(node.num_inputs()) {}
 
   const Node& node() const { return node_; }
   GraphBuilder& builder() { return builder_; }
   Value* input(size_t i) const { return node_.input(i); }
   Value* output(size_t i = 0) const { return node_.output(i); }
-  Value* output_grad(size_t i = 0) const { return output_grads_[i]; }  // null: nothing flows back there
+  Value* output_grad(size_t i = 0) const {
+    return output_grads_[i];
+  }  // null: nothing flows back there
   void SetInputGrad(size_t i, Value* grad) { input_grads_[i] = grad; }
-  // The same for an input that was broadcast: sums over the stretched axes, back to the input's shape.
+  // The same for an input that was broadcast: sums over the stretched axes, back to the input's
+  // shape.
   void SetBroadcastInputGrad(size_t i, Value* grad);
   const std::vector<Value*>& input_grads() const { return input_grads_; }
 

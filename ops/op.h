@@ -29,46 +29,108 @@ class Op {
     def_.name = std::string(name);
     def_.domain = std::string(domain);
   }
-  Op& Doc(absl::string_view text) { def_.doc = std::string(text); return *this; }
+  Op& Doc(absl::string_view text) {
+    def_.doc = std::string(text);
+    return *this;
+  }
 
   // `type` is a type variable ("T"), a dtype ("i64"), or "" for any type.
-  Op& Input(absl::string_view name, absl::string_view type) { return Param(&def_.inputs, name, type, ParamDef::Arity::kRequired, 0, true); }
-  Op& OptionalInput(absl::string_view name, absl::string_view type) { return Param(&def_.inputs, name, type, ParamDef::Arity::kOptional, 0, true); }
-  Op& VariadicInput(absl::string_view name, absl::string_view type, int min = 1, bool homogeneous = true) { return Param(&def_.inputs, name, type, ParamDef::Arity::kVariadic, min, homogeneous); }
-  Op& Output(absl::string_view name, absl::string_view type) { return Param(&def_.outputs, name, type, ParamDef::Arity::kRequired, 0, true); }
-  Op& OptionalOutput(absl::string_view name, absl::string_view type) { return Param(&def_.outputs, name, type, ParamDef::Arity::kOptional, 0, true); }
-  Op& VariadicOutput(absl::string_view name, absl::string_view type, int min = 1, bool homogeneous = true) { return Param(&def_.outputs, name, type, ParamDef::Arity::kVariadic, min, homogeneous); }
-  Op& Types(absl::string_view var, DTypeSet dtypes) { def_.type_vars.push_back({std::string(var), dtypes}); return *this; }
+  Op& Input(absl::string_view name, absl::string_view type) {
+    return Param(&def_.inputs, name, type, ParamDef::Arity::kRequired, 0, true);
+  }
+  Op& OptionalInput(absl::string_view name, absl::string_view type) {
+    return Param(&def_.inputs, name, type, ParamDef::Arity::kOptional, 0, true);
+  }
+  Op& VariadicInput(absl::string_view name, absl::string_view type, int min = 1,
+                    bool homogeneous = true) {
+    return Param(&def_.inputs, name, type, ParamDef::Arity::kVariadic, min, homogeneous);
+  }
+  Op& Output(absl::string_view name, absl::string_view type) {
+    return Param(&def_.outputs, name, type, ParamDef::Arity::kRequired, 0, true);
+  }
+  Op& OptionalOutput(absl::string_view name, absl::string_view type) {
+    return Param(&def_.outputs, name, type, ParamDef::Arity::kOptional, 0, true);
+  }
+  Op& VariadicOutput(absl::string_view name, absl::string_view type, int min = 1,
+                     bool homogeneous = true) {
+    return Param(&def_.outputs, name, type, ParamDef::Arity::kVariadic, min, homogeneous);
+  }
+  Op& Types(absl::string_view var, DTypeSet dtypes) {
+    def_.type_vars.push_back({std::string(var), dtypes});
+    return *this;
+  }
 
   // With a default; its C++ type gives the attribute's kind.
-  Op& Attr(absl::string_view name, Attribute value, absl::string_view doc = "") { const AttrKind kind = value.kind(); return AddAttr(name, kind, std::move(value), false, doc); }
-  Op& RequiredAttr(absl::string_view name, AttrKind kind, absl::string_view doc = "") { return AddAttr(name, kind, std::nullopt, true, doc); }
+  Op& Attr(absl::string_view name, Attribute value, absl::string_view doc = "") {
+    const AttrKind kind = value.kind();
+    return AddAttr(name, kind, std::move(value), false, doc);
+  }
+  Op& RequiredAttr(absl::string_view name, AttrKind kind, absl::string_view doc = "") {
+    return AddAttr(name, kind, std::nullopt, true, doc);
+  }
   // Absent has a meaning of its own.
-  Op& OptionalAttr(absl::string_view name, AttrKind kind, absl::string_view doc = "") { return AddAttr(name, kind, std::nullopt, false, doc); }
-  Op& Body(absl::string_view name) { def_.bodies.push_back({std::string(name)}); return *this; }
+  Op& OptionalAttr(absl::string_view name, AttrKind kind, absl::string_view doc = "") {
+    return AddAttr(name, kind, std::nullopt, false, doc);
+  }
+  Op& Body(absl::string_view name) {
+    def_.bodies.push_back({std::string(name)});
+    return *this;
+  }
 
-  Op& Infer(InferFn infer) { def_.infer = infer; return *this; }
+  Op& Infer(InferFn infer) {
+    def_.infer = infer;
+    return *this;
+  }
   // Written with simpler ops: the reference in tests and the fallback where a device has no kernel.
-  Op& Expansion(ExpandFn expand) { def_.expand = expand; return *this; }
+  Op& Expansion(ExpandFn expand) {
+    def_.expand = expand;
+    return *this;
+  }
   // The expansion is the implementation everywhere: no kernel is wanted.
-  Op& ExpandAlways(ExpandFn expand) { def_.expand = expand; def_.expand_always = true; return *this; }
+  Op& ExpandAlways(ExpandFn expand) {
+    def_.expand = expand;
+    def_.expand_always = true;
+    return *this;
+  }
 
-  Op& Gradient(GradientFn gradient) { def_.gradient_kind = OpDef::Gradient::kFunction; def_.gradient = gradient; return *this; }
-  Op& NotDifferentiable(absl::string_view why) { def_.gradient_kind = OpDef::Gradient::kNone; def_.not_differentiable_because = std::string(why); return *this; }
-  Op& GradientPending() { def_.gradient_kind = OpDef::Gradient::kPending; return *this; }
+  Op& Gradient(GradientFn gradient) {
+    def_.gradient_kind = OpDef::Gradient::kFunction;
+    def_.gradient = gradient;
+    return *this;
+  }
+  Op& NotDifferentiable(absl::string_view why) {
+    def_.gradient_kind = OpDef::Gradient::kNone;
+    def_.not_differentiable_because = std::string(why);
+    return *this;
+  }
+  Op& GradientPending() {
+    def_.gradient_kind = OpDef::Gradient::kPending;
+    return *this;
+  }
 
-  Op& Elementwise() { def_.elementwise = true; return *this; }
-  Op& Commutative() { def_.commutative = true; return *this; }
-  Op& Stateful() { def_.stateful = true; return *this; }
+  Op& Elementwise() {
+    def_.elementwise = true;
+    return *this;
+  }
+  Op& Commutative() {
+    def_.commutative = true;
+    return *this;
+  }
+  Op& Stateful() {
+    def_.stateful = true;
+    return *this;
+  }
 
   OpDef Build() const;  // sorts the attributes
 
  private:
-  Op& Param(std::vector<ParamDef>* list, absl::string_view name, absl::string_view type, ParamDef::Arity arity, int min, bool homogeneous) {
+  Op& Param(std::vector<ParamDef>* list, absl::string_view name, absl::string_view type,
+            ParamDef::Arity arity, int min, bool homogeneous) {
     list->push_back({std::string(name), std::string(type), arity, min, homogeneous});
     return *this;
   }
-  Op& AddAttr(absl::string_view name, AttrKind kind, std::optional<Attribute> value, bool required, absl::string_view doc) {
+  Op& AddAttr(absl::string_view name, AttrKind kind, std::optional<Attribute> value, bool required,
+              absl::string_view doc) {
     def_.attrs.push_back({std::string(name), kind, std::move(value), required, std::string(doc)});
     return *this;
   }

@@ -13,12 +13,13 @@
 
 namespace sluice {
 
-// Computes a node whose inputs are all known: how constant folding reaches the kernels without seeing
-// them. ResourceExhausted where the results would be over `max_bytes`. Filled by runtime/.
+// Computes a node whose inputs are all known: how constant folding reaches the kernels without
+// seeing them. ResourceExhausted where the results would be over `max_bytes`. Filled by runtime/.
 using Evaluator = std::function<absl::StatusOr<std::vector<Tensor>>(
     const Node& node, absl::Span<const Tensor> inputs, int64_t max_bytes)>;
 
-// What a device can do with a node, for fusion and placement. Filled by runtime/ from kernel tables.
+// What a device can do with a node, for fusion and placement. Filled by runtime/ from kernel
+// tables.
 struct TargetInfo {
   // OK, or Unimplemented with the reason why no kernel takes the node with its present types.
   std::function<absl::Status(const Node& node)> takes;
@@ -27,7 +28,7 @@ struct TargetInfo {
 // One place that a pass looked at.
 struct Finding {
   std::string pass;
-  std::string node;    // its name
+  std::string node;  // its name
   bool applied = false;
   std::string reason;  // what was done, or why not
 };
@@ -56,7 +57,7 @@ class Pass {
 };
 
 struct PassOptions {
-  bool enabled = true;                   // false: only what running needs (expansion, calls inlined)
+  bool enabled = true;  // false: only what running needs (expansion, calls inlined)
   std::vector<std::string> only, without;  // by name; `only` empty means all
   int64_t fuel = INT64_MAX;
   int64_t fold_total_bytes = int64_t{1} << 30;
@@ -78,9 +79,10 @@ struct OptimizeReport {
   std::vector<Finding> findings;
 };
 
-// The standard pipeline. An error names the pass. Names that are no pass: InvalidArgument, lists them.
-absl::StatusOr<OptimizeReport> Optimize(Graph* graph, const PassOptions& options, const Evaluator& evaluate,
-                                        const TargetInfo& target);
+// The standard pipeline. An error names the pass. Names that are no pass: InvalidArgument, lists
+// them.
+absl::StatusOr<OptimizeReport> Optimize(Graph* graph, const PassOptions& options,
+                                        const Evaluator& evaluate, const TargetInfo& target);
 std::vector<std::string> PassNames();
 
 }  // namespace sluice

@@ -25,12 +25,13 @@ namespace sluice {
 using Feeds = std::vector<std::pair<std::string, Tensor>>;
 
 struct SessionOptions {
-  int threads = 0;                          // 0: every core this process may use
-  std::shared_ptr<ThreadPool> thread_pool;  // shared with the host or other sessions; overrides threads
+  int threads = 0;  // 0: every core this process may use
+  std::shared_ptr<ThreadPool>
+      thread_pool;  // shared with the host or other sessions; overrides threads
   PassOptions passes;
-  bool deterministic = false;   // results do not depend on the number of threads
-  int64_t memory_limit = 0;     // bytes of activations one run may hold; 0: unlimited
-  size_t max_plans = 16;        // plans kept for different input shapes, least recently used out first
+  bool deterministic = false;  // results do not depend on the number of threads
+  int64_t memory_limit = 0;    // bytes of activations one run may hold; 0: unlimited
+  size_t max_plans = 16;  // plans kept for different input shapes, least recently used out first
   std::function<void(absl::string_view line)> log;  // one line a compile step; null: silent
 };
 
@@ -59,8 +60,8 @@ struct RunOptions {
   absl::Time deadline = absl::InfiniteFuture();  // DeadlineExceeded past it
   const CancelToken* cancel = nullptr;           // Cancelled once set
   Profile* profile = nullptr;                    // filled when given; slows the run a little
-  // Where results go, by fetch position: a tensor whose memory is written in place (dtype and extents
-  // must fit), or an invalid one for fresh memory.
+  // Where results go, by fetch position: a tensor whose memory is written in place (dtype and
+  // extents must fit), or an invalid one for fresh memory.
   std::vector<Tensor> outputs;
 };
 
@@ -75,7 +76,8 @@ class Session {
  public:
   // Copies and compiles `graph` for all of its outputs. The graph may go away afterwards; constants
   // are shared, not copied.
-  static absl::StatusOr<std::unique_ptr<Session>> Create(const Graph& graph, SessionOptions options = {});
+  static absl::StatusOr<std::unique_ptr<Session>> Create(const Graph& graph,
+                                                         SessionOptions options = {});
   ~Session();
 
   // The program's own inputs and outputs (names and types as symbols).
@@ -88,11 +90,13 @@ class Session {
 
   // Results in the order of `fetches` (names of graph outputs); no fetches: all outputs. Errors:
   // InvalidArgument for feeds that do not fit (the message shows the expected and the given type),
-  // NotFound for names that do not exist (it lists those that do), and whatever a kernel says of the
-  // data, with the node, its shapes as they were, where it came from and a hint.
-  absl::StatusOr<std::vector<Tensor>> Run(const Feeds& feeds, absl::Span<const std::string> fetches = {},
+  // NotFound for names that do not exist (it lists those that do), and whatever a kernel says of
+  // the data, with the node, its shapes as they were, where it came from and a hint.
+  absl::StatusOr<std::vector<Tensor>> Run(const Feeds& feeds,
+                                          absl::Span<const std::string> fetches = {},
                                           const RunOptions& options = {});
-  absl::StatusOr<std::vector<Tensor>> Run(const Feeds& feeds, std::initializer_list<std::string> fetches,
+  absl::StatusOr<std::vector<Tensor>> Run(const Feeds& feeds,
+                                          std::initializer_list<std::string> fetches,
                                           const RunOptions& options = {}) {
     return Run(feeds, absl::Span<const std::string>(fetches.begin(), fetches.size()), options);
   }
@@ -112,11 +116,11 @@ class Session {
   absl::Status AssignVariable(absl::string_view name, const Tensor& value);
 
   struct MemoryStats {
-    int64_t arena_bytes = 0;       // of the largest plan held now
-    int64_t peak_run_bytes = 0;    // activations of the largest run so far, dynamic results included
-    int64_t packed_bytes = 0;      // weights in kernels' own formats
+    int64_t arena_bytes = 0;     // of the largest plan held now
+    int64_t peak_run_bytes = 0;  // activations of the largest run so far, dynamic results included
+    int64_t packed_bytes = 0;    // weights in kernels' own formats
     int64_t plans = 0;
-    std::string peak_node;         // the step at which the largest arena is fullest
+    std::string peak_node;  // the step at which the largest arena is fullest
   };
   MemoryStats Memory() const;
 
@@ -136,7 +140,8 @@ class Callable {
   ~Callable();
   // Inputs and outputs in the order of the signature. Given outputs are written in place; without,
   // the results are views of the callable's own memory, good until the next call.
-  absl::Status Run(absl::Span<const Tensor> inputs, absl::Span<Tensor> outputs, const RunOptions& options = {});
+  absl::Status Run(absl::Span<const Tensor> inputs, absl::Span<Tensor> outputs,
+                   const RunOptions& options = {});
 
  private:
   friend class Session;

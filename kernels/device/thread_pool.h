@@ -24,12 +24,14 @@ class ThreadPool {
   int threads() const { return threads_; }
   static int UsableCores();
 
-  // Calls body(task, tasks) for each task in [0, tasks), on several threads; returns when all are done.
+  // Calls body(task, tasks) for each task in [0, tasks), on several threads; returns when all are
+  // done.
   void RunTasks(int tasks, absl::FunctionRef<void(int task, int tasks)> body);
 
   // Splits [0, n) into ranges of at least `grain` and calls body(begin, end) on each; runs inline
   // where one range is enough. The ranges depend on n, grain and threads() alone.
-  void ParallelFor(int64_t n, int64_t grain, absl::FunctionRef<void(int64_t begin, int64_t end)> body);
+  void ParallelFor(int64_t n, int64_t grain,
+                   absl::FunctionRef<void(int64_t begin, int64_t end)> body);
 
   // True inside a task of any pool, on this thread.
   static bool InTask();

@@ -1,0 +1,174 @@
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "graph/graph.h"
+#include "graph/signature.h"
+
+namespace sluice {
+namespace {
+
+constexpr int kMaxDepth = 64;
+
+template <typename... Args>
+absl::Status Broken(const Node& node, const Args&... args) {
+  return NodeError(node, absl::StatusCode::kFailedPrecondition, absl::StrCat(args...));
+}
+
+class Verifier {
+ public:
+  absl::Status VerifyGraph(const Graph& graph, int depth) {
+    if (depth > kMaxDepth) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("graph '", graph.name(), "': bodies are nested deeper than ", kMaxDepth));
+    }
+    std::vector<const Value*> mine;
+    auto define = [&](const Value* v) -> absl::Status {
+      for (const Graph* g = graph.parent(); g != nullptr; g = g->parent()) {
+        if (g->FindValue(v->name()) != nullptr) {
+          return absl::FailedPreconditionError(absl::StrCat("value '", v->name(), "' of body '",
+                                                            graph.name(),
+                                                            "' has the name of a value around it"));
+        }
+      }
+      if (graph.FindValue(v->name()) != v) {
+        return absl::FailedPreconditionError(
+            absl::StrCat("graph '", graph.name(), "': two values are called '", v->name(), "'"));
+      }
+      defined_.insert(v);
+      mine.push_back(v);
+      return absl::OkStatus();
+    };
+    for (const Value* v : graph.inputs()) {
+      if (absl::Status s = define(v); !s.ok()) return s;
+    }
+    absl::flat_hash_set<const Node*> before;
+    for (const auto& node : graph.nodes()) {
+      if (absl::Status s = VerifyNode(*node, before, depth); !s.ok()) return s;
+      before.insert(node.get());
+      for (size_t i = 0; i < node->num_outputs(); ++i) {
+        if (absl::Status s = define(node->output(i)); !s.ok()) return s;
+      }
+    }
+    for (const Value* v : graph.outputs()) {
+      if (!defined_.contains(v)) {
+        return absl::FailedPreconditionError(absl::StrCat(
+            "graph '", graph.name(), "' returns '", v->name(), "', which nothing before defines"));
+      }
+    }
+    for (const Value* v : mine) defined_.erase(v);  // not visible to sibling bodies
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status VerifyNode(const Node& node, const absl::flat_hash_set<const Node*>& before,
+                          int depth) {
+    if (absl::Status s = CheckSignature(node); !s.ok()) return s;
+    if (absl::Status s = CheckInputTypes(node); !s.ok()) return s;
+    for (size_t i = 0; i < node.num_inputs(); ++i) {
+      const Value* v = node.input(i);
+      if (v == nullptr) continue;
+      if (!defined_.contains(v)) {
+        return Broken(node, "input ", i, " ('", v->name(),
+                      "') is not defined before it: the order is wrong or there is a cycle");
+      }
+    }
+    for (const Node* control : node.control_inputs()) {
+      if (!before.contains(control)) {
+        return Broken(node, "control input '", control->name(),
+                      "' does not stand before it: the order is wrong or there is a cycle");
+      }
+    }
+    for (size_t i = 0; i < node.num_outputs(); ++i) {
+      for (const Use& use : node.output(i)->uses()) {
+        if (use.node->input(use.index) != node.output(i))
+          return Broken(node, "its use list is inconsistent");
+      }
+    }
+    for (const auto& [name, body] : node.bodies()) {
+      if (body->owner() != &node) return Broken(node, "body '", name, "' belongs to another node");
+      if (absl::Status s = VerifyGraph(*body, depth + 1); !s.ok()) return s;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::flat_hash_set<const Value*> defined_;
+};
+
+// The node of `graph` in which `node` runs: itself, or the node whose body (at any depth) holds it.
+const Node* AtLevel(const Graph& graph, const Node* node) {
+  while (node != nullptr && node->graph() != &graph) node = node->graph()->owner();
+  return node;
+}
+
+// Everything that must run after `start`, over data, control edges and bodies.
+absl::flat_hash_set<const Node*> Followers(const Node* start) {
+  const Graph& graph = *start->graph();
+  absl::flat_hash_set<const Node*> reached;
+  std::vector<const Node*> open = {start};
+  while (!open.empty()) {
+    const Node* node = open.back();
+    open.pop_back();
+    auto visit = [&](const Node* n) {
+      n = AtLevel(graph, n);
+      if (n != nullptr && reached.insert(n).second) open.push_back(n);
+    };
+    for (size_t i = 0; i < node->num_outputs(); ++i) {
+      for (const Use& use : node->output(i)->uses()) visit(use.node);
+    }
+    for (const Node* n : node->control_uses()) visit(n);
+  }
+  return reached;
+}
+
+// A read and a write of one variable, or two writes, need an order.
+absl::Status VerifyVariable(const Node& variable) {
+  const Graph& graph = *variable.graph();
+  const std::vector<Use>& uses = variable.output()->uses();
+  for (const Use& write : uses) {
+    if (!write.node->Is("Assign") || write.index != 0) continue;
+    const Node* writer = AtLevel(graph, write.node);
+    const auto after = Followers(writer);
+    for (const Use& other : uses) {
+      const Node* reader = AtLevel(graph, other.node);
+      if (other == write || reader == writer || after.contains(reader)) continue;
+      if (Followers(reader).contains(writer)) continue;
+      return Broken(*write.node, "it writes variable '", variable.String("name"), "', and '",
+                    other.node->name(),
+                    "' uses it with no order between the two; add a control input to one of them");
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status Verify(const Graph& graph) {
+  if (absl::Status s = Verifier().VerifyGraph(graph, 0); !s.ok()) return s;
+  for (const auto& node : graph.nodes()) {
+    if (!node->Is("Variable")) continue;
+    if (absl::Status s = VerifyVariable(*node); !s.ok()) return s;
+  }
+  for (const auto& [name, function] : graph.functions()) {
+    if (absl::Status s = Verify(*function); !s.ok()) return s;
+  }
+  auto known = [](const std::vector<std::string>& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  for (const auto& [name, signature] : graph.signatures()) {
+    for (const std::string& input : signature.inputs) {
+      const Value* v = graph.FindValue(input);
+      if (v == nullptr || !v->is_input()) {
+        return absl::FailedPreconditionError(absl::StrCat("signature '", name, "' names input '",
+                                                          input, "', which the graph has not"));
+      }
+    }
+    for (const std::string& output : signature.outputs) {
+      if (!known(graph.output_names(), output)) {
+        return absl::FailedPreconditionError(absl::StrCat("signature '", name, "' names output '",
+                                                          output, "', which the graph has not"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sluice
