@@ -1,0 +1,57 @@
+// One node made ready for inputs whose types, and small contents, are known at last: what constant
+// folding uses, and the steps of a plan whose shapes only the data knows.
+#ifndef SLUICE_RUNTIME_PREPARE_H_
+#define SLUICE_RUNTIME_PREPARE_H_
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "graph/graph.h"
+#include "kernels/kernel.h"
+
+namespace sluice {
+
+// Inputs of at most so many elements count as contents, not only as types: axes, shapes, limits.
+inline constexpr int64_t kContentElements = 1024;
+
+// Asked before `bytes` are taken; ResourceExhausted ends the run.
+using Accountant = std::function<absl::Status(int64_t bytes)>;
+
+class PreparedNode {
+ public:
+  // `inputs` as node.inputs(); an invalid tensor is absent. Reads `node` only now.
+  static absl::StatusOr<PreparedNode> Make(const Node& node, absl::Span<const Tensor> inputs,
+                                           int threads);
+
+  // Whether Run() may be called for these inputs too: same types, same small contents.
+  bool Fits(absl::Span<const Tensor> inputs) const;
+
+  absl::StatusOr<std::vector<Tensor>> Run(absl::Span<const Tensor> inputs, ThreadPool* pool,
+                                          const Accountant& account) const;
+  std::string Description() const;
+
+ private:
+  std::unique_ptr<Graph> graph_;  // the node alone, or its expansion, over inputs and constants
+  struct Step {
+    Node* node;
+    std::unique_ptr<Kernel> kernel;  // null: prepared when its inputs are known, at each run
+    std::vector<Type> outputs;
+  };
+  std::vector<Step> steps_;
+  std::vector<Value*> sources_;  // what stands for each input; null where absent
+  std::vector<Tensor> contents_;
+  std::vector<Type> types_;
+};
+
+// A kernel launched by itself with fresh outputs and scratch.
+absl::StatusOr<std::vector<Tensor>> LaunchAlone(const Kernel& kernel,
+                                                absl::Span<const Type> outputs,
+                                                absl::Span<const Tensor> inputs, ThreadPool* pool,
+                                                const Accountant& account);
+
+}  // namespace sluice
+
+#endif  // SLUICE_RUNTIME_PREPARE_H_
