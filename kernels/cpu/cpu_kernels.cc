@@ -1,5 +1,7 @@
 #include "kernels/cpu/cpu_kernels.h"
 
+#include "kernels/cpu/simd.h"
+
 namespace sluice {
 namespace cpu {
 #define SLUICE_CPU_KERNEL(op, name, prepare) \
@@ -14,7 +16,10 @@ const KernelTable& CpuKernels() {
 #include "kernels/cpu/kernel_list.inc"
 #undef SLUICE_CPU_KERNEL
   };
-  static const KernelTable* const table = new KernelTable(kCandidates);
+  static const KernelTable* const table = [] {
+    cpu::ChooseIsa();
+    return new KernelTable(kCandidates);
+  }();
   return *table;
 }
 
