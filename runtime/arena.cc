@@ -1,0 +1,50 @@
+#include "runtime/arena.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace sluice {
+
+ArenaLayout AssignOffsets(std::vector<ArenaBuffer>* buffers) {
+  std::vector<size_t> order(buffers->size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return (*buffers)[a].bytes > (*buffers)[b].bytes; });
+  ArenaLayout layout;
+  std::vector<ArenaBuffer*> placed;  // by offset
+  for (size_t i : order) {
+    ArenaBuffer& buffer = (*buffers)[i];
+    const int64_t bytes = (buffer.bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+    int64_t offset = 0;
+    for (const ArenaBuffer* other : placed) {
+      if (other->last < buffer.first || buffer.last < other->first) continue;
+      if (offset + bytes <= other->offset) break;
+      const int64_t end =
+          (other->offset + other->bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+      offset = std::max(offset, end);
+    }
+    buffer.offset = offset;
+    layout.bytes = std::max(layout.bytes, offset + bytes);
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), offset,
+                                   [](int64_t o, const ArenaBuffer* b) { return o < b->offset; }),
+                  &buffer);
+  }
+  int last = 0;
+  for (const ArenaBuffer& b : *buffers) last = std::max(last, b.last);
+  std::vector<int64_t> change(static_cast<size_t>(last) + 2, 0);
+  for (const ArenaBuffer& b : *buffers) {
+    change[b.first] += b.bytes;
+    change[b.last + 1] -= b.bytes;
+  }
+  int64_t live = 0;
+  for (int step = 0; step <= last; ++step) {
+    live += change[step];
+    if (live > layout.peak_live_bytes) {
+      layout.peak_live_bytes = live;
+      layout.peak_step = step;
+    }
+  }
+  return layout;
+}
+
+}  // namespace sluice

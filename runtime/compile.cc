@@ -1,0 +1,87 @@
+#include "runtime/compile.h"
+
+#include <chrono>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "graph/infer.h"
+#include "runtime/evaluate.h"
+
+namespace sluice {
+namespace {
+
+// State lives in the session: one tensor a variable, starting from what the graph says.
+absl::Status CollectVariables(const Graph& graph, Compiled* compiled) {
+  absl::flat_hash_set<std::string> names;
+  for (const auto& node : graph.nodes()) {
+    if (!node->Is("Variable")) continue;
+    const std::string name = node->String("name");
+    const Tensor* value = node->GetTensor("value");
+    if (value == nullptr || !value->valid()) {
+      return NodeError(*node, absl::StatusCode::kInvalidArgument,
+                       "the variable has no initial value");
+    }
+    if (!names.insert(name).second) {
+      return NodeError(*node, absl::StatusCode::kInvalidArgument,
+                       absl::StrCat("a second variable is named '", name, "'"));
+    }
+    compiled->variables.push_back(name);
+    compiled->initial.push_back(*value);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& options,
+                                 ThreadPool* pool) {
+  const auto start = std::chrono::steady_clock::now();
+  auto log = [&](const std::string& line) {
+    if (options.log) options.log(line);
+  };
+  Compiled compiled;
+
+  // The caller's graph stays as it is; constants are shared between the two.
+  std::unique_ptr<Graph> program = graph.Clone();
+  compiled.nodes_before = program->num_nodes_with_bodies();
+  log(absl::StrCat("copied: ", compiled.nodes_before, " nodes"));
+
+  // Nothing later has to ask whether the graph is sound.
+  if (absl::Status s = Verify(*program); !s.ok()) return s;
+  log("verified");
+
+  // Every value gets its type, over symbols where the caller left extents open.
+  if (absl::Status s = InferTypes(program.get()); !s.ok()) return s;
+  log("inferred types");
+
+  // The passes see this machine only through two values: an evaluator and a target.
+  absl::StatusOr<OptimizeReport> report =
+      Optimize(program.get(), options.passes, CpuEvaluator(pool), CpuTarget());
+  if (!report.ok()) return report.status();
+  compiled.report = *std::move(report);
+  compiled.nodes_after = program->num_nodes_with_bodies();
+  for (const PassReport& p : compiled.report.passes) {
+    log(absl::StrFormat("pass %s: %d applied, %d refused, %.2f ms, %d nodes", p.pass, p.applied,
+                        p.refused, p.milliseconds, p.nodes_after));
+  }
+
+  // What outlives a run: the variables.
+  if (absl::Status s = CollectVariables(*program, &compiled); !s.ok()) return s;
+  log(absl::StrCat("variables: ", compiled.variables.size()));
+
+  // Kernels, layouts and memory wait for concrete shapes: Specialise() makes a plan for each.
+  ProgramOptions program_options{.threads = pool->threads(),
+                                 .deterministic = options.deterministic,
+                                 .max_plans = std::max<size_t>(1, options.max_plans),
+                                 .memory_limit = options.memory_limit};
+  compiled.program =
+      std::make_unique<Program>(std::move(program), program_options, compiled.variables);
+  compiled.milliseconds =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  log(absl::StrFormat("compiled: %d nodes from %d in %.2f ms", compiled.nodes_after,
+                      compiled.nodes_before, compiled.milliseconds));
+  return compiled;
+}
+
+}  // namespace sluice

@@ -1,0 +1,30 @@
+// Compile: from a graph to a program that sessions run. The map of the whole project is compile.cc.
+#ifndef SLUICE_RUNTIME_COMPILE_H_
+#define SLUICE_RUNTIME_COMPILE_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "passes/pass.h"
+#include "runtime/program.h"
+#include "runtime/session.h"
+
+namespace sluice {
+
+struct Compiled {
+  std::unique_ptr<Program> program;
+  OptimizeReport report;
+  std::vector<std::string> variables;  // names, in the order of `initial`
+  std::vector<Tensor> initial;         // shared with the graph, not copied
+  size_t nodes_before = 0, nodes_after = 0;
+  double milliseconds = 0;
+};
+
+absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& options,
+                                 ThreadPool* pool);
+
+}  // namespace sluice
+
+#endif  // SLUICE_RUNTIME_COMPILE_H_

@@ -1,0 +1,105 @@
+#include "runtime/dynamic_steps.h"
+
+#include <cstring>
+#include <list>
+#include <mutex>
+#include <string>
+
+namespace sluice {
+namespace {
+
+Accountant ChargeTo(RunContext* run) {
+  return [run](int64_t bytes) { return run->Charge(bytes); };
+}
+
+class DynamicKernel : public DynamicStep {
+ public:
+  DynamicKernel(std::unique_ptr<Kernel> kernel, std::vector<Type> outputs)
+      : kernel_(std::move(kernel)), outputs_(std::move(outputs)) {}
+  absl::StatusOr<std::vector<Tensor>> Run(absl::Span<const Tensor> inputs,
+                                          RunContext* run) override {
+    return LaunchAlone(*kernel_, outputs_, inputs, run->pool, ChargeTo(run));
+  }
+  std::string Description() const override { return kernel_->Description(); }
+
+ private:
+  std::unique_ptr<Kernel> kernel_;
+  std::vector<Type> outputs_;
+};
+
+class Deferred : public DynamicStep {
+ public:
+  Deferred(const Node& node, int threads) : node_(node), threads_(threads) {}
+
+  absl::StatusOr<std::vector<Tensor>> Run(absl::Span<const Tensor> inputs,
+                                          RunContext* run) override {
+    std::shared_ptr<const PreparedNode> prepared = Find(inputs);
+    if (prepared == nullptr) {
+      absl::StatusOr<PreparedNode> made = PreparedNode::Make(node_, inputs, threads_);
+      if (!made.ok()) return made.status();
+      prepared = std::make_shared<const PreparedNode>(*std::move(made));
+      std::lock_guard<std::mutex> lock(mutex_);
+      recent_.push_front(prepared);
+      if (recent_.size() > kKept) recent_.pop_back();
+    }
+    return prepared->Run(inputs, run->pool, ChargeTo(run));
+  }
+  std::string Description() const override { return "prepared when its inputs are known"; }
+
+ private:
+  static constexpr size_t kKept = 8;
+
+  std::shared_ptr<const PreparedNode> Find(absl::Span<const Tensor> inputs) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (auto it = recent_.begin(); it != recent_.end(); ++it) {
+      if (!(*it)->Fits(inputs)) continue;
+      recent_.splice(recent_.begin(), recent_, it);
+      return recent_.front();
+    }
+    return nullptr;
+  }
+
+  const Node& node_;
+  const int threads_;
+  std::mutex mutex_;
+  std::list<std::shared_ptr<const PreparedNode>> recent_;
+};
+
+class AssignKernel : public Kernel {
+ public:
+  explicit AssignKernel(const Type& type)
+      : elements_(*ElementCount(*type.StaticDims())),
+        string_(type.dtype() == DType::kString),
+        bytes_(static_cast<size_t>(elements_) * ByteSize(type.dtype())) {}
+  absl::Status Launch(const LaunchContext& c) const override {
+    if (string_) {
+      std::copy_n(c.input<std::string>(1), elements_, c.output<std::string>(0));
+    } else if (bytes_ > 0 && c.inputs[1] != c.outputs[0]) {
+      std::memcpy(c.outputs[0], c.inputs[1], bytes_);
+    }
+    return absl::OkStatus();
+  }
+  std::string Description() const override { return "copy"; }
+
+ private:
+  int64_t elements_;
+  bool string_;
+  size_t bytes_;
+};
+
+}  // namespace
+
+std::unique_ptr<DynamicStep> MakeDynamicKernel(std::unique_ptr<Kernel> kernel,
+                                               std::vector<Type> outputs) {
+  return std::make_unique<DynamicKernel>(std::move(kernel), std::move(outputs));
+}
+
+std::unique_ptr<DynamicStep> MakeDeferred(const Node& node, int threads) {
+  return std::make_unique<Deferred>(node, threads);
+}
+
+std::unique_ptr<Kernel> MakeAssignKernel(const Type& type) {
+  return std::make_unique<AssignKernel>(type);
+}
+
+}  // namespace sluice

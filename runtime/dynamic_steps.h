@@ -1,0 +1,25 @@
+// The steps of a plan that are no plain kernel launch: results sized by the data, nodes whose
+// inputs are, and assignments.
+#ifndef SLUICE_RUNTIME_DYNAMIC_STEPS_H_
+#define SLUICE_RUNTIME_DYNAMIC_STEPS_H_
+
+#include <memory>
+#include <vector>
+
+#include "runtime/plan.h"
+
+namespace sluice {
+
+// A kernel that allocates its own outputs.
+std::unique_ptr<DynamicStep> MakeDynamicKernel(std::unique_ptr<Kernel> kernel,
+                                               std::vector<Type> outputs);
+
+// A node prepared when its inputs are known; the last few preparations are kept.
+std::unique_ptr<DynamicStep> MakeDeferred(const Node& node, int threads);
+
+// Copies input 1 over output 0, the variable's memory.
+std::unique_ptr<Kernel> MakeAssignKernel(const Type& type);
+
+}  // namespace sluice
+
+#endif  // SLUICE_RUNTIME_DYNAMIC_STEPS_H_

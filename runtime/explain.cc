@@ -1,0 +1,169 @@
+#include "runtime/explain.h"
+
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "nlohmann/json.hpp"
+
+namespace sluice {
+namespace {
+
+std::string Describe(const Step& step) {
+  return step.kernel ? step.kernel->Description() : step.dynamic->Description();
+}
+
+// Names come from files: JSON must be valid UTF-8, so what is not is replaced.
+std::string Dump(const nlohmann::json& json, int indent) {
+  return json.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string Plan::ToString() const {
+  std::string text = "plan {\n";
+  absl::StrAppendFormat(
+      &text, "  arena %d bytes, %d live at most, fullest at %%%s; weights packed: %d bytes\n",
+      arena_bytes_, peak_live_bytes_, peak_node_, packed_bytes_);
+  auto place = [&](int index) -> std::string {
+    const Slot& s = slots_[index];
+    switch (s.kind) {
+      case SlotKind::kNone:
+        return "_";
+      case SlotKind::kConstant:
+        return absl::StrCat("%", s.name, " constant");
+      case SlotKind::kInput:
+        return absl::StrCat("%", s.name, " input ", s.index);
+      case SlotKind::kVariable:
+        return absl::StrCat("%", s.name, " variable ", s.index);
+      case SlotKind::kArena:
+        return absl::StrCat("%", s.name, " arena+", s.offset);
+      case SlotKind::kOutput:
+        return absl::StrCat("%", s.name, " output ", s.index);
+      case SlotKind::kDynamic:
+        return absl::StrCat("%", s.name, " dynamic ", s.index);
+    }
+    return "";
+  };
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const Step& step = steps_[i];
+    std::vector<std::string> in, out;
+    for (int s : step.inputs) in.push_back(place(s));
+    for (int s : step.reads) in.push_back(place(s));
+    for (size_t k = 0; k < step.outputs.size(); ++k) {
+      out.push_back(absl::StrCat(place(step.outputs[k]), ": ", step.output_types[k].ToString()));
+    }
+    absl::StrAppend(&text, "  #", i, " ", absl::StrJoin(out, ", "), " = ", step.node->op_name(),
+                    "(", absl::StrJoin(in, ", "), ") {", Describe(step), "}");
+    if (step.scratch_offset >= 0)
+      absl::StrAppend(&text, " scratch arena+", step.scratch_offset, " ",
+                      step.kernel->scratch_bytes(), " bytes");
+    text += "\n";
+  }
+  std::vector<std::string> results;
+  for (const PlanOutput& o : outputs_)
+    results.push_back(absl::StrCat(place(o.slot), o.direct ? "" : " copied"));
+  absl::StrAppend(&text, "  return ", absl::StrJoin(results, ", "), "\n}\n");
+  return text;
+}
+
+std::string ExplainText(const Compiled& c, int threads) {
+  std::string text =
+      absl::StrFormat("Compiled in %.2f ms: %d nodes, %d before the passes; %d threads\n\nPasses\n",
+                      c.milliseconds, c.nodes_after, c.nodes_before, threads);
+  for (const PassReport& p : c.report.passes) {
+    absl::StrAppendFormat(&text, "  %-32s %4d applied %4d refused %8.2f ms %6d -> %d nodes\n",
+                          p.pass, p.applied, p.refused, p.milliseconds, p.nodes_before,
+                          p.nodes_after);
+  }
+  // The same reason many times is one line with a count.
+  std::map<std::string, std::pair<int, std::string>> groups;
+  for (const Finding& f : c.report.findings) {
+    auto& [count, first] =
+        groups[absl::StrCat(f.pass, ": ", f.applied ? "applied" : "refused", ": ", f.reason)];
+    if (count++ == 0) first = f.node;
+  }
+  text += "\nFindings\n";
+  for (const auto& [what, where] : groups) {
+    absl::StrAppend(&text, "  ", what,
+                    where.first > 1
+                        ? absl::StrCat(" (", where.first, " places, first %", where.second, ")")
+                        : absl::StrCat(" (%", where.second, ")"),
+                    "\n");
+  }
+  std::shared_ptr<const Plan> plan = c.program->Latest();
+  if (plan == nullptr) {
+    text += "\nNo plan yet: run once, or the inputs' extents are open.\n";
+    return text;
+  }
+  std::map<std::string, int> kernels;
+  for (const Step& s : plan->steps())
+    ++kernels[absl::StrCat(s.node->op_name(), " by ", Describe(s),
+                           s.choice.empty() ? "" : absl::StrCat(" (others: ", s.choice, ")"))];
+  absl::StrAppend(&text, "\nKernels of the latest plan: ", plan->steps().size(), " steps\n");
+  for (const auto& [what, count] : kernels)
+    absl::StrAppendFormat(&text, "  %4d x %s\n", count, what);
+  absl::StrAppendFormat(&text,
+                        "\nMemory: arena %d bytes, fullest at %%%s; packed weights %d bytes\n",
+                        plan->arena_bytes(), plan->peak_node(), plan->packed_bytes());
+  return text;
+}
+
+std::string ExplainJson(const Compiled& c, int threads) {
+  nlohmann::json json;
+  json["milliseconds"] = c.milliseconds;
+  json["threads"] = threads;
+  json["nodes_before"] = c.nodes_before;
+  json["nodes_after"] = c.nodes_after;
+  json["passes"] = nlohmann::json::array();
+  for (const PassReport& p : c.report.passes) {
+    json["passes"].push_back({{"pass", p.pass},
+                              {"runs", p.runs},
+                              {"applied", p.applied},
+                              {"refused", p.refused},
+                              {"milliseconds", p.milliseconds},
+                              {"nodes_before", p.nodes_before},
+                              {"nodes_after", p.nodes_after}});
+  }
+  json["findings"] = nlohmann::json::array();
+  for (const Finding& f : c.report.findings) {
+    json["findings"].push_back(
+        {{"pass", f.pass}, {"node", f.node}, {"applied", f.applied}, {"reason", f.reason}});
+  }
+  if (std::shared_ptr<const Plan> plan = c.program->Latest(); plan != nullptr) {
+    nlohmann::json steps = nlohmann::json::array();
+    for (const Step& s : plan->steps()) {
+      steps.push_back({{"node", s.node->name()},
+                       {"op", std::string(s.node->op_name())},
+                       {"kernel", Describe(s)},
+                       {"type", s.output_types[0].ToString()},
+                       {"others", s.choice},
+                       {"origin", s.node->origin().ToString()}});
+    }
+    json["plan"] = {{"arena_bytes", plan->arena_bytes()},
+                    {"peak_node", plan->peak_node()},
+                    {"packed_bytes", plan->packed_bytes()},
+                    {"steps", steps}};
+  }
+  return Dump(json, 1);
+}
+
+std::string Profile::ToChromeTrace() const {
+  nlohmann::json list = nlohmann::json::array();
+  for (const ProfileEvent& e : events) {
+    list.push_back(
+        {{"name", e.node},
+         {"cat", e.op},
+         {"ph", "X"},
+         {"ts", e.start_ns / 1e3},
+         {"dur", e.duration_ns / 1e3},
+         {"pid", 1},
+         {"tid", e.thread},
+         {"args",
+          {{"op", e.op}, {"kernel", e.kernel}, {"type", e.output_type}, {"origin", e.origin}}}});
+  }
+  return Dump({{"traceEvents", list}, {"displayTimeUnit", "ns"}}, -1);
+}
+
+}  // namespace sluice

@@ -1,0 +1,149 @@
+// Plan: a program made flat for concrete input shapes. It never changes after it was made; what
+// changes during a run is in a Frame.
+//
+// Each value has a slot. Steps run in order; a kernel step reads and writes raw pointers that a
+// frame holds ready, a dynamic step takes tensors and gives tensors whose sizes only the data
+// knows.
+#ifndef SLUICE_RUNTIME_PLAN_H_
+#define SLUICE_RUNTIME_PLAN_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "graph/graph.h"
+#include "kernels/kernel.h"
+#include "runtime/prepare.h"
+
+namespace sluice {
+
+class CancelToken;
+struct Profile;
+struct RunOptions;
+
+// What every step of one run, nested ones too, shares.
+struct RunContext {
+  ThreadPool* pool = nullptr;
+  const RunOptions* options = nullptr;
+  int64_t memory_limit = 0;  // 0: none
+  int64_t memory_used = 0;   // activations held now
+  int64_t memory_peak = 0;
+  int64_t start_ns = 0;
+  bool check_time = false;                   // a deadline is set
+  std::vector<Tensor>* variables = nullptr;  // the session's
+
+  absl::Status Charge(int64_t bytes);  // ResourceExhausted past the limit
+  absl::Status CheckStop() const;      // deadline and cancellation
+};
+
+// A step whose results only the data sizes.
+class DynamicStep {
+ public:
+  virtual ~DynamicStep() = default;
+  virtual absl::StatusOr<std::vector<Tensor>> Run(absl::Span<const Tensor> inputs,
+                                                  RunContext* run) = 0;
+  virtual std::string Description() const = 0;
+};
+
+enum class SlotKind : uint8_t {
+  kNone,      // an absent input
+  kConstant,  // bytes of a constant tensor
+  kInput,     // fed
+  kVariable,  // state of the session
+  kArena,     // at an offset of the frame's block
+  kOutput,    // written straight into a result's memory
+  kDynamic,   // a tensor made during the run
+};
+
+struct Slot {
+  SlotKind kind = SlotKind::kNone;
+  int index = -1;  // of the input, variable, output or dynamic tensor; the slot's own for constants
+  int64_t offset = 0;  // kArena
+  Type type;           // concrete where not dynamic
+  std::string name;
+};
+
+struct Step {
+  const Node* node;
+  std::vector<int> inputs, outputs;  // slots
+  std::unique_ptr<Kernel> kernel;    // one of the two
+  std::unique_ptr<DynamicStep> dynamic;
+  std::vector<int> reads;  // a dynamic step's captured slots, behind its inputs
+  int64_t scratch_offset = -1;
+  int first_argument = 0;  // of a kernel step: inputs, then outputs, in the frame's table
+  std::vector<Type> output_types;
+  int variable = -1;   // Assign: the variable it writes
+  std::string choice;  // why this kernel: refusals of the others
+};
+
+struct PlanOutput {
+  int slot;
+  Type type;
+  bool direct;  // a step writes it in place; else it is copied or shared at the end
+};
+
+class Plan {
+ public:
+  const std::vector<Slot>& slots() const { return slots_; }
+  const std::vector<Step>& steps() const { return steps_; }
+  const std::vector<PlanOutput>& outputs() const { return outputs_; }
+  int64_t arena_bytes() const { return arena_bytes_; }
+  int64_t packed_bytes() const { return packed_bytes_; }
+  bool assigns() const { return assigns_; }
+  const std::string& peak_node() const { return peak_node_; }
+
+  // Slots, steps and memory, one line each: deterministic, for tests and people.
+  std::string ToString() const;
+
+  // Places in the frame's pointer table that hold slot `slot`.
+  const std::vector<std::vector<int>>& places() const { return places_; }
+  size_t num_arguments() const { return num_arguments_; }
+  int num_inputs() const { return num_inputs_; }
+  int num_dynamic() const { return num_dynamic_; }
+  const std::vector<Tensor>& constants() const { return constants_; }  // by slot
+
+ private:
+  friend class Specialiser;
+  std::unique_ptr<Graph> graph_;  // with concrete types; steps point into it
+  std::vector<Slot> slots_;
+  std::vector<Tensor> constants_;
+  std::vector<Step> steps_;
+  std::vector<PlanOutput> outputs_;
+  std::vector<std::vector<int>> places_;
+  size_t num_arguments_ = 0;
+  int num_inputs_ = 0, num_dynamic_ = 0;
+  int64_t arena_bytes_ = 0, packed_bytes_ = 0, peak_live_bytes_ = 0;
+  std::string peak_node_;
+  bool assigns_ = false;
+};
+
+// The memory of one run: a block, a table of pointers, and the tensors made on the way.
+class Frame {
+ public:
+  explicit Frame(const Plan& plan);
+
+  // Results in the order of the plan's outputs. `given[i]` valid: written in place. Nothing of a
+  // result aliases this frame, unless `keep` is set: then fresh results stay the frame's and are
+  // reused.
+  absl::Status Run(const Plan& plan, absl::Span<const Tensor> inputs,
+                   absl::Span<const Tensor> given, std::vector<Tensor>* results, RunContext* run,
+                   bool keep = false);
+
+ private:
+  void Point(const Plan& plan, int slot, const void* data) {
+    for (int place : plan.places()[slot]) table_[place] = const_cast<void*>(data);
+  }
+  absl::Status RunDynamic(const Plan& plan, const Step& step, absl::Span<const Tensor> inputs,
+                          RunContext* run);
+  Tensor View(const Plan& plan, int slot, absl::Span<const Tensor> inputs, RunContext* run) const;
+
+  Tensor block_;
+  std::vector<void*> table_;
+  std::vector<Tensor> dynamic_;
+  std::vector<Tensor> kept_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_RUNTIME_PLAN_H_

@@ -1,0 +1,177 @@
+#include "runtime/program.h"
+
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+
+namespace sluice {
+namespace {
+
+std::string KeyOf(absl::Span<const Tensor> inputs, absl::Span<const int> fetches) {
+  std::string key;
+  auto append = [&](int64_t number) {
+    key.append(reinterpret_cast<const char*>(&number), sizeof number);
+  };
+  for (const Tensor& t : inputs) {
+    append(static_cast<int64_t>(t.dtype()) << 32 | t.rank());
+    for (int64_t d : t.dims()) append(d);
+  }
+  append(-1);
+  for (int f : fetches) append(f);
+  return key;
+}
+
+}  // namespace
+
+Program::Program(std::unique_ptr<Graph> graph, ProgramOptions options,
+                 std::vector<std::string> variables)
+    : graph_(std::move(graph)), options_(std::move(options)), variables_(std::move(variables)) {}
+
+absl::Status Program::CheckInputs(absl::Span<const Tensor> inputs) const {
+  absl::flat_hash_map<std::string, std::pair<int64_t, std::string>> symbols;
+  Bindings bindings;
+  auto misfit = [&](const Value& v, const Tensor& t, const std::string& why) {
+    return absl::InvalidArgumentError(absl::StrCat("input '", v.name(), "' takes ",
+                                                   v.type().ToString(), ", but is fed ",
+                                                   t.TypeString(), ": ", why));
+  };
+  for (int round = 0; round < 2; ++round) {  // symbols first, then the expressions over them
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const Value& v = *graph_->inputs()[i];
+      const Tensor& t = inputs[i];
+      if (!t.valid())
+        return absl::InvalidArgumentError(absl::StrCat("input '", v.name(), "' is fed no tensor"));
+      const Type& type = v.type();
+      if (type.is_unknown()) continue;
+      if (!type.is_tensor() || type.dtype() != t.dtype()) {
+        return misfit(v, t,
+                      absl::StrCat("the dtype is ", ToString(t.dtype()), ", expected ",
+                                   ToString(type.dtype())));
+      }
+      if (!type.has_shape()) continue;
+      if (type.rank() != t.rank())
+        return misfit(v, t, absl::StrCat("the rank is ", t.rank(), ", expected ", type.rank()));
+      for (int d = 0; d < type.rank(); ++d) {
+        const Dim& expected = type.dim(d);
+        const int64_t given = t.dims()[d];
+        if (expected.is_unknown()) continue;
+        if (std::optional<std::string> symbol = expected.AsSymbol(); symbol.has_value()) {
+          if (round > 0) continue;
+          auto [it, first] =
+              symbols.try_emplace(*symbol, given, absl::StrCat("'", v.name(), "' dimension ", d));
+          bindings[*symbol] = it->second.first;
+          if (!first && it->second.first != given) {
+            return misfit(v, t,
+                          absl::StrCat("dimension ", d, " is ", given, ", but '", *symbol, "' is ",
+                                       it->second.first, " by ", it->second.second));
+          }
+        } else if (round > 0) {
+          std::optional<int64_t> number = expected.Evaluate(bindings);
+          if (number.has_value() && *number != given) {
+            return misfit(v, t,
+                          absl::StrCat("dimension ", d, " is ", given, ", expected ", *number));
+          }
+        }
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const Plan>> Program::PlanFor(absl::Span<const Tensor> inputs,
+                                                             absl::Span<const int> fetches) {
+  if (inputs.size() != graph_->inputs().size()) {
+    return absl::InternalError(
+        absl::StrCat(inputs.size(), " inputs for a program that takes ", graph_->inputs().size()));
+  }
+  std::string key = KeyOf(inputs, fetches);
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (auto it = by_key_.find(key); it != by_key_.end()) {
+      entries_.splice(entries_.begin(), entries_, it->second);
+      return it->second->plan;
+    }
+  }
+  if (absl::Status s = CheckInputs(inputs); !s.ok()) return s;
+  std::vector<Type> types;
+  for (const Tensor& t : inputs) types.push_back(Type::Of(t));
+  absl::StatusOr<std::shared_ptr<const Plan>> plan =
+      Specialise(*graph_, types, fetches, options_, variables_);
+  if (!plan.ok()) return plan;
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (auto it = by_key_.find(key); it != by_key_.end())
+    return it->second->plan;  // another thread was faster
+  entries_.push_front({key, *plan, {}});
+  by_key_[std::move(key)] = entries_.begin();
+  while (entries_.size() > options_.max_plans) {
+    by_key_.erase(entries_.back().key);
+    entries_.pop_back();
+  }
+  return plan;
+}
+
+std::unique_ptr<Frame> Program::BorrowFrame(const std::shared_ptr<const Plan>& plan) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (Entry& e : entries_) {
+      if (e.plan != plan) continue;
+      if (e.frames.empty()) break;
+      std::unique_ptr<Frame> frame = std::move(e.frames.back());
+      e.frames.pop_back();
+      return frame;
+    }
+  }
+  return std::make_unique<Frame>(*plan);
+}
+
+void Program::ReturnFrame(const std::shared_ptr<const Plan>& plan, std::unique_ptr<Frame> frame) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (Entry& e : entries_) {
+    if (e.plan == plan) {
+      e.frames.push_back(std::move(frame));
+      return;
+    }
+  }
+}
+
+absl::StatusOr<std::vector<Tensor>> Program::Run(absl::Span<const Tensor> inputs,
+                                                 absl::Span<const int> fetches,
+                                                 absl::Span<const Tensor> given, RunContext* run) {
+  absl::StatusOr<std::shared_ptr<const Plan>> plan = PlanFor(inputs, fetches);
+  if (!plan.ok()) return plan.status();
+  std::unique_ptr<Frame> frame = BorrowFrame(*plan);
+  std::vector<Tensor> results;
+  const int64_t held = run->memory_used;
+  absl::Status status = frame->Run(**plan, inputs, given, &results, run);
+  ReturnFrame(*plan, std::move(frame));
+  if (!status.ok()) return status;
+  run->memory_used = held;  // what the caller keeps are the results alone
+  for (const Tensor& t : results) run->memory_used += static_cast<int64_t>(t.bytes());
+  return results;
+}
+
+Program::Totals Program::Stats() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  Totals totals;
+  totals.plans = static_cast<int64_t>(entries_.size());
+  for (const Entry& e : entries_) {
+    totals.packed_bytes += e.plan->packed_bytes();
+    if (e.plan->arena_bytes() < totals.arena_bytes) continue;
+    totals.arena_bytes = e.plan->arena_bytes();
+    totals.peak_node = e.plan->peak_node();
+  }
+  return totals;
+}
+
+std::shared_ptr<const Plan> Program::Latest() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return entries_.empty() ? nullptr : entries_.front().plan;
+}
+
+void Program::Clear() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  by_key_.clear();
+  entries_.clear();
+}
+
+}  // namespace sluice

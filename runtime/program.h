@@ -1,0 +1,88 @@
+// Program: a graph and the plans made of it. The whole session is one; each body of If, Loop and
+// Scan is one too, its captured values made inputs.
+#ifndef SLUICE_RUNTIME_PROGRAM_H_
+#define SLUICE_RUNTIME_PROGRAM_H_
+
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "graph/graph.h"
+#include "runtime/plan.h"
+
+namespace sluice {
+
+struct ProgramOptions {
+  int threads = 1;
+  bool deterministic = false;
+  size_t max_plans = 16;
+  int64_t memory_limit = 0;
+};
+
+class Program {
+ public:
+  // `graph` is optimised and its types are inferred. `variables`: names in the session's order.
+  Program(std::unique_ptr<Graph> graph, ProgramOptions options, std::vector<std::string> variables);
+
+  const Graph& graph() const { return *graph_; }
+
+  // Feeds against the inputs' types: dtype, rank, numbers, and each symbol the same everywhere.
+  absl::Status CheckInputs(absl::Span<const Tensor> inputs) const;
+
+  // The plan for inputs of these extents and the outputs chosen (indices into the graph's), from
+  // the cache or new. Checks the inputs where it is new. Thread-safe.
+  absl::StatusOr<std::shared_ptr<const Plan>> PlanFor(absl::Span<const Tensor> inputs,
+                                                      absl::Span<const int> fetches);
+
+  absl::StatusOr<std::vector<Tensor>> Run(absl::Span<const Tensor> inputs,
+                                          absl::Span<const int> fetches,
+                                          absl::Span<const Tensor> given, RunContext* run);
+
+  std::unique_ptr<Frame> BorrowFrame(const std::shared_ptr<const Plan>& plan);
+  void ReturnFrame(const std::shared_ptr<const Plan>& plan, std::unique_ptr<Frame> frame);
+
+  struct Totals {
+    int64_t plans = 0, arena_bytes = 0, packed_bytes = 0;
+    std::string peak_node;
+  };
+  Totals Stats() const;
+  // The plan used last, for reports; null before the first.
+  std::shared_ptr<const Plan> Latest() const;
+  void Clear();
+
+ private:
+  struct Entry {
+    std::string key;
+    std::shared_ptr<const Plan> plan;
+    std::vector<std::unique_ptr<Frame>> frames;
+  };
+
+  std::unique_ptr<Graph> graph_;
+  ProgramOptions options_;
+  std::vector<std::string> variables_;
+  mutable std::mutex mutex_;
+  std::list<Entry> entries_;  // most recently used first
+  absl::flat_hash_map<std::string, std::list<Entry>::iterator> by_key_;
+};
+
+// The flat plan for inputs of the given types: see runtime/specialise.cc.
+absl::StatusOr<std::shared_ptr<const Plan>> Specialise(const Graph& graph,
+                                                       absl::Span<const Type> inputs,
+                                                       absl::Span<const int> fetches,
+                                                       const ProgramOptions& options,
+                                                       absl::Span<const std::string> variables);
+
+// If, Loop and Scan as steps, their bodies as programs. `reads` receives the captured values that
+// the step wants behind the node's inputs.
+absl::StatusOr<std::unique_ptr<DynamicStep>> MakeControlFlow(const Node& node,
+                                                             const ProgramOptions& options,
+                                                             std::vector<Value*>* reads);
+bool IsControlFlow(const Node& node);
+
+}  // namespace sluice
+
+#endif  // SLUICE_RUNTIME_PROGRAM_H_

@@ -1,0 +1,456 @@
+// From a graph and concrete input types to a flat plan. Read Specialiser::Make() first.
+#include <algorithm>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "graph/infer.h"
+#include "kernels/cpu/cpu_kernels.h"
+#include "runtime/arena.h"
+#include "runtime/dynamic_steps.h"
+#include "runtime/program.h"
+
+namespace sluice {
+
+class Specialiser {
+ public:
+  Specialiser(const ProgramOptions& options, absl::Span<const std::string> variables)
+      : options_(options), variables_(variables), plan_(std::make_shared<Plan>()) {}
+
+  absl::StatusOr<std::shared_ptr<const Plan>> Make(const Graph& graph,
+                                                   absl::Span<const Type> inputs,
+                                                   absl::Span<const int> fetches) {
+    // A copy of the graph whose inputs have their numbers: inference makes the rest concrete.
+    plan_->graph_ = graph.Clone();
+    Graph& g = *plan_->graph_;
+    SelectOutputs(&g, fetches);
+    for (size_t i = 0; i < inputs.size(); ++i) g.inputs()[i]->set_type(inputs[i]);
+    if (absl::Status s = InferTypes(&g); !s.ok()) return s;
+
+    // What the fetches need, in order, each node made a step with its kernel.
+    FindNeeded(g);
+    AddInputSlots(g);
+    for (Node* node : needed_) {
+      if (absl::Status s = AddNode(*node); !s.ok()) return s;
+    }
+
+    // Which values share memory: views of their input, results in place of it, fetched ones
+    // outside.
+    AssignBuffers();
+    PlaceBuffers();
+    if (absl::Status s = CheckLimit(); !s.ok()) return s;
+    FillTable();
+    return std::shared_ptr<const Plan>(std::move(plan_));
+  }
+
+ private:
+  struct Buffer {
+    int64_t bytes = 0;
+    int first = 0, last = 0;
+    int output = -1;  // the fetch whose memory it is
+    std::vector<int> members;
+  };
+
+  static void SelectOutputs(Graph* g, absl::Span<const int> fetches) {
+    std::vector<std::pair<Value*, std::string>> chosen;
+    for (int f : fetches) chosen.push_back({g->outputs()[f], g->output_names()[f]});
+    g->ClearOutputs();
+    for (auto& [value, name] : chosen) g->AddOutput(value, name);
+  }
+
+  void FindNeeded(const Graph& g) {
+    absl::flat_hash_set<const Node*> seen;
+    std::vector<Node*> open;
+    auto want = [&](Node* n) {
+      if (n != nullptr && n->graph() == &g && seen.insert(n).second) open.push_back(n);
+    };
+    for (Value* v : g.outputs()) want(v->producer());
+    while (!open.empty()) {
+      Node* n = open.back();
+      open.pop_back();
+      // Contents known from shapes alone need no computation behind them.
+      if (KnownContents(*n)) continue;
+      for (Value* v : n->inputs()) {
+        if (v != nullptr) want(v->producer());
+      }
+      for (Value* v : Captures(*n)) want(v->producer());
+      for (Node* c : n->control_inputs()) want(c);
+    }
+    for (const auto& node : g.nodes()) {
+      if (seen.contains(node.get())) needed_.push_back(node.get());
+    }
+  }
+
+  // Small integer results that inference knows as numbers: constants of this plan.
+  static bool KnownContents(const Node& node) {
+    if (node.Is("Constant") || node.op().stateful || !node.bodies().empty()) return false;
+    for (size_t i = 0; i < node.num_outputs(); ++i) {
+      const Value& v = *node.output(i);
+      if (!v.known_dims().has_value() || !v.type().is_tensor() || !v.type().has_static_shape())
+        return false;
+      if (!IsInt(v.type().dtype()) || v.type().rank() > 1) return false;
+      for (const Dim& d : *v.known_dims()) {
+        if (!d.is_number()) return false;
+      }
+      const int64_t expected = v.type().rank() == 0 ? 1 : v.type().dim(0).number();
+      if (static_cast<int64_t>(v.known_dims()->size()) != expected) return false;
+    }
+    return true;
+  }
+
+  static absl::StatusOr<Tensor> Materialise(const Value& v) {
+    absl::StatusOr<Tensor> t = Tensor::Allocate(v.type().dtype(), *v.type().StaticDims());
+    if (!t.ok()) return t;
+    for (size_t i = 0; i < v.known_dims()->size(); ++i) {
+      const int64_t number = (*v.known_dims())[i].number();
+      VisitDType(
+          t->dtype(), [&]<typename T>() { t->mutable_data<T>()[i] = static_cast<T>(number); },
+          [] {});
+    }
+    return t;
+  }
+
+  int AddSlot(const Value& v, SlotKind kind, int index = -1) {
+    const int id = static_cast<int>(plan_->slots_.size());
+    plan_->slots_.push_back({kind, index, 0, v.type(), v.name()});
+    plan_->constants_.emplace_back();
+    slot_of_[&v] = id;
+    last_read_.push_back(-1);
+    return id;
+  }
+  int AddConstantSlot(const Value& v, Tensor tensor) {
+    const int id = AddSlot(v, SlotKind::kConstant);
+    plan_->slots_[id].index = id;
+    plan_->slots_[id].type = Type::Of(tensor);
+    plan_->constants_[id] = std::move(tensor);
+    return id;
+  }
+
+  void AddInputSlots(const Graph& g) {
+    AddSlot(none_, SlotKind::kNone);
+    for (size_t i = 0; i < g.inputs().size(); ++i)
+      AddSlot(*g.inputs()[i], SlotKind::kInput, static_cast<int>(i));
+    plan_->num_inputs_ = static_cast<int>(g.inputs().size());
+  }
+
+  int SlotOf(const Value* v) const { return v == nullptr ? 0 : slot_of_.at(v); }
+
+  const Tensor& ConstantOf(const Value* v) const { return plan_->constants_[SlotOf(v)]; }
+
+  absl::Status AddNode(const Node& node) {
+    if (node.Is("Constant")) {
+      AddConstantSlot(*node.output(), *node.GetTensor("value"));
+      return absl::OkStatus();
+    }
+    if (node.Is("Variable")) {
+      const std::string name = node.String("name");
+      auto it = std::find(variables_.begin(), variables_.end(), name);
+      if (it == variables_.end())
+        return NodeError(node, absl::StatusCode::kInternal,
+                         "the session does not know this variable");
+      AddSlot(*node.output(), SlotKind::kVariable, static_cast<int>(it - variables_.begin()));
+      return absl::OkStatus();
+    }
+    if (KnownContents(node)) {
+      for (size_t i = 0; i < node.num_outputs(); ++i) {
+        absl::StatusOr<Tensor> contents = Materialise(*node.output(i));
+        if (!contents.ok()) return contents.status();
+        AddConstantSlot(*node.output(i), *std::move(contents));
+      }
+      return absl::OkStatus();
+    }
+    Step step{.node = &node};
+    for (const Value* v : node.inputs()) step.inputs.push_back(SlotOf(v));
+    for (size_t i = 0; i < node.num_outputs(); ++i)
+      step.output_types.push_back(node.output(i)->type());
+    if (absl::Status s = ChooseKernel(node, &step); !s.ok()) return s;
+    const int now = static_cast<int>(plan_->steps_.size());
+    for (int slot : step.inputs) last_read_[slot] = now;
+    for (int slot : step.reads) last_read_[slot] = now;
+    for (size_t i = 0; i < node.num_outputs(); ++i) {
+      const Value& out = *node.output(i);
+      int slot;
+      if (step.variable >= 0) {
+        slot = AddSlot(out, SlotKind::kVariable, step.variable);
+      } else if (step.dynamic != nullptr) {
+        slot = AddSlot(out, SlotKind::kDynamic, plan_->num_dynamic_++);
+      } else {
+        slot = AddSlot(out, SlotKind::kArena);
+      }
+      step.outputs.push_back(slot);
+    }
+    plan_->steps_.push_back(std::move(step));
+    return absl::OkStatus();
+  }
+
+  absl::Status ChooseKernel(const Node& node, Step* step) {
+    if (node.Is("Assign")) return ChooseAssign(node, step);
+    if (IsControlFlow(node)) {
+      std::vector<Value*> reads;
+      absl::StatusOr<std::unique_ptr<DynamicStep>> dynamic =
+          MakeControlFlow(node, options_, &reads);
+      if (!dynamic.ok()) return dynamic.status();
+      step->dynamic = *std::move(dynamic);
+      for (const Value* v : reads) step->reads.push_back(SlotOf(v));
+      return absl::OkStatus();
+    }
+    PrepareContext context{
+        .node = node, .threads = options_.threads, .deterministic = options_.deterministic};
+    bool is_static = true;
+    for (const Value* v : node.inputs()) {
+      context.inputs.push_back(v == nullptr ? Type() : plan_->slots_[SlotOf(v)].type);
+      context.constants.push_back(ConstantOf(v));
+      is_static &= v == nullptr || context.inputs.back().has_static_shape();
+    }
+    context.outputs = step->output_types;
+    if (is_static) {
+      std::vector<std::string> refusals;
+      absl::StatusOr<std::unique_ptr<Kernel>> kernel = CpuKernels().Prepare(context, &refusals);
+      for (const std::string& r : refusals)
+        absl::StrAppend(&step->choice, step->choice.empty() ? "" : "; ", r);
+      if (kernel.ok()) {
+        plan_->packed_bytes_ += static_cast<int64_t>((*kernel)->packed_bytes());
+        // Strings are objects: they live in tensors, not in the arena.
+        const bool strings = std::any_of(step->output_types.begin(), step->output_types.end(),
+                                         [](const Type& t) { return t.dtype() == DType::kString; });
+        if ((*kernel)->dynamic_outputs() || strings) {
+          step->dynamic = MakeDynamicKernel(*std::move(kernel), step->output_types);
+          return absl::OkStatus();
+        }
+        const bool outputs_static =
+            std::all_of(step->output_types.begin(), step->output_types.end(),
+                        [](const Type& t) { return t.has_static_shape(); });
+        if (outputs_static) {
+          step->kernel = *std::move(kernel);
+          return absl::OkStatus();
+        }
+      } else if (!absl::IsUnimplemented(kernel.status())) {
+        return kernel.status();
+      } else {
+        // It may still go once the contents of its inputs are known, or by expansion.
+        const bool all_constant =
+            std::all_of(node.inputs().begin(), node.inputs().end(),
+                        [&](const Value* v) { return v == nullptr || ConstantOf(v).valid(); });
+        if (node.op().expand == nullptr && (all_constant || !CpuKernels().Has(node.op_name())))
+          return kernel.status();
+      }
+    }
+    step->dynamic = MakeDeferred(node, options_.threads);
+    return absl::OkStatus();
+  }
+
+  absl::Status ChooseAssign(const Node& node, Step* step) {
+    const Slot& variable = plan_->slots_[step->inputs[0]];
+    const Slot& value = plan_->slots_[step->inputs[1]];
+    if (variable.kind != SlotKind::kVariable) {
+      return NodeError(node, absl::StatusCode::kInvalidArgument,
+                       "its first input is no variable of this graph");
+    }
+    if (!variable.type.has_static_shape() || !(value.type == variable.type)) {
+      return NodeError(node, absl::StatusCode::kInvalidArgument,
+                       absl::StrCat("a variable of type ", variable.type.ToString(),
+                                    " cannot take a value of type ", value.type.ToString()));
+    }
+    step->variable = variable.index;
+    step->kernel = MakeAssignKernel(variable.type);
+    plan_->assigns_ = true;
+    return absl::OkStatus();
+  }
+
+  static int64_t BytesOf(const Type& type) {
+    absl::StatusOr<int64_t> n = ElementCount(*type.StaticDims(), ByteSize(type.dtype()));
+    return n.ok() ? *n * static_cast<int64_t>(ByteSize(type.dtype())) : INT64_MAX / 4;
+  }
+
+  // The slot takes the memory of `source` under its own shape. Variables may change later: no
+  // views.
+  bool MakeView(int slot, int source) {
+    const Slot from = plan_->slots_[source];
+    Slot& to = plan_->slots_[slot];
+    switch (from.kind) {
+      case SlotKind::kConstant:
+        to.kind = SlotKind::kConstant;
+        to.index = slot;
+        plan_->constants_[slot] = plan_->constants_[source].Reshaped(*to.type.StaticDims());
+        return true;
+      case SlotKind::kInput:
+        to.kind = from.kind;
+        to.index = from.index;
+        return true;
+      case SlotKind::kArena: {
+        const int b = buffer_of_[source];
+        buffer_of_[slot] = b;
+        Join(b, slot);
+        return true;
+      }
+      default:
+        return false;
+    }
+  }
+
+  void Join(int buffer, int slot) {
+    buffers_[buffer].members.push_back(slot);
+    buffers_[buffer].last = std::max(buffers_[buffer].last, last_read_[slot]);
+  }
+
+  void AssignBuffers() {
+    const int end = static_cast<int>(plan_->steps_.size());
+    const Graph& g = *plan_->graph_;
+    for (const Value* v : g.outputs()) last_read_[SlotOf(v)] = end;
+    buffer_of_.assign(plan_->slots_.size(), -1);
+    std::vector<Step> kept;
+    for (int now = 0; now < end; ++now) {
+      Step& step = plan_->steps_[now];
+      bool launch = step.kernel == nullptr || step.variable >= 0;
+      if (!launch) {
+        const auto views = step.kernel->views();
+        const auto in_place = step.kernel->in_place();
+        for (size_t o = 0; o < step.outputs.size(); ++o) {
+          const int slot = step.outputs[o];
+          bool viewed = false;
+          for (const auto& [out, in] : views) {
+            if (out == static_cast<int>(o) && in < static_cast<int>(step.inputs.size()) &&
+                !viewed) {
+              viewed = MakeView(slot, step.inputs[in]);
+            }
+          }
+          if (viewed) continue;
+          launch = true;
+          for (const auto& [out, in] : in_place) {
+            if (out != static_cast<int>(o) || in >= static_cast<int>(step.inputs.size())) continue;
+            if (TakeInput(slot, step, in, now)) break;
+          }
+          if (buffer_of_[slot] < 0) NewBuffer(slot, now);
+        }
+      }
+      if (launch) {
+        step_time_.push_back(now);
+        kept.push_back(std::move(step));
+      }
+    }
+    plan_->steps_ = std::move(kept);
+    for (size_t i = 0; i < g.outputs().size(); ++i)
+      AddOutput(static_cast<int>(i), SlotOf(g.outputs()[i]));
+  }
+
+  void NewBuffer(int slot, int now) {
+    buffer_of_[slot] = static_cast<int>(buffers_.size());
+    buffers_.push_back({BytesOf(plan_->slots_[slot].type), now, now, -1, {}});
+    Join(buffer_of_[slot], slot);
+  }
+
+  // The output `slot` moves into the memory of input `in` where that is read by nobody later.
+  bool TakeInput(int slot, const Step& step, int in, int now) {
+    const int source = step.inputs[in];
+    const int b = buffer_of_[source];
+    if (b < 0 || buffers_[b].last != now || buffers_[b].bytes != BytesOf(plan_->slots_[slot].type))
+      return false;
+    for (size_t i = 0; i < step.inputs.size(); ++i) {  // no other input may lie in that memory
+      if (static_cast<int>(i) != in && buffer_of_[step.inputs[i]] == b) return false;
+    }
+    for (int other : step.outputs) {
+      if (other != slot && buffer_of_[other] == b) return false;
+    }
+    buffer_of_[slot] = b;
+    Join(b, slot);
+    return true;
+  }
+
+  void AddOutput(int index, int slot) {
+    const Slot& s = plan_->slots_[slot];
+    const int b = buffer_of_[slot];
+    bool direct = b >= 0 && buffers_[b].output < 0 && buffers_[b].bytes == BytesOf(s.type) &&
+                  s.type.dtype() != DType::kString;
+    if (direct) buffers_[b].output = index;
+    plan_->outputs_.push_back({slot, s.type, direct});
+  }
+
+  void PlaceBuffers() {
+    std::vector<ArenaBuffer> arena;
+    std::vector<int> owner;  // a buffer, or -1 - step for scratch
+    for (size_t b = 0; b < buffers_.size(); ++b) {
+      if (buffers_[b].output >= 0) continue;
+      arena.push_back(
+          {buffers_[b].bytes, buffers_[b].first, std::max(buffers_[b].first, buffers_[b].last)});
+      owner.push_back(static_cast<int>(b));
+    }
+    for (size_t s = 0; s < plan_->steps_.size(); ++s) {
+      const Step& step = plan_->steps_[s];
+      if (step.kernel == nullptr || step.kernel->scratch_bytes() == 0) continue;
+      arena.push_back(
+          {static_cast<int64_t>(step.kernel->scratch_bytes()), step_time_[s], step_time_[s]});
+      owner.push_back(-1 - static_cast<int>(s));
+    }
+    const ArenaLayout layout = AssignOffsets(&arena);
+    plan_->arena_bytes_ = layout.bytes;
+    plan_->peak_live_bytes_ = layout.peak_live_bytes;
+    for (size_t s = 0; s < plan_->steps_.size(); ++s) {
+      if (step_time_[s] <= layout.peak_step) plan_->peak_node_ = plan_->steps_[s].node->name();
+    }
+    for (size_t i = 0; i < arena.size(); ++i) {
+      if (owner[i] < 0) {
+        plan_->steps_[-1 - owner[i]].scratch_offset = arena[i].offset;
+      } else {
+        for (int slot : buffers_[owner[i]].members) plan_->slots_[slot].offset = arena[i].offset;
+      }
+    }
+    for (const Buffer& b : buffers_) {
+      if (b.output < 0) continue;
+      for (int slot : b.members) {
+        plan_->slots_[slot].kind = SlotKind::kOutput;
+        plan_->slots_[slot].index = b.output;
+      }
+    }
+  }
+
+  absl::Status CheckLimit() const {
+    if (options_.memory_limit <= 0 || plan_->arena_bytes_ <= options_.memory_limit)
+      return absl::OkStatus();
+    int64_t largest = 0;
+    std::string name;
+    for (const Buffer& b : buffers_) {
+      if (b.bytes > largest) {
+        largest = b.bytes;
+        name = plan_->slots_[b.members[0]].name;
+      }
+    }
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the plan needs ", plan_->arena_bytes_, " bytes of activations, the limit is ",
+                     options_.memory_limit, "; it is fullest at '", plan_->peak_node_,
+                     "', and the largest value is '", name, "' with ", largest,
+                     " bytes; raise SessionOptions::memory_limit or feed less at once"));
+  }
+
+  void FillTable() {
+    plan_->places_.resize(plan_->slots_.size());
+    int next = 0;
+    for (Step& step : plan_->steps_) {
+      if (step.kernel == nullptr) continue;
+      step.first_argument = next;
+      for (int slot : step.inputs) plan_->places_[slot].push_back(next++);
+      for (int slot : step.outputs) plan_->places_[slot].push_back(next++);
+    }
+    plan_->num_arguments_ = static_cast<size_t>(next);
+  }
+
+  const ProgramOptions& options_;
+  absl::Span<const std::string> variables_;
+  std::shared_ptr<Plan> plan_;
+  Value none_;
+  std::vector<Node*> needed_;
+  absl::flat_hash_map<const Value*, int> slot_of_;
+  std::vector<int> last_read_;  // by slot: the last step that reads it
+  std::vector<int> buffer_of_;  // by slot; -1: no buffer of the arena's
+  std::vector<Buffer> buffers_;
+  std::vector<int> step_time_;  // of a kept step: its number before views fell out
+};
+
+absl::StatusOr<std::shared_ptr<const Plan>> Specialise(const Graph& graph,
+                                                       absl::Span<const Type> inputs,
+                                                       absl::Span<const int> fetches,
+                                                       const ProgramOptions& options,
+                                                       absl::Span<const std::string> variables) {
+  return Specialiser(options, variables).Make(graph, inputs, fetches);
+}
+
+}  // namespace sluice
