@@ -1,0 +1,127 @@
+#include "ops/op.h"
+#include "ops/window.h"
+
+namespace sluice {
+namespace {
+
+absl::Status InferPool(InferContext& c) {
+  const Type& x = c.InputType(0);
+  absl::StatusOr<Window> window = Window::Read(c.node(), c.Ints("kernel_shape"));
+  if (!window.ok()) return window.status();
+  if (window->rank() == 0) return c.Error("kernel_shape is empty");
+  Shape out(window->rank() + 2, Dim::Unknown());
+  if (x.is_tensor() && x.has_shape()) {
+    if (x.rank() != window->rank() + 2) {
+      return c.Error("kernel_shape has ", window->rank(), " entries, so the input must have rank ",
+                     window->rank() + 2, ", but it is ", x.ToString());
+    }
+    out[0] = x.dim(0);
+    out[1] = x.dim(1);
+    for (int i = 0; i < window->rank(); ++i) {
+      absl::StatusOr<Dim> d = window->Positions(i, x.dim(2 + i));
+      if (!d.ok()) return c.Error(d.status().message());
+      out[2 + i] = *d;
+    }
+  }
+  c.SetOutput(0, Type::Tensor(x.dtype(), out));
+  c.SetOutput(1, Type::Tensor(DType::kI64, out));
+  return absl::OkStatus();
+}
+
+absl::Status InferLpPool(InferContext& c) {
+  if (c.Int("p") < 1) return c.Error("p is ", c.Int("p"), "; expected 1 or more");
+  return InferPool(c);
+}
+
+absl::Status InferGlobal(InferContext& c) {
+  const Type& x = c.InputType(0);
+  if (c.HasAttr("p") && c.Int("p") < 1) return c.Error("p is ", c.Int("p"), "; expected 1 or more");
+  if (!x.is_tensor() || !x.has_shape()) {
+    c.SetOutput(0, Type::Tensor(x.dtype()));
+    return absl::OkStatus();
+  }
+  if (x.rank() < 2) return c.Error("the input is ", x.ToString(), "; expected [N,C,D1,...]");
+  Shape out(x.rank(), Dim(1));
+  out[0] = x.dim(0);
+  out[1] = x.dim(1);
+  c.SetOutput(0, Type::Tensor(x.dtype(), std::move(out)));
+  return absl::OkStatus();
+}
+
+Op PoolAttrs(Op op) {
+  return op.Attr("auto_pad", "NOTSET", "NOTSET, VALID, SAME_UPPER or SAME_LOWER")
+      .Attr("ceil_mode", 0, "round the number of windows up")
+      .OptionalAttr("dilations", AttrKind::kInts, "ones")
+      .RequiredAttr("kernel_shape", AttrKind::kInts)
+      .OptionalAttr("pads", AttrKind::kInts, "zeros")
+      .OptionalAttr("strides", AttrKind::kInts, "ones");
+}
+
+}  // namespace
+
+SLUICE_DECLARE_OP(MaxPool) {
+  return PoolAttrs(Op("MaxPool"))
+      .Doc("The largest element under each window of [N,C,D1,...], and where it stands.")
+      .Input("X", "T")
+      .Output("Y", "T")
+      .OptionalOutput("Indices", "i64")
+      .Types("T", kFloatTypes | DTypeSet{DType::kI8, DType::kU8})
+      .Attr("storage_order", 0, "1: Indices count column-major in the last two spatial axes")
+      .Infer(InferPool)
+      .GradientPending();
+}
+
+SLUICE_DECLARE_OP(AveragePool) {
+  return PoolAttrs(Op("AveragePool"))
+      .Doc("The mean of the elements under each window of [N,C,D1,...].")
+      .Input("X", "T")
+      .Output("Y", "T")
+      .Types("T", kFloatTypes)
+      .Attr("count_include_pad", 0, "divide by the padded elements too")
+      .Infer(InferPool)
+      .GradientPending();
+}
+
+SLUICE_DECLARE_OP(LpPool) {
+  return PoolAttrs(Op("LpPool"))
+      .Doc("The p-norm of the elements under each window of [N,C,D1,...].")
+      .Input("X", "T")
+      .Output("Y", "T")
+      .Types("T", kFloatTypes)
+      .Attr("p", 2)
+      .Infer(InferLpPool)
+      .GradientPending();
+}
+
+SLUICE_DECLARE_OP(GlobalAveragePool) {
+  return Op("GlobalAveragePool")
+      .Doc("The mean over all spatial axes of [N,C,D1,...].")
+      .Input("X", "T")
+      .Output("Y", "T")
+      .Types("T", kFloatTypes)
+      .Infer(InferGlobal)
+      .GradientPending();
+}
+
+SLUICE_DECLARE_OP(GlobalMaxPool) {
+  return Op("GlobalMaxPool")
+      .Doc("The largest element over all spatial axes of [N,C,D1,...].")
+      .Input("X", "T")
+      .Output("Y", "T")
+      .Types("T", kFloatTypes)
+      .Infer(InferGlobal)
+      .GradientPending();
+}
+
+SLUICE_DECLARE_OP(GlobalLpPool) {
+  return Op("GlobalLpPool")
+      .Doc("The p-norm over all spatial axes of [N,C,D1,...].")
+      .Input("X", "T")
+      .Output("Y", "T")
+      .Types("T", kFloatTypes)
+      .Attr("p", 2)
+      .Infer(InferGlobal)
+      .GradientPending();
+}
+
+}  // namespace sluice
