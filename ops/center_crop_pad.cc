@@ -18,7 +18,7 @@ absl::Status InferCenterCropPad(InferContext& c) {
   }
   absl::StatusOr<std::vector<int>> distinct = DistinctAxes(c, axes, x.rank());
   if (!distinct.ok()) return distinct.status();
-  const Shape target = SmallDims(c, 1).value_or(Shape(axes.size(), Dim::Unknown()));
+  const Shape target = SmallInputDims(c, 1).value_or(Shape(axes.size(), Dim::Unknown()));
   if (target.size() != axes.size() ||
       (length->has_value() && **length != static_cast<int64_t>(axes.size()))) {
     return c.Error("shape has ", length->value_or(target.size()), " extents for ", axes.size(),

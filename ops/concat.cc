@@ -58,7 +58,7 @@ absl::Status InferConcat(InferContext& c) {
       (*shape)[0].number() <= kMaxKnownElements) {
     Shape contents;  // what is known of them: a piece of unknown contents leaves unknown elements
     for (size_t i = 0; i < c.num_inputs(); ++i) {
-      std::optional<Shape> piece = SmallDims(c, i);
+      std::optional<Shape> piece = SmallInputDims(c, i);
       if (!piece.has_value()) piece = Shape(c.InputType(i).dim(0).number(), Dim::Unknown());
       contents.insert(contents.end(), piece->begin(), piece->end());
     }

@@ -8,7 +8,7 @@ namespace {
 
 // `times` copies of [contents] where both are small; what SetOutputDims() takes.
 void ForwardRepeated(InferContext& c, const Shape& shape) {
-  std::optional<Shape> contents = SmallDims(c, 0);
+  std::optional<Shape> contents = SmallInputDims(c, 0);
   if (!contents.has_value() || shape.size() > 1) return;
   const int64_t n = shape.empty() ? 1 : shape[0].is_number() ? shape[0].number() : -1;
   if (n < 0 || n > kMaxKnownElements || (contents->empty() && n > 0)) return;

@@ -23,8 +23,8 @@ absl::Status InferGather(InferContext& c) {
   shape.insert(shape.end(), indices.shape().begin(), indices.shape().end());
   shape.insert(shape.end(), data.shape().begin() + *axis + 1, data.shape().end());
 
-  std::optional<Shape> from = data.rank() == 1 ? SmallDims(c, 0) : std::nullopt;
-  std::optional<Shape> at = SmallDims(c, 1);
+  std::optional<Shape> from = data.rank() == 1 ? SmallInputDims(c, 0) : std::nullopt;
+  std::optional<Shape> at = SmallInputDims(c, 1);
   if (from.has_value() && at.has_value() && indices.rank() <= 1) {
     const int64_t n = static_cast<int64_t>(from->size());
     Shape contents;

@@ -17,7 +17,7 @@ absl::Status InferOneHot(InferContext& c) {
   absl::StatusOr<int> axis = c.Axis(c.Int("axis"), indices.rank() + 1);
   if (!axis.ok()) return axis.status();
   Dim extent = Dim::Unknown();
-  if (std::optional<Shape> dims = SmallDims(c, 1); dims.has_value() && dims->size() == 1) {
+  if (std::optional<Shape> dims = SmallInputDims(c, 1); dims.has_value() && dims->size() == 1) {
     extent = dims->front();
     if (extent.is_number() && extent.number() < 0) {
       return c.Error("depth is ", extent.number(), "; expected 0 or more");

@@ -26,7 +26,7 @@ absl::Status InferPad(InferContext& c) {
     axes.emplace();
     for (int i = 0; i < data.rank(); ++i) axes->push_back(i);
   }
-  std::optional<Shape> pads = SmallDims(c, 1);
+  std::optional<Shape> pads = SmallInputDims(c, 1);
   if (!axes.has_value() || (!pads.has_value() && !length->has_value())) {
     c.SetOutput(0, WithShape(data, Shape(data.rank(), Dim::Unknown())));
     return absl::OkStatus();

@@ -25,7 +25,8 @@ absl::Status InferRange(InferContext& c) {
 
   Dim count = c.FreshDim();
   const Tensor* tensors[] = {c.InputTensor(0), c.InputTensor(1), c.InputTensor(2)};
-  std::optional<Shape> bounds[] = {SmallDims(c, 0), SmallDims(c, 1), SmallDims(c, 2)};
+  std::optional<Shape> bounds[] = {SmallInputDims(c, 0), SmallInputDims(c, 1),
+                                   SmallInputDims(c, 2)};
   const bool known = bounds[0] && bounds[1] && bounds[2] && bounds[0]->size() == 1 &&
                      bounds[1]->size() == 1 && bounds[2]->size() == 1;
   if (tensors[0] != nullptr && tensors[1] != nullptr && tensors[2] != nullptr) {

@@ -69,7 +69,7 @@ absl::Status ApplyScales(const InferContext& c, const std::vector<int>& axes, Sh
 }
 
 absl::Status ApplySizes(const InferContext& c, const std::vector<int>& axes, Shape* shape) {
-  const Shape sizes = SmallDims(c, 3).value_or(Shape(axes.size(), Dim::Unknown()));
+  const Shape sizes = SmallInputDims(c, 3).value_or(Shape(axes.size(), Dim::Unknown()));
   const std::string policy = c.String("keep_aspect_ratio_policy");
   for (const Dim& s : sizes) {
     if (s.is_number() && s.number() < 0) return c.Error("a size is ", s.number());
@@ -127,7 +127,8 @@ absl::Status InferResize(InferContext& c) {
   const size_t input = by_scales ? 2 : 3;
   absl::StatusOr<std::optional<int64_t>> length = ListLength(c, input);
   if (!length.ok()) return length.status();
-  if (std::optional<Shape> dims = SmallDims(c, input)) *length = static_cast<int64_t>(dims->size());
+  if (std::optional<Shape> dims = SmallInputDims(c, input))
+    *length = static_cast<int64_t>(dims->size());
   if (length->has_value() && **length != static_cast<int64_t>(axes->size())) {
     return c.Error(by_scales ? "scales" : "sizes", " has ", **length, " elements for ",
                    axes->size(), " axes");

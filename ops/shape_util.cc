@@ -10,17 +10,6 @@ Type WithShape(const Type& like, std::optional<Shape> shape) {
                            : Type::Tensor(like.dtype());
 }
 
-std::optional<Shape> SmallDims(const InferContext& c, size_t i) {
-  const Type& t = c.InputType(i);
-  if (t.is_tensor() && t.has_shape()) {
-    if (t.rank() > 1) return std::nullopt;
-    if (t.rank() == 1 && t.dim(0).is_number() && t.dim(0).number() > kMaxKnownElements) {
-      return std::nullopt;
-    }
-  }
-  return c.InputDims(i);
-}
-
 absl::StatusOr<std::optional<int64_t>> ListLength(const InferContext& c, size_t i) {
   const Type& t = c.InputType(i);
   if (!t.is_tensor() || !t.has_shape()) return std::optional<int64_t>();
@@ -34,7 +23,7 @@ absl::StatusOr<std::optional<int64_t>> ListLength(const InferContext& c, size_t 
 absl::StatusOr<std::optional<Shape>> ShapeInput(const InferContext& c, size_t i) {
   absl::StatusOr<std::optional<int64_t>> length = ListLength(c, i);
   if (!length.ok()) return length.status();
-  if (std::optional<Shape> dims = SmallDims(c, i); dims.has_value()) return dims;
+  if (std::optional<Shape> dims = SmallInputDims(c, i); dims.has_value()) return dims;
   if (!length->has_value()) return std::optional<Shape>();
   if (**length > kMaxKnownElements) {
     return c.Error("a shape of ", **length, " extents is more than the ", kMaxKnownElements,
@@ -59,7 +48,7 @@ absl::StatusOr<std::vector<int>> DistinctAxes(const InferContext& c, absl::Span<
 }
 
 void ForwardDims(InferContext& c) {
-  if (std::optional<Shape> dims = SmallDims(c, 0); dims.has_value()) {
+  if (std::optional<Shape> dims = SmallInputDims(c, 0); dims.has_value()) {
     c.SetOutputDims(0, *std::move(dims));
   }
 }

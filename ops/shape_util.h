@@ -5,18 +5,15 @@
 #include <optional>
 #include <vector>
 
-#include "graph/infer.h"
+#include "ops/infer_util.h"
 
 namespace sluice {
 
-// Contents of longer tensors are not carried through inference.
-inline constexpr int64_t kMaxKnownElements = 256;
+// kMaxKnownDims as a signed number: longer shapes and lists are refused.
+inline constexpr int64_t kMaxKnownElements = kMaxKnownDims;
 
 // `like` with another shape (rank unknown where empty); unknown where `like` is.
 Type WithShape(const Type& like, std::optional<Shape> shape);
-
-// Contents of input i where they are known and no longer than kMaxKnownElements.
-std::optional<Shape> SmallDims(const InferContext& c, size_t i);
 
 // Elements of the list that input i is. InvalidArgument where its rank is above 1.
 absl::StatusOr<std::optional<int64_t>> ListLength(const InferContext& c, size_t i);

@@ -95,9 +95,10 @@ absl::Status InferSlice(InferContext& c) {
   absl::StatusOr<std::vector<int>> distinct = DistinctAxes(c, *axes, rank);
   if (!distinct.ok()) return distinct.status();
   const Shape unknown(axes->size(), Dim::Unknown());
-  const Shape starts = SmallDims(c, 1).value_or(unknown), ends = SmallDims(c, 2).value_or(unknown);
+  const Shape starts = SmallInputDims(c, 1).value_or(unknown),
+              ends = SmallInputDims(c, 2).value_or(unknown);
   Shape steps(axes->size(), Dim(1));
-  if (c.HasInput(4)) steps = SmallDims(c, 4).value_or(unknown);
+  if (c.HasInput(4)) steps = SmallInputDims(c, 4).value_or(unknown);
   if (starts.size() != axes->size() || ends.size() != axes->size() ||
       steps.size() != axes->size()) {
     return c.Error("starts, ends, axes and steps must be equally long, but have ", starts.size(),
@@ -113,7 +114,7 @@ absl::Status InferSlice(InferContext& c) {
     extent = steps[i].is_number() ? SliceLength(starts[i], ends[i], steps[i].number(), extent)
                                   : Dim::Unknown();
   }
-  std::optional<Shape> contents = rank == 1 ? SmallDims(c, 0) : std::nullopt;
+  std::optional<Shape> contents = rank == 1 ? SmallInputDims(c, 0) : std::nullopt;
   if (contents.has_value() && axes->size() == 1 && starts[0].is_number() && steps[0].is_number() &&
       shape[0].is_number()) {
     const int64_t n = static_cast<int64_t>(contents->size()), s = starts[0].number();

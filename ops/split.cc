@@ -12,7 +12,7 @@ absl::Status InferSplit(InferContext& c) {
     if (c.node().HasAttr("num_outputs")) return c.Error("both split and num_outputs are given");
     absl::StatusOr<std::optional<int64_t>> length = ListLength(c, 1);
     if (!length.ok()) return length.status();
-    sizes = SmallDims(c, 1);
+    sizes = SmallInputDims(c, 1);
     if (sizes.has_value()) *length = static_cast<int64_t>(sizes->size());
     if (length->has_value() && **length != n) {
       return c.Error("split has ", **length, " sizes for ", n, " outputs");
@@ -51,7 +51,7 @@ absl::Status InferSplit(InferContext& c) {
   } else {
     sizes = Shape(n, Dim::Unknown());
   }
-  std::optional<Shape> contents = input.rank() == 1 ? SmallDims(c, 0) : std::nullopt;
+  std::optional<Shape> contents = input.rank() == 1 ? SmallInputDims(c, 0) : std::nullopt;
   int64_t from = 0;
   for (int64_t i = 0; i < n; ++i) {
     Shape shape = input.shape();
