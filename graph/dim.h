@@ -2,9 +2,11 @@
 //
 // Canonical form: a sum of terms, each an integer coefficient times a product of atoms, sorted; an
 // atom is a symbol or floordiv(a,b), ceildiv(a,b), mod(a,b), max(a,b), min(a,b) of Dims. Two Dims
-// are equal iff their forms are, so `2*seq + 1 - seq` equals `seq + 1`. Symbols stand for extents:
-// integers >= 0. Arithmetic that overflows int64 gives Dim::Unknown(), which equals nothing, not
-// even itself.
+// are equal iff their forms are, so `2*seq + 1 - seq` equals `seq + 1`, and what a strided
+// convolution gives, `floordiv(h-1,2)+1`, is what ceildiv(h,2) gives: `floordiv(h+1,2)`. Symbols
+// stand for extents: integers >= 0. Expressions are immutable and shared; very large ones (some
+// hundred atoms) become Unknown, so that every operation is fast. Arithmetic that overflows int64
+// gives Dim::Unknown(), which equals nothing, not even itself.
 #ifndef SLUICE_GRAPH_DIM_H_
 #define SLUICE_GRAPH_DIM_H_
 
@@ -67,10 +69,9 @@ class Dim {
   // The number under `bindings`; empty where a symbol is unbound or the value overflows.
   std::optional<int64_t> Evaluate(const Bindings& bindings) const;
   Dim Substitute(const std::function<std::optional<Dim>(absl::string_view symbol)>& map) const;
-  void CollectSymbols(std::vector<std::string>* symbols) const;
+  void CollectSymbols(std::vector<std::string>* symbols) const;  // appends; one may repeat
 
-  // Text form without blanks: "2*seq+1", "floordiv(h-1,2)+1". Parse() reads it back; "?" is
-  // Unknown.
+  // Text form without blanks: "2*seq+1", "floordiv(h+1,2)". Parse() reads it back; "?" is Unknown.
   std::string ToString() const;
   static absl::StatusOr<Dim> Parse(absl::string_view text);
 

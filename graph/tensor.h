@@ -75,7 +75,10 @@ class Tensor {
   size_t bytes() const { return static_cast<size_t>(elements_) * ByteSize(dtype_); }
 
   const void* raw() const { return data_; }
-  void* mutable_raw() { return const_cast<void*>(data_); }
+  void* mutable_raw() {
+    random_.reset();  // no longer what the generator made
+    return const_cast<void*>(data_);
+  }
   template <typename T>
   const T* data() const {
     return static_cast<const T*>(data_);
@@ -97,7 +100,7 @@ class Tensor {
   // The elements of an integer tensor as int64 (u64 wraps); empty optional for other dtypes.
   std::optional<std::vector<int64_t>> AsInts() const;
 
-  // Same dtype, extents and bytes (strings: contents). NaNs compare by bits.
+  // Same dtype, extents and bytes (strings: contents; bools: truth). NaNs compare by bits.
   friend bool operator==(const Tensor& a, const Tensor& b);
 
   // 128 bits of content hash (dtype and dims included) as 32 hex digits.

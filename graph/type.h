@@ -2,6 +2,7 @@
 #ifndef SLUICE_GRAPH_TYPE_H_
 #define SLUICE_GRAPH_TYPE_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,10 +47,11 @@ class Type {
   std::optional<Dims> StaticDims() const;
   std::optional<Dim> Elements() const;  // product of extents where the shape is known
 
+  // Equal as descriptions: an Unknown extent equals itself here.
   friend bool operator==(const Type& a, const Type& b);
 
   // "f32[batch,784]", "f32[*]" (rank unknown), "f32[8,64]@channels_last", "sequence<f32[?]>",
-  // "optional<...>", "map<i64,f32[*]>", "?" (nothing known).
+  // "optional<...>", "map<i64,f32[*]>", "?[2,3]" (dtype unknown), "?" (nothing known).
   std::string ToString() const;
   static absl::StatusOr<Type> Parse(absl::string_view text);
 
