@@ -304,7 +304,9 @@ std::string NodeToString(const Node& node) {
   printer.PrintNode(node, 0);
   std::string text = printer.Take();
   if (text.size() > kMaxLineInMessage) {
-    text.resize(kMaxLineInMessage);
+    size_t end = kMaxLineInMessage;
+    while ((static_cast<uint8_t>(text[end]) & 0xc0) == 0x80) --end;  // not inside a character
+    text.resize(end);
     text.append("...");
   }
   return text;
