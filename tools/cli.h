@@ -1,0 +1,73 @@
+// What the commands of `sluice` share: where inputs come from, where results go, how failure ends.
+#ifndef SLUICE_TOOLS_CLI_H_
+#define SLUICE_TOOLS_CLI_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "graph/graph.h"
+#include "runtime/session.h"
+
+namespace sluice::cli {
+
+// The job of a command; an error ends the program with exit code 1. `fail` may be set instead by a
+// job that has told the user already.
+using Job = std::function<absl::Status(bool* fail)>;
+
+// Each adds one subcommand and, when the user chose it, sets `job`.
+void AddRun(CLI::App& app, Job* job);
+void AddShow(CLI::App& app, Job* job);
+void AddOpt(CLI::App& app, Job* job);
+void AddConvert(CLI::App& app, Job* job);
+void AddCheck(CLI::App& app, Job* job);
+void AddBench(CLI::App& app, Job* job);
+
+// "NAME=VALUE" options.
+absl::StatusOr<std::map<std::string, std::string>> ParsePairs(const std::vector<std::string>& pairs,
+                                                              absl::string_view option);
+
+// A line on stderr that the next one overwrites; nothing where stderr is no terminal.
+class Progress {
+ public:
+  void Show(const std::string& text);
+  ~Progress();
+
+ private:
+  size_t width_ = 0;
+};
+
+// One tensor by file name: .npy, else .pb (ONNX TensorProto).
+absl::StatusOr<Tensor> ReadTensorFile(const std::string& path);
+// Writes `stem`.npy, or `stem`.pb where npy has no such dtype; returns the path.
+absl::StatusOr<std::string> WriteTensorFile(const Tensor& tensor, const std::string& name,
+                                            const std::string& stem);
+
+struct InputOptions {
+  std::vector<std::string> files;  // NAME=FILE
+  std::string folder;              // with input_0.npy or input_0.pb ...
+  std::vector<std::string> dims;   // NAME=N
+  int64_t batch = 0;               // repeat along the first dimension where it is 1; 0: as they are
+  void AddTo(CLI::App* command, bool with_batch);
+};
+
+struct Inputs {
+  Feeds feeds;
+  std::vector<std::string> generated;  // lines that say what was made up
+};
+absl::StatusOr<Inputs> LoadInputs(const std::vector<Session::Port>& ports,
+                                  const InputOptions& options);
+// `kind`_0.npy, `kind`_1.pb, ... in order.
+absl::StatusOr<std::vector<Tensor>> ReadNumbered(const std::string& folder,
+                                                 const std::string& kind);
+
+// The graph's inputs as ports, before a session exists.
+std::vector<Session::Port> PortsOf(const Graph& graph);
+
+}  // namespace sluice::cli
+
+#endif  // SLUICE_TOOLS_CLI_H_

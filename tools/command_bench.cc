@@ -1,0 +1,155 @@
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "exchange/model.h"
+#include "nlohmann/json.hpp"
+#include "tools/cli.h"
+
+namespace sluice::cli {
+namespace {
+
+struct Options {
+  std::string model;
+  InputOptions inputs;
+  int threads = 0;
+  double seconds = 2;
+  bool json = false, ops = false, plain = false;
+};
+
+double Milliseconds(std::chrono::steady_clock::time_point since) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - since)
+      .count();
+}
+
+// A line of /proc/self/status in MB.
+double ProcessMegabytes(const char* field) {
+  double kilobytes = 0;
+  if (std::FILE* f = std::fopen("/proc/self/status", "re")) {
+    char line[256];
+    while (std::fgets(line, sizeof line, f)) {
+      if (std::strncmp(line, field, std::strlen(field)) == 0)
+        std::sscanf(line + std::strlen(field), ": %lf", &kilobytes);
+    }
+    std::fclose(f);
+  }
+  return kilobytes / 1024;
+}
+
+void PrintOps(const Profile& profile) {
+  struct Row {
+    double milliseconds = 0;
+    std::string what;
+  };
+  std::vector<Row> rows;
+  double total = 0;
+  for (const ProfileEvent& e : profile.events) {
+    rows.push_back({e.duration_ns / 1e6,
+                    absl::StrCat(e.op, "  %", e.node, "  ", e.output_type, "  {", e.kernel, "}")});
+    total += e.duration_ns / 1e6;
+  }
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const Row& a, const Row& b) { return a.milliseconds > b.milliseconds; });
+  for (const Row& r : rows)
+    std::printf("%10.4f ms %5.1f %%  %s\n", r.milliseconds,
+                100 * r.milliseconds / std::max(total, 1e-12), r.what.c_str());
+}
+
+absl::Status Bench(const Options& o) {
+  const double rss_before = ProcessMegabytes("VmRSS");
+  const auto start = std::chrono::steady_clock::now();
+  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadModel(o.model);
+  if (!graph.ok()) return graph.status();
+  SessionOptions options{.threads = o.threads};
+  options.passes.enabled = !o.plain;
+  absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, std::move(options));
+  if (!session.ok()) return session.status();
+  graph->reset();
+  const double create_ms = Milliseconds(start);
+  absl::StatusOr<Inputs> inputs = LoadInputs((*session)->inputs(), o.inputs);
+  if (!inputs.ok()) return inputs.status();
+  for (const std::string& line : inputs->generated) std::fprintf(stderr, "%s\n", line.c_str());
+
+  CallableOptions signature;
+  std::vector<Tensor> feeds;
+  for (const auto& [name, tensor] : inputs->feeds) {
+    signature.feeds.push_back(name);
+    feeds.push_back(tensor);
+  }
+  for (const Session::Port& p : (*session)->outputs()) signature.fetches.push_back(p.name);
+  absl::StatusOr<std::unique_ptr<Callable>> callable = (*session)->MakeCallable(signature);
+  if (!callable.ok()) return callable.status();
+  std::vector<Tensor> results(signature.fetches.size());
+  auto run = [&](const RunOptions& run_options) {
+    for (Tensor& t : results) t = Tensor();
+    return (*callable)->Run(feeds, absl::MakeSpan(results), run_options);
+  };
+  const auto first = std::chrono::steady_clock::now();
+  if (absl::Status s = run({}); !s.ok()) return s;
+  const double first_ms = Milliseconds(first);
+
+  Progress progress;
+  std::vector<double> times;
+  const auto begin = std::chrono::steady_clock::now();
+  while (times.size() < 3 || Milliseconds(begin) < 1e3 * o.seconds) {
+    const auto t = std::chrono::steady_clock::now();
+    if (absl::Status s = run({}); !s.ok()) return s;
+    times.push_back(Milliseconds(t));
+    if (times.size() % 64 == 0) progress.Show(absl::StrCat(times.size(), " runs"));
+  }
+  std::sort(times.begin(), times.end());
+  auto quantile = [&](double q) {
+    return times[std::min(times.size() - 1, static_cast<size_t>(q * times.size()))];
+  };
+  const Session::MemoryStats memory = (*session)->Memory();
+  nlohmann::json json = {{"model", o.model},
+                         {"create_ms", create_ms},
+                         {"first_ms", first_ms},
+                         {"p50_ms", quantile(.5)},
+                         {"p90_ms", quantile(.9)},
+                         {"p99_ms", quantile(.99)},
+                         {"min_ms", times[0]},
+                         {"n", times.size()},
+                         {"rss_mb", ProcessMegabytes("VmHWM")},
+                         {"rss_before_mb", rss_before},
+                         {"peak_arena_mb", memory.arena_bytes / 1048576.0},
+                         {"packed_mb", memory.packed_bytes / 1048576.0}};
+  if (o.ops) {
+    Profile profile;
+    RunOptions profiled;
+    profiled.profile = &profile;
+    if (absl::Status s = run(profiled); !s.ok()) return s;
+    PrintOps(profile);
+  }
+  if (o.json) {
+    std::printf("%s\n",
+                json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+  } else {
+    std::printf(
+        "create %.1f ms, first run %.1f ms; %zu runs: p50 %.3f ms, p90 %.3f, p99 %.3f, min %.3f; "
+        "memory %.1f MB (%.1f before), arena %.2f MB\n",
+        create_ms, first_ms, times.size(), quantile(.5), quantile(.9), quantile(.99), times[0],
+        ProcessMegabytes("VmHWM"), rss_before, memory.arena_bytes / 1048576.0);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddBench(CLI::App& app, Job* job) {
+  auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("bench", "Time a model");
+  command->add_option("model", o->model, "Model file or folder")->required();
+  o->inputs.AddTo(command, /*with_batch=*/true);
+  command->add_option("--threads", o->threads, "Threads (default: every core)")->type_name("N");
+  command->add_option("--seconds", o->seconds, "How long to repeat (default 2)")->type_name("S");
+  command->add_flag("--json", o->json, "One line of JSON");
+  command->add_flag("--ops", o->ops, "A table by node");
+  command->add_flag("--no-passes", o->plain, "Run without optimisation");
+  command->callback([=] { *job = [o](bool*) { return Bench(*o); }; });
+}
+
+}  // namespace sluice::cli

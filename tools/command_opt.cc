@@ -1,0 +1,97 @@
+#include <cstdio>
+
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "exchange/model.h"
+#include "graph/infer.h"
+#include "graph/text.h"
+#include "runtime/evaluate.h"
+#include "runtime/session.h"
+#include "tools/cli.h"
+
+namespace sluice::cli {
+namespace {
+
+struct Options {
+  std::string model, out, print_after;
+  std::vector<std::string> passes, without;
+  bool explain = false;
+  int64_t fuel = INT64_MAX;
+};
+
+absl::Status Opt(const Options& o) {
+  Progress progress;
+  progress.Show("reading " + o.model);
+  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadModel(o.model);
+  if (!graph.ok()) return graph.status();
+  PassOptions passes;
+  passes.only = o.passes;
+  passes.without = o.without;
+  passes.fuel = o.fuel;
+  passes.after_pass = [&](const char* pass, const Graph& g) {
+    progress.Show(pass);
+    if (o.print_after == pass || o.print_after == "all") {
+      std::printf("// after %s\n%s\n", pass, Print(g).c_str());
+    }
+  };
+  if (o.explain) {
+    // The session's own report: passes, then kernels and memory where the extents are known.
+    SessionOptions options;
+    options.passes = passes;
+    absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, std::move(options));
+    if (!session.ok()) return session.status();
+    absl::StatusOr<Inputs> inputs = LoadInputs((*session)->inputs(), {});
+    if (inputs.ok()) {
+      if (absl::StatusOr<std::string> plan = (*session)->PlanText(inputs->feeds); !plan.ok())
+        return plan.status();
+    }
+    std::printf("%s", (*session)->Explain().c_str());
+    if (o.out.empty()) return absl::OkStatus();
+    passes.after_pass = nullptr;
+  }
+  ThreadPool pool;
+  absl::StatusOr<OptimizeReport> report =
+      Optimize(graph->get(), passes, CpuEvaluator(&pool), CpuTarget());
+  if (!report.ok()) return report.status();
+  if (!o.explain) {
+    for (const PassReport& p : report->passes) {
+      std::fprintf(stderr, "%-32s %4d applied %4d refused %8.2f ms %6zu -> %zu nodes\n",
+                   p.pass.c_str(), p.applied, p.refused, p.milliseconds, p.nodes_before,
+                   p.nodes_after);
+    }
+  }
+  if (o.out == "-") {
+    std::printf("%s", Print(**graph).c_str());
+    return absl::OkStatus();
+  }
+  if (o.out.empty()) return absl::OkStatus();
+  progress.Show("writing " + o.out);
+  return WriteModel(**graph, o.out);
+}
+
+}  // namespace
+
+void AddOpt(CLI::App& app, Job* job) {
+  auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("opt", "Optimise a model ahead of time");
+  command->add_option("model", o->model, "Model file or folder")->required();
+  command->add_option("-o,--output", o->out, "Where the result goes; - prints its text")
+      ->type_name("OUT");
+  command
+      ->add_option("--passes", o->passes, "Only these passes: " + absl::StrJoin(PassNames(), ","))
+      ->delimiter(',')
+      ->type_name("LIST");
+  command->add_option("--without", o->without, "All but these passes")
+      ->delimiter(',')
+      ->type_name("LIST");
+  command->add_option("--fuel", o->fuel, "At most so many rewrites: to bisect a wrong one")
+      ->type_name("N");
+  command->add_flag("--explain", o->explain,
+                    "Print what each pass did and refused, the kernels and the memory plan");
+  command
+      ->add_option("--print-after", o->print_after, "Print the graph after this pass, or after all")
+      ->type_name("PASS");
+  command->callback([=] { *job = [o](bool*) { return Opt(*o); }; });
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,78 @@
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "exchange/file.h"
+#include "exchange/model.h"
+#include "tools/cli.h"
+
+namespace sluice::cli {
+namespace {
+
+struct Options {
+  std::string model, outputs, profile;
+  InputOptions inputs;
+  int threads = 0;
+  bool plain = false;
+};
+
+absl::Status Run(const Options& o) {
+  Progress progress;
+  progress.Show("reading " + o.model);
+  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadModel(o.model);
+  if (!graph.ok()) return graph.status();
+  absl::StatusOr<Inputs> inputs = LoadInputs(PortsOf(**graph), o.inputs);
+  if (!inputs.ok()) return inputs.status();
+  for (const std::string& line : inputs->generated) std::fprintf(stderr, "%s\n", line.c_str());
+  SessionOptions session_options{.threads = o.threads};
+  session_options.passes.enabled = !o.plain;
+  session_options.log = [&](absl::string_view line) { progress.Show(std::string(line)); };
+  absl::StatusOr<std::unique_ptr<Session>> session =
+      Session::Create(**graph, std::move(session_options));
+  if (!session.ok()) return session.status();
+  progress.Show("running");
+  Profile profile;
+  RunOptions run;
+  if (!o.profile.empty()) run.profile = &profile;
+  absl::StatusOr<std::vector<Tensor>> results = (*session)->Run(inputs->feeds, {}, run);
+  if (!results.ok()) return results.status();
+  if (!o.profile.empty()) {
+    if (absl::Status s = WriteFileAtomically(o.profile, profile.ToChromeTrace()); !s.ok()) return s;
+  }
+  if (!o.outputs.empty() && mkdir(o.outputs.c_str(), 0777) != 0 && errno != EEXIST) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("cannot make folder ", o.outputs, ": ", std::strerror(errno)));
+  }
+  for (size_t i = 0; i < results->size(); ++i) {
+    const std::string& name = (*session)->outputs()[i].name;
+    std::printf("%s: %s\n", name.c_str(), (*results)[i].ToString().c_str());
+    if (o.outputs.empty()) continue;
+    absl::StatusOr<std::string> path =
+        WriteTensorFile((*results)[i], name, absl::StrCat(o.outputs, "/output_", i));
+    if (!path.ok()) return path.status();
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddRun(CLI::App& app, Job* job) {
+  auto o = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("run", "Run a model once; without inputs it generates some and says so");
+  command->add_option("model", o->model, "Model file or folder")->required();
+  o->inputs.AddTo(command, /*with_batch=*/false);
+  command
+      ->add_option("--outputs", o->outputs,
+                   "Write the results to DIR/output_0.npy, ... (.pb where npy has no such type)")
+      ->type_name("DIR");
+  command->add_option("--threads", o->threads, "Threads (default: every core)")->type_name("N");
+  command->add_option("--profile", o->profile, "Write a Chrome trace")->type_name("FILE");
+  command->add_flag("--no-passes", o->plain, "Run without optimisation");
+  command->callback([=] { *job = [o](bool*) { return Run(*o); }; });
+}
+
+}  // namespace sluice::cli
