@@ -1,0 +1,15 @@
+// Everything a program that uses Sluice includes.
+#ifndef SLUICE_SLUICE_H_
+#define SLUICE_SLUICE_H_
+
+#include "exchange/model.h"
+#include "graph/builder.h"
+#include "graph/graph.h"
+#include "graph/infer.h"
+#include "graph/text.h"
+#include "ops/gradient.h"
+#include "ops/op.h"
+#include "ops/ops.h"
+#include "runtime/session.h"
+
+#endif  // SLUICE_SLUICE_H_
