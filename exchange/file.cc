@@ -1,0 +1,234 @@
+#include "exchange/file.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "graph/text.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kBufferSize = size_t{1} << 20;
+
+absl::Status SystemError(int error, absl::string_view what, absl::string_view path) {
+  const std::string message = absl::StrCat(what, " ", Quote(path));
+  if (error == ENOSPC || error == EDQUOT)
+    return absl::ResourceExhaustedError(absl::StrCat(message, ": the disk is full"));
+  return absl::ErrnoToStatus(error, message);
+}
+
+absl::Status OutsideError(absl::string_view name, absl::string_view why) {
+  return absl::PermissionDeniedError(
+      absl::StrCat("file ", Quote(name.substr(0, 200)), " is refused: ", why,
+                   "; a model may only name regular files below its own folder"));
+}
+
+// One part after the other, never through a link: for kernels without openat2.
+int OpenByParts(int folder, absl::string_view name) {
+  int fd = dup(folder);
+  const std::vector<std::string> parts = absl::StrSplit(name, '/', absl::SkipEmpty());
+  for (size_t i = 0; i < parts.size() && fd >= 0; ++i) {
+    const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
+                      (i + 1 < parts.size() ? O_DIRECTORY : 0);
+    const int next = openat(fd, parts[i].c_str(), flags);
+    const int error = errno;
+    close(fd);
+    errno = error;
+    fd = next;
+  }
+  return fd;
+}
+
+int OpenInside(int folder, const std::string& name) {
+  open_how how = {};
+  how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  const long fd = syscall(SYS_openat2, folder, name.c_str(), &how, sizeof how);
+  if (fd >= 0 || (errno != ENOSYS && errno != EPERM)) return static_cast<int>(fd);
+  return OpenByParts(folder, name);
+}
+
+}  // namespace
+
+// ---- MappedFile
+
+absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Map(std::string path, int fd,
+                                                                  bool single_link) {
+  std::shared_ptr<MappedFile> file(new MappedFile(std::move(path), fd));  // closes on any return
+  struct stat info;
+  if (fstat(fd, &info) != 0) return SystemError(errno, "cannot inspect", file->path_);
+  if (!S_ISREG(info.st_mode)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        Quote(file->path_), S_ISDIR(info.st_mode) ? " is a folder" : " is not a regular file"));
+  }
+  if (single_link && info.st_nlink > 1)
+    return OutsideError(file->path_, "it has further hard links, which may lie elsewhere");
+  file->size_ = static_cast<size_t>(info.st_size);
+  if (file->size_ > 0) {
+    void* data = mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED) return SystemError(errno, "cannot map", file->path_);
+    file->data_ = static_cast<const char*>(data);
+  }
+  return file;
+}
+
+absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::string& path) {
+  // O_NONBLOCK: opening a FIFO must not wait for its other end.
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return SystemError(errno, "cannot open", path);
+  return Map(path, fd, /*single_link=*/false);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(const_cast<char*>(data_), size_);
+  close(fd_);
+}
+
+absl::Status MappedFile::Read(size_t offset, size_t size, void* to) const {
+  for (size_t done = 0; done < size;) {
+    const ssize_t n =
+        pread(fd_, static_cast<char*>(to) + done, size - done, static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return SystemError(errno, "cannot read", path_);
+    if (n == 0) return absl::DataLossError(absl::StrCat(Quote(path_), " became shorter"));
+    done += static_cast<size_t>(n);
+  }
+  return absl::OkStatus();
+}
+
+// ---- Folder
+
+absl::StatusOr<std::shared_ptr<const Folder>> Folder::Open(const std::string& path) {
+  const int fd = open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return SystemError(errno, "cannot open folder", path);
+  return std::shared_ptr<const Folder>(new Folder(path, fd));
+}
+
+Folder::~Folder() { close(fd_); }
+
+absl::StatusOr<std::shared_ptr<const MappedFile>> Folder::OpenBelow(absl::string_view name) const {
+  // The kernel enforces what matters; these checks give better messages and cover foreign paths.
+  if (name.empty()) return OutsideError(name, "its name is empty");
+  if (name.find('\0') != absl::string_view::npos) return OutsideError(name, "its name holds a NUL");
+  if (name[0] == '/') return OutsideError(name, "its path is absolute");
+  if (name.find('\\') != absl::string_view::npos ||
+      (name.size() > 1 && name[1] == ':' && absl::ascii_isalpha(name[0])))
+    return OutsideError(name, "it looks like a path of another system");
+  for (absl::string_view part : absl::StrSplit(name, '/')) {
+    if (part == "..") return OutsideError(name, "its path goes upward");
+  }
+  const int fd = OpenInside(fd_, std::string(name));
+  if (fd < 0 && (errno == ELOOP || errno == EXDEV || errno == ENOTDIR))
+    return OutsideError(name, "its path leads through a link or a file");
+  const std::string path = absl::StrCat(path_, "/", name);
+  if (fd < 0) return SystemError(errno, "cannot open", path);
+  return MappedFile::Map(path, fd, /*single_link=*/true);
+}
+
+// ---- AtomicFile
+
+absl::StatusOr<std::unique_ptr<AtomicFile>> AtomicFile::Create(const std::string& path) {
+  static std::atomic<unsigned> counter = 0;
+  std::string temporary;
+  int fd = -1;
+  for (int attempt = 0; attempt < 100 && fd < 0; ++attempt) {
+    temporary =
+        absl::StrCat(FolderOf(path), "/.", BaseName(path), ".tmp", getpid(), "-", counter++);
+    fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0 && errno != EEXIST) break;
+  }
+  if (fd < 0) return SystemError(errno, "cannot write", path);
+  return std::unique_ptr<AtomicFile>(new AtomicFile(path, temporary, fd));
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ >= 0) close(fd_);
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+}
+
+absl::Status AtomicFile::Append(absl::string_view bytes) {
+  size_ += bytes.size();
+  if (buffer_.size() + bytes.size() <= kBufferSize) {
+    buffer_.append(bytes.data(), bytes.size());
+    return absl::OkStatus();
+  }
+  if (absl::Status s = Flush(); !s.ok()) return s;
+  if (bytes.size() <= kBufferSize) {
+    buffer_.assign(bytes.data(), bytes.size());
+    return absl::OkStatus();
+  }
+  while (!bytes.empty()) {
+    const ssize_t n = write(fd_, bytes.data(), std::min(bytes.size(), size_t{1} << 30));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return SystemError(errno, "cannot write", path_);
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AtomicFile::Flush() {
+  absl::string_view rest = buffer_;
+  while (!rest.empty()) {
+    const ssize_t n = write(fd_, rest.data(), rest.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return SystemError(errno, "cannot write", path_);
+    rest.remove_prefix(static_cast<size_t>(n));
+  }
+  buffer_.clear();
+  return absl::OkStatus();
+}
+
+absl::Status AtomicFile::Sync() {
+  if (synced_) return absl::OkStatus();
+  if (absl::Status s = Flush(); !s.ok()) return s;
+  if (fsync(fd_) != 0) return SystemError(errno, "cannot write", path_);
+  if (close(std::exchange(fd_, -1)) != 0) return SystemError(errno, "cannot write", path_);
+  synced_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status AtomicFile::Commit() {
+  if (absl::Status s = Sync(); !s.ok()) return s;
+  if (rename(temporary_.c_str(), path_.c_str()) != 0)
+    return SystemError(errno, "cannot replace", path_);
+  temporary_.clear();
+  const int folder = open(FolderOf(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder >= 0) {
+    fsync(folder);  // some file systems cannot; the file itself is safe
+    close(folder);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes) {
+  absl::StatusOr<std::unique_ptr<AtomicFile>> file = AtomicFile::Create(path);
+  if (!file.ok()) return file.status();
+  if (absl::Status s = (*file)->Append(bytes); !s.ok()) return s;
+  return (*file)->Commit();
+}
+
+std::string FolderOf(const std::string& path) {
+  const size_t slash = path.find_last_of('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string BaseName(const std::string& path) {
+  const size_t slash = path.find_last_of('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+}  // namespace sluice

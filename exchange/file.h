@@ -1,0 +1,96 @@
+// Files: read-only mappings, a folder that nothing gets out of, and writes that happen whole or not
+// at all.
+#ifndef SLUICE_EXCHANGE_FILE_H_
+#define SLUICE_EXCHANGE_FILE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace sluice {
+
+// The bytes of a regular file, mapped read-only. Whoever truncates the file while it is mapped
+// breaks the promise of the mapping: replace model files by rename, as this library does.
+class MappedFile {
+ public:
+  // A path that the user gave: links are followed. Anything but a regular file is refused.
+  static absl::StatusOr<std::shared_ptr<const MappedFile>> Open(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  absl::string_view bytes() const { return {data_, size_}; }
+  const std::string& path() const { return path_; }
+  // Copies [offset, offset + size) with read(2), so that the copied pages do not count twice.
+  // Precondition: the range lies inside.
+  absl::Status Read(size_t offset, size_t size, void* to) const;
+
+ private:
+  friend class Folder;
+  MappedFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  static absl::StatusOr<std::shared_ptr<const MappedFile>> Map(std::string path, int fd,
+                                                               bool single_link);
+  std::string path_;
+  int fd_;
+  const char* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// A folder that files are opened below, by names that an untrusted file gave.
+class Folder {
+ public:
+  static absl::StatusOr<std::shared_ptr<const Folder>> Open(const std::string& path);
+  ~Folder();
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+
+  // `name` is relative and stays below the folder; no part of it may be a link, and the file itself
+  // must be a regular one with a single name (a hard link could lead out). The kernel decides while
+  // it opens, so nothing can be swapped in between.
+  absl::StatusOr<std::shared_ptr<const MappedFile>> OpenBelow(absl::string_view name) const;
+  const std::string& path() const { return path_; }
+
+ private:
+  Folder(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  std::string path_;
+  int fd_;
+};
+
+// A file under construction beside its target. Without Commit() nothing of it is left.
+class AtomicFile {
+ public:
+  static absl::StatusOr<std::unique_ptr<AtomicFile>> Create(const std::string& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  absl::Status Append(absl::string_view bytes);
+  size_t size() const { return size_; }
+  // Everything is on the disk under the temporary name.
+  absl::Status Sync();
+  // Sync(), then the target is replaced, then its folder is written through.
+  absl::Status Commit();
+
+ private:
+  AtomicFile(std::string path, std::string temporary, int fd)
+      : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {}
+  absl::Status Flush();
+  std::string path_, temporary_, buffer_;
+  int fd_;
+  size_t size_ = 0;
+  bool synced_ = false;
+};
+
+absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes);
+
+// "a/b/c.onnx" -> "a/b" and "c.onnx"; "." where there is no slash.
+std::string FolderOf(const std::string& path);
+std::string BaseName(const std::string& path);
+
+}  // namespace sluice
+
+#endif  // SLUICE_EXCHANGE_FILE_H_

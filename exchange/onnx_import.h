@@ -1,0 +1,41 @@
+// ONNX models, opset 7 to the newest of ONNX 1.22, as canonical graphs.
+#ifndef SLUICE_EXCHANGE_ONNX_IMPORT_H_
+#define SLUICE_EXCHANGE_ONNX_IMPORT_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "graph/graph.h"
+#include "ops/op.h"
+
+namespace sluice {
+
+struct OnnxImportOptions {
+  int64_t max_nodes = 5'000'000;  // after inlining functions
+  int max_depth = 64;             // of nested subgraphs and function calls
+};
+
+// What becomes of ONNX's concepts:
+// - Initialisers become Constant nodes, also those that are inputs too: their value is then fixed,
+//   and they are no inputs of the result. Unused ones are dropped.
+// - Model-local functions are inlined; a function wins over an op of the same name.
+// - Symbols (dim_param) are kept; an extent that is absent or negative gets a fresh symbol.
+// - Types of intermediate values (value_info) are believed only where inference knows nothing.
+// - Nodes out of order are sorted. Names of inner values that stand for two things are changed.
+// - Metadata keeps its keys; producer, opset and so on stand under "onnx.*".
+// Errors name the node; unknown ops are all listed in one error.
+absl::StatusOr<std::unique_ptr<Graph>> ImportOnnx(const std::string& path,
+                                                  const OnnxImportOptions& options = {},
+                                                  const OpRegistry& ops = StandardOps());
+
+// From memory: external data is refused. `name` stands for the file in messages and origins.
+absl::StatusOr<std::unique_ptr<Graph>> ImportOnnxBytes(absl::string_view bytes,
+                                                       const std::string& name = "<memory>",
+                                                       const OnnxImportOptions& options = {},
+                                                       const OpRegistry& ops = StandardOps());
+
+}  // namespace sluice
+
+#endif  // SLUICE_EXCHANGE_ONNX_IMPORT_H_
