@@ -1,0 +1,455 @@
+// Attention without the matrix of scores: for a tile of query rows, the keys go by in blocks, and
+// the softmax is carried along (running maximum and sum, as in Milakov and Gimelshein 2018, Dao et
+// al. 2022). Keys are packed transposed once for all tiles that share them. f16 and bf16 compute in
+// f32.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/cpu/brgemm.h"
+#include "kernels/cpu/tile_step.h"
+#include "kernels/kernel.h"
+
+namespace sluice::cpu {
+namespace {
+
+constexpr int64_t kTileRows = 32;
+constexpr int64_t kBlockColumns = 4 * kPanel;
+constexpr int64_t kPackRows = 16;  // converted at a time
+// Up to so many query rows share a key, it is not transposed but multiplied as it lies.
+constexpr int64_t kFewRows = 8;
+
+enum Input { kQ, kK, kV, kMask, kPastKey, kPastValue, kKvLengths };
+enum QkMode { kScores, kCapped, kMasked, kProbabilities };
+
+// [batch, heads, sequence, size] in either form of the inputs and outputs.
+struct Heads {
+  int64_t batch = 0, heads = 0, sequence = 0, size = 0;
+  bool packed = false;  // [batch, sequence, heads * size]
+
+  static Heads Of(const Dims& dims, int64_t heads) {
+    if (dims.size() == 4) return {dims[0], dims[1], dims[2], dims[3], false};
+    return {dims[0], heads, dims[1], dims[2] / heads, true};
+  }
+  int64_t At(int64_t b, int64_t h, int64_t s) const {
+    return (packed ? (b * sequence + s) * heads + h : (b * heads + h) * sequence + s) * size;
+  }
+  int64_t stride() const { return packed ? heads * size : size; }
+};
+
+// The keys or values of one head: the past, then the new ones.
+struct Source {
+  const char* past = nullptr;
+  const char* current = nullptr;
+  int64_t past_rows = 0, past_stride = 0, stride = 0;  // bytes
+
+  const char* Row(int64_t t) const {
+    return t < past_rows ? past + t * past_stride : current + (t - past_rows) * stride;
+  }
+};
+
+template <typename T>
+class AttentionKernel : public Kernel {
+ public:
+  explicit AttentionKernel(const PrepareContext& c) : threads_(std::max(1, c.threads)) {
+    const Node& node = c.node;
+    q_ = Heads::Of(c.input_dims(kQ), node.Int("q_num_heads"));
+    k_ = Heads::Of(c.input_dims(kK), node.Int("kv_num_heads"));
+    v_ = Heads::Of(c.input_dims(kV), node.Int("kv_num_heads"));
+    y_ = {q_.batch, q_.heads, q_.sequence, v_.size, q_.packed};
+    q_type_ = c.input_dtype(kQ);
+    k_type_ = c.input_dtype(kK);
+    v_type_ = c.input_dtype(kV);
+    past_ = c.HasInput(kPastKey) ? c.input_dims(kPastKey)[2] : 0;
+    total_ = past_ + k_.sequence;
+    group_ = k_.heads == 0 ? 0 : q_.heads / k_.heads;
+    scale_ = node.FindAttr("scale") != nullptr ? node.Float("scale")
+                                               : 1.0 / std::sqrt(static_cast<double>(q_.size));
+    softcap_ = node.Float("softcap");
+    causal_ = node.Int("is_causal") != 0;
+    if (c.HasOutput(3)) mode_ = static_cast<QkMode>(node.Int("qk_matmul_output_mode"));
+    wants_scores_ = c.HasOutput(3);
+    if (c.HasInput(kMask)) PlanMask(c);
+
+    units_ = k_.batch * k_.heads;
+    few_ = group_ * q_.sequence <= kFewRows;
+    // Tiles stay within a head where it fills them: a causal tile then ends early.
+    per_head_ = q_.sequence >= kTileRows;
+    tiles_per_run_ = ((per_head_ ? q_.sequence : group_ * q_.sequence) + kTileRows - 1) / kTileRows;
+    tiles_ = tiles_per_run_ * (per_head_ ? group_ : 1);
+    block_ = wants_scores_ && mode_ == kProbabilities
+                 ? std::max<int64_t>(Panels(total_), 1) * kPanel
+                 : kBlockColumns;
+    block_ = std::min(block_, std::max<int64_t>(Panels(total_), 1) * kPanel);
+    shared_packing_ = units_ < threads_;
+    value_direct_ = v_type_ == kDTypeOf<T> && past_ == 0;
+    value_stride_ = value_direct_ ? v_.stride() : v_.size;
+    PlanGemms();
+    PlanScratch();
+  }
+
+  absl::Status Launch(const LaunchContext& c) const override {
+    const int64_t* lengths = c.input<int64_t>(kKvLengths);
+    for (int64_t b = 0; lengths != nullptr && b < q_.batch; ++b) {
+      if (lengths[b] < 0 || lengths[b] > total_) {
+        return absl::OutOfRangeError(absl::StrCat("nonpad_kv_seqlen[", b, "] is ", lengths[b],
+                                                  ", which is not within [0, ", total_, "]"));
+      }
+    }
+    WritePresent(c);
+    if (units_ == 0 || tiles_ == 0) return absl::OkStatus();
+    if (!shared_packing_) {
+      c.pool->RunTasks(static_cast<int>(std::min<int64_t>(threads_, units_)),
+                       [&](int task, int tasks) {
+                         for (int64_t unit = task; unit < units_; unit += tasks) {
+                           PackRange(c, unit, 0, Panels(total_), task, task);
+                           for (int64_t tile = 0; tile < tiles_; ++tile)
+                             ComputeTile(c, unit, tile, task, task);
+                         }
+                       });
+      return absl::OkStatus();
+    }
+    const int64_t panels = Panels(total_);
+    c.pool->RunTasks(threads_, [&](int task, int tasks) {
+      for (int64_t i = task; i < units_ * panels; i += tasks) {
+        PackRange(c, i / panels, i % panels, i % panels + 1, task, i / panels);
+      }
+    });
+    c.pool->RunTasks(threads_, [&](int task, int tasks) {
+      for (int64_t i = task; i < units_ * tiles_; i += tasks)
+        ComputeTile(c, i / tiles_, i % tiles_, task, i / tiles_);
+    });
+    return absl::OkStatus();
+  }
+
+  std::string Description() const override {
+    return absl::StrCat("fused attention, ", few_ ? "dot products" : qk_[0].name(), ", ",
+                        units_ * tiles_, " tiles");
+  }
+  size_t scratch_bytes() const override {
+    return slot_bytes_ * threads_ + packed_bytes_ * packed_slots_;
+  }
+
+ private:
+  struct Slot {
+    T *q, *scores, *out, *row, *rows, *maximum, *sum;
+  };
+  struct Packed {
+    T *keys, *values;
+  };
+
+  // The mask as [batch, heads, query, key] with a stride of 0 where it is stretched.
+  void PlanMask(const PrepareContext& c) {
+    const Dims dims = c.input_dims(kMask);
+    mask_type_ = c.input_dtype(kMask);
+    mask_convert_ = FindConversion(mask_type_, kDTypeOf<T>);
+    mask_columns_ = dims.back();
+    int64_t stride = 1;
+    for (int i = 3, d = static_cast<int>(dims.size()) - 1; d >= 0; --i, --d) {
+      mask_strides_[i] = dims[d] == 1 && i < 3 ? 0 : stride;
+      stride *= dims[d];
+    }
+  }
+
+  void PlanGemms() {
+    const int64_t rows = per_head_ ? q_.sequence : group_ * q_.sequence;
+    const int64_t m[2] = {std::min(rows, kTileRows), rows % kTileRows};
+    for (int i = 0; i < 2; ++i) {
+      if (!few_) qk_[i] = TileGemm<T>({m[i], kPanel, q_.size, q_.size, kPanel, block_, false});
+      pv_[i] = TileGemm<T>({m[i], v_.size, kPanel, block_, value_stride_, v_.size, true});
+    }
+  }
+
+  void PlanScratch() {
+    auto align = [](int64_t n) { return (n + 15) / 16 * 16; };
+    int64_t at = 0;
+    auto take = [&](int64_t n) {
+      const int64_t here = at;
+      at += align(n);
+      return here;
+    };
+    q_at_ = take(kTileRows * q_.size);
+    scores_at_ = take(kTileRows * block_);
+    out_at_ = take(kTileRows * v_.size);
+    row_at_ = take(block_);
+    rows_at_ = take(std::max(kPackRows, few_ ? kPanel : 0) * std::max(q_.size, v_.size));
+    maximum_at_ = take(kTileRows);
+    sum_at_ = take(kTileRows);
+    slot_bytes_ = at * sizeof(T);
+    at = 0;
+    take(few_ ? 0 : Panels(total_) * kPanel * q_.size);
+    values_at_ = take(value_direct_ ? 0 : total_ * v_.size);
+    packed_bytes_ = at * sizeof(T);
+    packed_slots_ = shared_packing_ ? units_ : threads_;
+  }
+
+  Slot SlotOf(const LaunchContext& c, int64_t i) const {
+    T* base = reinterpret_cast<T*>(static_cast<char*>(c.scratch) + i * slot_bytes_);
+    return {base + q_at_,    base + scores_at_,  base + out_at_, base + row_at_,
+            base + rows_at_, base + maximum_at_, base + sum_at_};
+  }
+  Packed PackedOf(const LaunchContext& c, int64_t i) const {
+    T* base = reinterpret_cast<T*>(static_cast<char*>(c.scratch) + threads_ * slot_bytes_ +
+                                   i * packed_bytes_);
+    return {base, base + values_at_};
+  }
+
+  Source SourceOf(const LaunchContext& c, int64_t unit, bool value) const {
+    const Heads& shape = value ? v_ : k_;
+    const int64_t size = static_cast<int64_t>(ByteSize(value ? v_type_ : k_type_));
+    const int64_t b = unit / k_.heads, h = unit % k_.heads;
+    Source s;
+    s.past = c.input<char>(value ? kPastValue : kPastKey);
+    if (s.past != nullptr) s.past += unit * past_ * shape.size * size;
+    s.past_rows = past_;
+    s.past_stride = shape.size * size;
+    s.current = c.input<char>(value ? kV : kK) + shape.At(b, h, 0) * size;
+    s.stride = shape.stride() * size;
+    return s;
+  }
+
+  void WritePresent(const LaunchContext& c) const {
+    for (size_t output : {1, 2}) {
+      if (output >= c.outputs.size() || c.outputs[output] == nullptr) continue;
+      const bool value = output == 2;
+      const int64_t bytes =
+          (value ? v_.size : k_.size) * static_cast<int64_t>(ByteSize(value ? v_type_ : k_type_));
+      const int64_t grain = std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, total_ * bytes));
+      c.pool->ParallelFor(units_, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t unit = begin; unit < end; ++unit) {
+          const Source source = SourceOf(c, unit, value);
+          char* to = c.output<char>(output) + unit * total_ * bytes;
+          for (int64_t t = 0; t < total_; ++t) std::copy_n(source.Row(t), bytes, to + t * bytes);
+        }
+      });
+    }
+  }
+
+  // Rows [begin, end) of a source as T: where they lie, or converted into `to`; sets the stride.
+  const T* Rows(const Source& s, DType dtype, int64_t size, int64_t begin, int64_t end, T* to,
+                int64_t* stride) const {
+    if (dtype == kDTypeOf<T> && (begin >= s.past_rows || end <= s.past_rows)) {
+      *stride = (begin < s.past_rows ? s.past_stride : s.stride) / static_cast<int64_t>(sizeof(T));
+      return reinterpret_cast<const T*>(s.Row(begin));
+    }
+    *stride = size;
+    const StepFn convert = FindConversion(dtype, kDTypeOf<T>);
+    for (int64_t t = begin; t < end; ++t) {
+      const void* in[] = {s.Row(t)};
+      convert(in, to + (t - begin) * size, size, {});
+    }
+    return to;
+  }
+
+  // Panels [begin, end) of the transposed keys of one head, and the same rows of its values.
+  void PackRange(const LaunchContext& c, int64_t unit, int64_t begin, int64_t end, int slot,
+                 int64_t packed) const {
+    const Packed out = PackedOf(c, packed);
+    const Slot scratch = SlotOf(c, slot);
+    const Source keys = SourceOf(c, unit, false), values = SourceOf(c, unit, true);
+    for (int64_t p = begin; p < end; ++p) {
+      const int64_t first = p * kPanel, last = std::min(first + kPanel, total_);
+      if (!few_) {
+        T* panel = out.keys + first * q_.size;
+        if (last - first < kPanel) std::fill(panel, panel + q_.size * kPanel, T(0));
+        for (int64_t t = first; t < last; t += kPackRows) {
+          const int64_t until = std::min(t + kPackRows, last);
+          int64_t stride;
+          const T* rows = Rows(keys, k_type_, k_.size, t, until, scratch.rows, &stride);
+          TransposeTile(rows, until - t, k_.size, stride, panel + (t - first), kPanel);
+        }
+      }
+      if (value_direct_) continue;
+      T* to = out.values + first * v_.size;
+      int64_t stride;
+      const T* rows = Rows(values, v_type_, v_.size, first, last, to, &stride);
+      for (int64_t t = 0; rows != to && t < last - first; ++t)
+        std::copy_n(rows + t * stride, v_.size, to + t * v_.size);
+    }
+  }
+
+  struct Row {
+    int64_t head, position;  // of the query
+    int64_t limit;           // keys it may see
+  };
+
+  void ComputeTile(const LaunchContext& c, int64_t unit, int64_t tile, int slot,
+                   int64_t packed) const {
+    const Slot s = SlotOf(c, slot);
+    const Packed kv = PackedOf(c, packed);
+    const int64_t b = unit / k_.heads;
+    const int64_t run_rows = per_head_ ? q_.sequence : group_ * q_.sequence;
+    const int64_t first_row = tile % tiles_per_run_ * kTileRows;
+    const int64_t count = std::min(kTileRows, run_rows - first_row);
+    const int64_t* lengths = c.input<int64_t>(kKvLengths);
+
+    Row rows[kTileRows];
+    int64_t limit = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t r = first_row + i;
+      const int64_t head =
+          unit % k_.heads * group_ + (per_head_ ? tile / tiles_per_run_ : r / q_.sequence);
+      rows[i] = {head, per_head_ ? r : r % q_.sequence, total_};
+      if (causal_) rows[i].limit = std::min(total_, rows[i].position + past_ + 1);
+      if (lengths != nullptr) rows[i].limit = std::min(rows[i].limit, lengths[b]);
+      if (c.input<char>(kMask) != nullptr) rows[i].limit = std::min(rows[i].limit, mask_columns_);
+      limit = std::max(limit, rows[i].limit);
+      LoadQuery(c, q_.At(b, head, rows[i].position), s.q + i * q_.size);
+    }
+    if (wants_scores_) limit = total_;  // all of them are asked for
+    std::fill(s.out, s.out + count * v_.size, T(0));
+    std::fill(s.maximum, s.maximum + count, -std::numeric_limits<T>::infinity());
+    std::fill(s.sum, s.sum + count, T(0));
+
+    const int part = count == std::min(run_rows, kTileRows) ? 0 : 1;
+    const Source keys = SourceOf(c, unit, false);
+    const T* values = value_direct_ ? c.input<T>(kV) + v_.At(b, unit % k_.heads, 0) : kv.values;
+    for (int64_t begin = 0; begin < limit; begin += block_) {
+      const int64_t end = std::min(begin + block_, limit);
+      for (int64_t t = begin; t < end; t += kPanel) {
+        T* scores = s.scores + (t - begin);
+        if (!few_) {
+          qk_[part].Run(s.q, kv.keys + t * q_.size, scores);
+        } else {
+          const int64_t until = std::min(t + kPanel, end);
+          int64_t stride;
+          const T* y = Rows(keys, k_type_, k_.size, t, until, s.rows, &stride);
+          DotRows(s.q, count, q_.size, y, until - t, stride, q_.size, scores, block_);
+        }
+      }
+      for (int64_t i = 0; i < count; ++i) SoftmaxRow(c, s, b, rows[i], i, begin, end);
+      for (int64_t t = begin; t < end; t += kPanel) {
+        const T* p = s.scores + (t - begin);
+        const T* v = values + t * value_stride_;
+        if (t + kPanel <= end) {
+          pv_[part].Run(p, v, s.out);
+        } else {  // rows past the end may hold anything, or not be there
+          SimdGemm<T>({count, v_.size, end - t, block_, value_stride_, v_.size, true}, p, v, s.out);
+        }
+      }
+    }
+    for (int64_t i = 0; i < count; ++i) StoreRow(c, s, b, rows[i], i);
+  }
+
+  void LoadQuery(const LaunchContext& c, int64_t offset, T* to) const {
+    const void* in[] = {c.input<char>(kQ) + offset * ByteSize(q_type_)};
+    FindConversion(q_type_, kDTypeOf<T>)(in, to, q_.size, {});
+    const T scale = static_cast<T>(scale_);
+    for (int64_t i = 0; i < q_.size; ++i) to[i] *= scale;
+  }
+
+  // Scores [begin, end) of one row become exp(score - maximum); what was gathered before is
+  // rescaled.
+  void SoftmaxRow(const LaunchContext& c, const Slot& s, int64_t b, const Row& row, int64_t i,
+                  int64_t begin, int64_t end) const {
+    constexpr T kNever = -std::numeric_limits<T>::infinity();
+    T* x = s.scores + i * block_;
+    const int64_t n = end - begin, seen = std::clamp<int64_t>(row.limit - begin, 0, n);
+    if (wants_scores_ && mode_ == kScores) StoreScores(c, b, row, begin, x, n);
+    if (softcap_ > 0) {
+      const T cap = static_cast<T>(softcap_), inverse = T(1) / cap;
+      for (int64_t j = 0; j < n; ++j) x[j] *= inverse;
+      Apply(StepOp::kTanh, {x}, x, n);
+      for (int64_t j = 0; j < n; ++j) x[j] *= cap;
+    }
+    if (wants_scores_ && mode_ == kCapped) StoreScores(c, b, row, begin, x, n);
+    if (c.input<char>(kMask) != nullptr) AddMask(c, s, b, row, begin, seen, x);
+    std::fill(x + seen, x + n, kNever);
+    if (wants_scores_ && mode_ == kMasked) StoreScores(c, b, row, begin, x, n);
+
+    T maximum = s.maximum[i];
+    Reduce(ReduceOp::kMax, x, seen, &maximum);
+    const T shift = maximum == kNever ? T(0) : maximum;
+    if (maximum != s.maximum[i]) {
+      T factor = s.maximum[i] - shift;
+      Apply(StepOp::kExp, {&factor}, &factor, 1);
+      s.sum[i] *= factor;
+      T* out = s.out + i * v_.size;
+      for (int64_t j = 0; begin > 0 && j < v_.size; ++j) out[j] *= factor;
+      s.maximum[i] = maximum;
+    }
+    for (int64_t j = 0; j < seen; ++j) x[j] -= shift;
+    Apply(StepOp::kExp, {x}, x, seen);
+    std::fill(x + seen, x + n, T(0));
+    Reduce(ReduceOp::kSum, x, seen, &s.sum[i]);
+    if (wants_scores_ && mode_ == kProbabilities) {
+      const T inverse = T(1) / s.sum[i];
+      for (int64_t j = 0; j < n; ++j) s.row[j] = x[j] * inverse;
+      StoreScores(c, b, row, begin, s.row, n);
+    }
+  }
+
+  void AddMask(const LaunchContext& c, const Slot& s, int64_t b, const Row& row, int64_t begin,
+               int64_t n, T* x) const {
+    const int64_t at = b * mask_strides_[0] + row.head * mask_strides_[1] +
+                       row.position * mask_strides_[2] + begin;
+    const char* mask = c.input<char>(kMask) + at * ByteSize(mask_type_);
+    if (mask_type_ == DType::kBool) {
+      for (int64_t j = 0; j < n; ++j)
+        x[j] = mask[j] != 0 ? x[j] : -std::numeric_limits<T>::infinity();
+      return;
+    }
+    const void* in[] = {mask};
+    mask_convert_(in, s.row, n, {});
+    Apply(StepOp::kAdd, {x, s.row}, x, n);
+  }
+
+  void StoreScores(const LaunchContext& c, int64_t b, const Row& row, int64_t begin, const T* x,
+                   int64_t n) const {
+    const int64_t at = ((b * q_.heads + row.head) * q_.sequence + row.position) * total_ + begin;
+    const void* in[] = {x};
+    FindConversion(kDTypeOf<T>, q_type_)(in, c.output<char>(3) + at * ByteSize(q_type_), n, {});
+  }
+
+  // A row that may see no key at all is 0 / 0, as softmax over nothing but -infinity is.
+  void StoreRow(const LaunchContext& c, const Slot& s, int64_t b, const Row& row, int64_t i) const {
+    T* out = s.out + i * v_.size;
+    if (total_ > 0) {
+      const T inverse = T(1) / s.sum[i];
+      for (int64_t j = 0; j < v_.size; ++j) out[j] *= inverse;
+    }
+    const void* in[] = {out};
+    FindConversion(kDTypeOf<T>, q_type_)(
+        in, c.output<char>(0) + y_.At(b, row.head, row.position) * ByteSize(q_type_), v_.size, {});
+  }
+
+  static void Apply(StepOp op, std::initializer_list<const void*> in, T* out, int64_t n) {
+    FindStep(op, kDTypeOf<T>)->fn(in.begin(), out, n, {});
+  }
+  static void Reduce(ReduceOp op, const T* x, int64_t n, T* acc) {
+    FindReduce(op, kDTypeOf<T>)(x, n, acc);
+  }
+
+  const int threads_;
+  Heads q_, k_, v_, y_;
+  DType q_type_, k_type_, v_type_;
+  int64_t past_ = 0, total_ = 0, group_ = 1;
+  double scale_ = 1, softcap_ = 0;
+  bool causal_ = false, wants_scores_ = false;
+  QkMode mode_ = kScores;
+  DType mask_type_ = DType::kInvalid;
+  StepFn mask_convert_ = nullptr;
+  int64_t mask_columns_ = 0, mask_strides_[4] = {0, 0, 0, 0};
+
+  int64_t units_ = 0;          // heads of keys in all batches
+  int64_t tiles_ = 0;          // of query rows, for each unit
+  int64_t tiles_per_run_ = 0;  // of one head, or of all heads that share a unit
+  int64_t block_ = kBlockColumns;
+  bool few_ = false, per_head_ = false, shared_packing_ = false, value_direct_ = false;
+  int64_t value_stride_ = 0;
+  TileGemm<T> qk_[2], pv_[2];  // of a full tile of rows, and of the last one
+  int64_t q_at_ = 0, scores_at_ = 0, out_at_ = 0, row_at_ = 0, rows_at_ = 0, maximum_at_ = 0,
+          sum_at_ = 0;
+  int64_t values_at_ = 0, slot_bytes_ = 0, packed_bytes_ = 0, packed_slots_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Kernel>> PrepareAttention(const PrepareContext& context) {
+  if (context.input_dtype(kQ) == DType::kF64)
+    return std::make_unique<AttentionKernel<double>>(context);
+  return std::make_unique<AttentionKernel<float>>(context);
+}
+
+}  // namespace sluice::cpu
