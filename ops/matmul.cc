@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "ops/fused.h"
+#include "ops/matmul_gradient.h"
 #include "ops/matmul_shape.h"
 #include "ops/op.h"
 
@@ -136,7 +137,7 @@ SLUICE_DECLARE_OP(MatMul) {
       .Output("Y", "T")
       .Types("T", kMatMulTypes)
       .Infer(InferMatMul)
-      .GradientPending();
+      .Gradient(MatMulGradient);
 }
 
 SLUICE_DECLARE_OP(Gemm) {

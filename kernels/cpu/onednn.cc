@@ -1,0 +1,235 @@
+#include "kernels/cpu/onednn.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "oneapi/dnnl/dnnl_threadpool.hpp"
+#include "oneapi/dnnl/dnnl_threadpool_iface.hpp"
+
+namespace sluice::cpu {
+namespace {
+
+// Our pool behind oneDNN's interface. One per thread, pointed at the pool of the launch under way.
+class PoolAdapter final : public dnnl::threadpool_interop::threadpool_iface {
+ public:
+  ThreadPool* pool = nullptr;
+
+  int get_num_threads() const override { return pool == nullptr ? 1 : pool->threads(); }
+  bool get_in_parallel() const override { return ThreadPool::InTask(); }
+  uint64_t get_flags() const override { return 0; }
+  void parallel_for(int n, const std::function<void(int, int)>& body) override {
+    if (pool == nullptr) {
+      for (int i = 0; i < n; ++i) body(i, n);
+    } else {
+      pool->RunTasks(n, body);
+    }
+  }
+};
+
+struct ThreadStream {
+  PoolAdapter adapter;
+  dnnl::stream stream = dnnl::threadpool_interop::make_stream(DnnlEngine(), &adapter);
+};
+
+ThreadStream& LocalStream() {
+  thread_local ThreadStream stream;
+  return stream;
+}
+
+absl::Status FromDnnl(const dnnl::error& e) {
+  const std::string what = absl::StrCat("oneDNN: ", e.what());
+  return e.status == dnnl_unimplemented || e.status == dnnl_invalid_arguments
+             ? absl::UnimplementedError(what)
+         : e.status == dnnl_out_of_memory ? absl::ResourceExhaustedError(what)
+                                          : absl::InternalError(what);
+}
+
+}  // namespace
+
+const dnnl::engine& DnnlEngine() {
+  static const dnnl::engine* const engine = [] {
+    dnnl::set_primitive_cache_capacity(0);
+    return new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
+  return *engine;
+}
+
+dnnl::memory::data_type DnnlType(DType dtype) {
+  using T = dnnl::memory::data_type;
+  switch (dtype) {
+    case DType::kF64:
+      return T::f64;
+    case DType::kF32:
+      return T::f32;
+    case DType::kF16:
+      return T::f16;
+    case DType::kBF16:
+      return T::bf16;
+    case DType::kI32:
+      return T::s32;
+    case DType::kI8:
+      return T::s8;
+    case DType::kU8:
+      return T::u8;
+    default:
+      return T::undef;
+  }
+}
+
+dnnl::memory::dims DnnlDims(absl::Span<const int64_t> dims) {
+  return dnnl::memory::dims(dims.begin(), dims.end());
+}
+
+dnnl::memory::desc DnnlPlain(absl::Span<const int64_t> dims, DType dtype) {
+  dnnl::memory::dims strides(dims.size());
+  int64_t stride = 1;
+  for (size_t i = dims.size(); i-- > 0;) {
+    strides[i] = stride;
+    stride *= dims[i];
+  }
+  return dnnl::memory::desc(DnnlDims(dims), DnnlType(dtype), strides);
+}
+
+dnnl::memory::desc DnnlAny(absl::Span<const int64_t> dims, DType dtype) {
+  return dnnl::memory::desc(DnnlDims(dims), DnnlType(dtype), dnnl::memory::format_tag::any);
+}
+
+absl::Status DnnlTry(int threads, absl::FunctionRef<void()> make) {
+  // What oneDNN blocks for; a setting of this thread.
+  dnnl_threadpool_interop_set_max_concurrency(std::max(1, threads));
+  try {
+    make();
+  } catch (const dnnl::error& e) {
+    return FromDnnl(e);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("oneDNN: out of memory");
+  }
+  return absl::OkStatus();
+}
+
+struct DnnlPrimitive::Arguments {
+  std::vector<dnnl::memory> memories;
+  std::vector<dnnl_exec_arg_t> list;
+};
+
+DnnlPrimitive::DnnlPrimitive(dnnl::primitive primitive, std::vector<Argument> arguments)
+    : primitive_(std::move(primitive)), arguments_(std::move(arguments)) {
+  for (auto& slot : slots_) slot.store(nullptr, std::memory_order_relaxed);
+  slots_[0].store(Make().release(), std::memory_order_release);
+}
+
+DnnlPrimitive::~DnnlPrimitive() {
+  for (auto& slot : slots_) delete slot.load(std::memory_order_acquire);
+}
+
+std::unique_ptr<DnnlPrimitive::Arguments> DnnlPrimitive::Make() const {
+  auto set = std::make_unique<Arguments>();
+  for (const Argument& a : arguments_) {
+    set->memories.emplace_back(a.desc, DnnlEngine(), const_cast<void*>(a.fixed));
+    set->list.push_back({a.id, set->memories.back().get()});
+  }
+  return set;
+}
+
+absl::Status DnnlPrimitive::Run(ThreadPool* pool, absl::Span<const void* const> data) const {
+  std::unique_ptr<Arguments> set;
+  for (auto& slot : slots_) {
+    set.reset(slot.exchange(nullptr, std::memory_order_acquire));
+    if (set != nullptr) break;
+  }
+  try {
+    if (set == nullptr) set = Make();
+    size_t next = 0;
+    for (size_t i = 0; i < arguments_.size(); ++i) {
+      if (arguments_[i].fixed != nullptr) continue;
+      dnnl_memory_set_data_handle(set->list[i].memory, const_cast<void*>(data[next++]));
+    }
+    ThreadStream& local = LocalStream();
+    ThreadPool* const outer = std::exchange(local.adapter.pool, pool);
+    const dnnl_status_t status = dnnl_primitive_execute(
+        primitive_.get(), local.stream.get(), static_cast<int>(set->list.size()), set->list.data());
+    local.adapter.pool = outer;
+    if (status != dnnl_success) return FromDnnl(dnnl::error(status, "execution failed"));
+  } catch (const dnnl::error& e) {
+    return FromDnnl(e);
+  }
+  for (auto& slot : slots_) {
+    Arguments* expected = nullptr;
+    if (slot.compare_exchange_strong(expected, set.get(), std::memory_order_release,
+                                     std::memory_order_relaxed)) {
+      set.release();
+      break;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Tensor> DnnlReorder(const void* data, const dnnl::memory::desc& from,
+                                   const dnnl::memory::desc& to) {
+  absl::StatusOr<Tensor> out = Tensor::Allocate(DType::kU8, {static_cast<int64_t>(to.get_size())});
+  if (!out.ok()) return out;
+  absl::Status run;
+  absl::Status made = DnnlTry(1, [&] {
+    const dnnl::reorder::primitive_desc pd(DnnlEngine(), from, DnnlEngine(), to);
+    const DnnlPrimitive reorder(dnnl::reorder(pd), {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}});
+    run = reorder.Run(nullptr, {data, out->raw()});
+  });
+  if (!made.ok()) return made;
+  if (!run.ok()) return run;
+  return out;
+}
+
+bool DnnlIsReference(absl::string_view implementation) {
+  return absl::StrContains(implementation, "ref");
+}
+
+absl::Status AppendDnnlStep(const PostOp& step, const dnnl::memory::desc& operand,
+                            DnnlPostOps* list) {
+  using A = dnnl::algorithm;
+  static constexpr struct {
+    const char* name;
+    A algorithm;
+  } kBinary[] = {{"Add", A::binary_add}, {"Sub", A::binary_sub}, {"Mul", A::binary_mul},
+                 {"Div", A::binary_div}, {"Max", A::binary_max}, {"Min", A::binary_min}};
+  const absl::string_view name = step.def->name;
+  for (const auto& b : kBinary) {
+    if (name != b.name) continue;
+    list->operands.push_back(
+        {DNNL_ARG_ATTR_MULTIPLE_POST_OP(list->ops.len()) | DNNL_ARG_SRC_1, operand, step.operand});
+    list->ops.append_binary(b.algorithm, operand);
+    return absl::OkStatus();
+  }
+  const struct {
+    const char* name;
+    A algorithm;
+    float alpha, beta;
+  } unary[] = {
+      {"Relu", A::eltwise_relu, 0, 0},
+      {"LeakyRelu", A::eltwise_relu, step.params[0], 0},
+      {"Sigmoid", A::eltwise_logistic, 0, 0},
+      {"Tanh", A::eltwise_tanh, 0, 0},
+      {"HardSwish", A::eltwise_hardswish, 1.0f / 6, 0.5f},
+      {"HardSigmoid", A::eltwise_hardsigmoid, step.params[0], step.params[1]},
+      {"Clip", A::eltwise_clip, step.params[0], step.params[1]},
+      {"Elu", A::eltwise_elu, step.params[0], 0},
+      {"Swish", A::eltwise_swish, step.params[0], 0},
+      {"Gelu", step.params[0] != 0 ? A::eltwise_gelu_tanh : A::eltwise_gelu_erf, 0, 0},
+      {"Softplus", A::eltwise_soft_relu, 1, 0},
+      {"Mish", A::eltwise_mish, 0, 0},
+      {"Abs", A::eltwise_abs, 0, 0},
+      {"Neg", A::eltwise_linear, -1, 0},
+      {"Sqrt", A::eltwise_sqrt, 0, 0},
+      {"Exp", A::eltwise_exp, 0, 0},
+      {"Log", A::eltwise_log, 0, 0},
+      {"Round", A::eltwise_round, 0, 0},
+  };
+  for (const auto& u : unary) {
+    if (name != u.name) continue;
+    list->ops.append_eltwise(u.algorithm, u.alpha, u.beta);
+    return absl::OkStatus();
+  }
+  return absl::UnimplementedError(absl::StrCat("oneDNN has no post-op ", name));
+}
+
+}  // namespace sluice::cpu
