@@ -1,0 +1,47 @@
+// Questions that rules ask about the values around a node. A rule reads as a row of early returns:
+//
+//   const Node* inner = ProducedBy(node.input(0), "Neg");
+//   if (inner == nullptr) return nullptr;
+#ifndef SLUICE_PASSES_MATCH_H_
+#define SLUICE_PASSES_MATCH_H_
+
+#include <optional>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "graph/graph.h"
+
+namespace sluice {
+
+// The producer where it is an `op`; null else (and for null).
+Node* ProducedBy(const Value* value, absl::string_view op);
+
+// The one node that reads `value`, once and in the same graph, where nothing else does and the
+// value is not fetched; null else.
+Node* OnlyUse(const Value& value);
+// Why OnlyUse() is null, for reports: "its output is fetched", "3 nodes read its output".
+std::string WhyNotOnlyUse(const Value& value);
+
+// Both tensors of one dtype and equal extents, as far as inference can prove it.
+bool SameType(const Value& a, const Value& b);
+DType DTypeOf(const Value* value);  // kInvalid where absent, unknown or no tensor
+std::optional<int> RankOf(const Value* value);
+
+// The one element of a constant of numbers or bools, of any rank; empty else.
+std::optional<double> ConstantScalar(const Value* value);
+// All elements of such a constant; empty for other values and for none.
+std::optional<std::vector<double>> ConstantDoubles(const Value* value);
+std::optional<std::vector<int64_t>> ConstantInts(const Value* value);
+// A constant with at least one element, all equal to `x`.
+bool IsFilledWith(const Value* value, double x);
+
+// The numbers rounded to `dtype`, which is a float type.
+absl::StatusOr<Tensor> FromDoubles(DType dtype, absl::Span<const int64_t> dims,
+                                   absl::Span<const double> values);
+
+// It, or a node in its bodies, reads or writes state.
+bool HasEffects(const Node& node);
+
+}  // namespace sluice
+
+#endif  // SLUICE_PASSES_MATCH_H_

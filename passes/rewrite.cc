@@ -1,0 +1,69 @@
+#include "passes/rewrite.h"
+
+#include <vector>
+
+#include "graph/patch.h"
+
+namespace sluice {
+namespace {
+
+bool MayReplace(const Node& node) {
+  if (node.op().stateful || !node.control_inputs().empty() || !node.control_uses().empty()) {
+    return false;
+  }
+  for (size_t i = 1; i < node.num_outputs(); ++i) {
+    if (node.output(i)->used()) return false;
+  }
+  return true;
+}
+
+absl::StatusOr<bool> Apply(const Rule& rule, Node& node, PassContext& context, const char* pass) {
+  Patch patch(node.graph(), &node, pass);
+  Site site(node, patch.builder());
+  Value* value = rule.apply(site);
+  if (!site.reason().empty()) context.Refused(pass, node, site.reason());
+  if (!patch.builder().status().ok()) return patch.builder().status();
+  if (value == nullptr || value == node.output()) return false;
+  if (!context.Spend()) return false;
+  Finding finding{pass, node.name(), true, rule.what};
+  patch.Replace(node.output(), value);
+  if (absl::Status s = patch.Commit(); !s.ok()) return s;
+  if (context.findings != nullptr) context.findings->push_back(std::move(finding));
+  return true;
+}
+
+}  // namespace
+
+absl::StatusOr<bool> VisitNodes(Graph& graph,
+                                absl::FunctionRef<absl::StatusOr<bool>(Node&)> visit) {
+  bool changed = false;
+  for (auto it = graph.nodes().begin(); it != graph.nodes().end();) {
+    Node& node = **it++;
+    for (const auto& [name, body] : node.bodies()) {
+      absl::StatusOr<bool> inside = VisitNodes(*body, visit);
+      if (!inside.ok()) return inside;
+      changed |= *inside;
+    }
+    absl::StatusOr<bool> result = visit(node);
+    if (!result.ok()) return result;
+    changed |= *result;
+  }
+  return changed;
+}
+
+absl::StatusOr<bool> ApplyRules(Graph& graph, PassContext& context, const char* pass,
+                                absl::Span<const Rule> rules) {
+  absl::flat_hash_map<absl::string_view, std::vector<const Rule*>> by_op;
+  for (const Rule& rule : rules) by_op[rule.op].push_back(&rule);
+  return VisitNodes(graph, [&](Node& node) -> absl::StatusOr<bool> {
+    auto it = by_op.find(node.op_name());
+    if (it == by_op.end() || !MayReplace(node)) return false;
+    for (const Rule* rule : it->second) {
+      absl::StatusOr<bool> applied = Apply(*rule, node, context, pass);
+      if (!applied.ok() || *applied) return applied;
+    }
+    return false;
+  });
+}
+
+}  // namespace sluice
