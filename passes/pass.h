@@ -65,6 +65,7 @@ struct PassOptions {
   bool verify = true;  // between passes
   // Called after each pass that changed the graph (or each run with dump_all).
   std::function<void(const char* pass, const Graph& graph)> after_pass;
+  bool dump_all = false;
 };
 
 // What one pass did in one Optimize().
@@ -84,6 +85,7 @@ struct OptimizeReport {
 absl::StatusOr<OptimizeReport> Optimize(Graph* graph, const PassOptions& options,
                                         const Evaluator& evaluate, const TargetInfo& target);
 std::vector<std::string> PassNames();
+const Pass* FindPass(absl::string_view name);  // null: there is none
 
 }  // namespace sluice
 

@@ -43,7 +43,8 @@ absl::StatusOr<bool> DropOutputs(Node& node, PassContext& context) {
     if (outputs[i] != nullptr) outputs[i]->producer()->set_device(node.device());
     patch.Replace(node.output(i), outputs[i]);
   }
-  context.Applied(kPass, node, absl::StrCat("nothing reads its last ", node.num_outputs() - needed, " outputs"));
+  context.Applied(kPass, node,
+                  absl::StrCat("nothing reads its last ", node.num_outputs() - needed, " outputs"));
   if (absl::Status s = patch.Commit(); !s.ok()) return s;
   return true;
 }

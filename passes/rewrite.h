@@ -12,8 +12,7 @@ namespace sluice {
 
 // Calls `visit` on every node, a body's nodes before their owner. It may erase the node, and what
 // stands before it, and insert before it; what it inserts is not visited. True if any call was.
-absl::StatusOr<bool> VisitNodes(Graph& graph,
-                                absl::FunctionRef<absl::StatusOr<bool>(Node&)> visit);
+absl::StatusOr<bool> VisitNodes(Graph& graph, absl::FunctionRef<absl::StatusOr<bool>(Node&)> visit);
 
 // The place a rule looks at, and a builder for what it would put there. What was built is taken out
 // again unless the rule returns it.

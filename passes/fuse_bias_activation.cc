@@ -1,0 +1,257 @@
+#include "passes/fuse_bias_activation.h"
+
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "graph/patch.h"
+#include "ops/fused.h"
+#include "passes/match.h"
+#include "passes/product.h"
+
+namespace sluice {
+namespace {
+
+constexpr char kPass[] = "fuse_bias_activation";
+
+// One node of the chain: a step of the fused op, or nothing at all (`def` null).
+struct Step {
+  Node* node = nullptr;
+  const PostOpDef* def = nullptr;
+  std::vector<float> params;
+  Value* operand = nullptr;
+};
+
+bool ChangesNothing(const Node& node, const Value& input) {
+  return (node.Is("Identity") || node.Is("Cast") || node.Is("Reshape")) &&
+         node.input(0) == &input && SameType(input, *node.output());
+}
+
+// The parameters of a unary step; empty optional where they are not known now.
+std::optional<std::vector<float>> ParamsOf(const Node& node, const PostOpDef& def) {
+  if (node.Is("Gelu")) return std::vector<float>{node.String("approximate") == "tanh" ? 1.f : 0.f};
+  std::vector<float> params;
+  if (node.Is("Clip")) {
+    constexpr float kInf = std::numeric_limits<float>::infinity();
+    for (size_t i : {1, 2}) {
+      const std::optional<double> bound = ConstantScalar(node.input(i));
+      if (node.input(i) != nullptr && !bound.has_value()) return std::nullopt;
+      params.push_back(bound.has_value() ? static_cast<float>(*bound) : i == 1 ? -kInf : kInf);
+    }
+    return params;
+  }
+  for (int i = 0; i < def.params; ++i) {
+    if (def.attrs[i] == nullptr) return std::nullopt;
+    params.push_back(node.Float(def.attrs[i]));
+  }
+  return params;
+}
+
+// `node` as a step applied to `value`, or the reason why it is none.
+absl::StatusOr<Step> StepOf(Node* node, Value* value) {
+  Step step{node};
+  if (!node->control_inputs().empty() || !node->control_uses().empty()) {
+    return absl::FailedPreconditionError("it has control edges");
+  }
+  if (ChangesNothing(*node, *value)) return step;
+  step.def = FindPostOp(node->op_name());
+  if (step.def == nullptr) return absl::NotFoundError("it is no step of a fused op");
+  if (!SameType(*value, *node->output())) {
+    return absl::FailedPreconditionError("it may enlarge the result");
+  }
+  if (!step.def->binary) {
+    std::optional<std::vector<float>> params = ParamsOf(*node, *step.def);
+    if (node->input(0) != value || !params.has_value()) {
+      return absl::FailedPreconditionError("its parameters are not constant");
+    }
+    step.params = *std::move(params);
+    return step;
+  }
+  if (node->num_inputs() != 2) return absl::FailedPreconditionError("it has more than two inputs");
+  const bool first = node->input(0) == value;
+  if (!first && (node->Is("Sub") || node->Is("Div"))) {
+    return absl::FailedPreconditionError("the product is its second operand");
+  }
+  step.operand = node->input(first ? 1 : 0);
+  return step;
+}
+
+// The steps behind `value`, and why there are no more.
+struct Chain {
+  std::vector<Step> steps;
+  std::string stop;  // empty: the next node is just something else
+};
+
+Chain FollowChain(Value* value) {
+  Chain chain;
+  while (true) {
+    Node* next = OnlyUse(*value);
+    if (next == nullptr) {
+      // Worth telling only where a step would have followed.
+      for (const Use& use : value->uses()) {
+        if (FindPostOp(use.node->op_name()) != nullptr) chain.stop = WhyNotOnlyUse(*value);
+      }
+      return chain;
+    }
+    absl::StatusOr<Step> step = StepOf(next, value);
+    if (!step.ok()) {
+      if (!absl::IsNotFound(step.status())) {
+        chain.stop =
+            absl::StrCat(next->op_name(), " '", next->name(), "': ", step.status().message());
+      }
+      return chain;
+    }
+    value = next->output();
+    chain.steps.push_back(*std::move(step));
+  }
+}
+
+// What the node is before steps are added: its op, inputs, attributes, and how many of the first
+// steps went into them.
+struct Start {
+  const char* op;
+  std::vector<Value*> inputs;
+  AttrList attrs;
+  size_t used = 0;
+};
+
+// The bias of a Conv from an Add of one constant a channel.
+Value* ConvBias(GraphBuilder& b, const Node& conv, const Step& step) {
+  const std::optional<int> rank = RankOf(conv.output());
+  if (step.def == nullptr || !step.node->Is("Add") || !rank.has_value()) return nullptr;
+  const Type& weight = conv.input(1)->type();
+  const Tensor* constant = step.operand->constant();
+  if (constant == nullptr || !weight.is_tensor() || !weight.has_static_shape()) return nullptr;
+  const int64_t channels = weight.dim(0).number();
+  std::optional<std::vector<double>> bias = PerChannel(step.operand, *rank, 1, channels);
+  if (!bias.has_value()) return nullptr;
+  absl::StatusOr<Tensor> tensor = FromDoubles(constant->dtype(), {channels}, *bias);
+  return tensor.ok() ? b.Constant(*std::move(tensor)) : nullptr;
+}
+
+Start StartOf(GraphBuilder& b, const Node& node, const std::vector<Step>& steps) {
+  Start start;
+  size_t& used = start.used;
+  auto skip_nothing = [&] {
+    while (used < steps.size() && steps[used].def == nullptr) ++used;
+    return used < steps.size();
+  };
+  if (node.Is("Conv")) {
+    start.op = "FusedConv";
+    start.attrs.assign(node.attrs().begin(), node.attrs().end());
+    Value* bias = node.input(2);
+    if (bias == nullptr && skip_nothing()) {
+      bias = ConvBias(b, node, steps[used]);
+      used += bias != nullptr;
+    }
+    start.inputs = {node.input(0), node.input(1), bias};
+    return start;
+  }
+  start.op = "FusedMatMul";
+  Value* bias = node.input(2);  // a MatMul has none
+  double alpha = 1;
+  if (node.Is("Gemm")) {
+    alpha = node.Float("alpha");
+    start.attrs = {{"transpose_a", node.Int("transA")}, {"transpose_b", node.Int("transB")}};
+  } else if (skip_nothing() && steps[used].operand != nullptr) {
+    const std::optional<double> c = ConstantScalar(steps[used].operand);
+    const bool scales = steps[used].node->Is("Mul"), divides = steps[used].node->Is("Div");
+    if (c.has_value() && (scales || (divides && *c != 0))) {
+      alpha = scales ? *c : 1 / *c;
+      ++used;
+    }
+  }
+  if (bias == nullptr && skip_nothing() && steps[used].node->Is("Add") &&
+      steps[used].operand->constant() != nullptr) {
+    bias = steps[used++].operand;
+  }
+  if (alpha != 1) start.attrs.push_back({"alpha", alpha});
+  start.inputs = {node.input(0), node.input(1), bias};
+  return start;
+}
+
+// Fuses all of `steps`. Unimplemented where no kernel takes the result.
+absl::StatusOr<bool> Fuse(Node& node, const std::vector<Step>& steps, PassContext& context) {
+  Node* last = steps.back().node;
+  Patch patch(node.graph(), last, kPass);
+  Origin origin = node.origin();
+  absl::StrAppend(&origin.passes, origin.passes.empty() ? "" : ",", kPass);
+  patch.builder().SetOrigin(std::move(origin));
+  Start start = StartOf(patch.builder(), node, steps);
+  std::vector<std::string> activations, told = {std::string(node.op_name())};
+  std::vector<float> params;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const Step& step = steps[i];
+    if (step.def == nullptr) continue;
+    told.push_back(step.def->name);
+    if (i < start.used) continue;
+    activations.push_back(step.def->name);
+    params.insert(params.end(), step.params.begin(), step.params.end());
+    if (step.operand != nullptr) start.inputs.push_back(step.operand);
+  }
+  if (told.size() == 1) return absl::UnimplementedError("");  // nothing but no-ops
+  if (!activations.empty()) start.attrs.push_back({"activations", activations});
+  if (!params.empty()) start.attrs.push_back({"activation_params", params});
+  Value* fused = patch.builder().Op(start.op, start.inputs, start.attrs);
+  if (fused == nullptr) return patch.builder().status();
+  fused->producer()->set_device(node.device());
+  if (context.target.takes) {
+    if (absl::Status s = context.target.takes(*fused->producer()); !s.ok()) {
+      return absl::UnimplementedError(s.message());
+    }
+  }
+  if (!context.Spend()) return false;
+  Finding finding{kPass, node.name(), true,
+                  absl::StrCat(absl::StrJoin(told, " + "), " is ", start.op)};
+  patch.Replace(last->output(), fused);
+  if (absl::Status s = patch.Commit(); !s.ok()) return s;
+  if (context.findings != nullptr) context.findings->push_back(std::move(finding));
+  return true;
+}
+
+absl::StatusOr<bool> FuseFrom(Node& node, PassContext& context) {
+  if (!IsFloat(DTypeOf(node.output())) || !node.control_inputs().empty() ||
+      !node.control_uses().empty()) {
+    return false;
+  }
+  Chain chain = FollowChain(node.output());
+  if (node.Is("Gemm") && node.input(2) != nullptr && node.Float("beta") != 1 &&
+      !chain.steps.empty()) {
+    context.Refused(kPass, node, "its beta is not 1");
+    return false;
+  }
+  if (!chain.stop.empty()) context.Refused(kPass, node, chain.stop);
+  std::string refusal;
+  while (!chain.steps.empty()) {
+    absl::StatusOr<bool> fused = Fuse(node, chain.steps, context);
+    if (!absl::IsUnimplemented(fused.status())) return fused;
+    if (refusal.empty()) refusal = std::string(fused.status().message().substr(0, 200));
+    chain.steps.pop_back();
+  }
+  if (!refusal.empty()) context.Refused(kPass, node, refusal);
+  return false;
+}
+
+void CollectProducts(const Graph& graph, std::vector<Node*>* products) {
+  for (const auto& node : graph.nodes()) {
+    if (node->Is("Conv") || node->Is("MatMul") || node->Is("Gemm")) products->push_back(node.get());
+    for (const auto& [name, body] : node->bodies()) CollectProducts(*body, products);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<bool> FuseBiasActivation::Run(Graph& graph, PassContext& context) const {
+  // A fusion erases the product itself and nodes behind it, never another product.
+  std::vector<Node*> products;
+  CollectProducts(graph, &products);
+  bool changed = false;
+  for (Node* node : products) {
+    absl::StatusOr<bool> fused = FuseFrom(*node, context);
+    if (!fused.ok()) return fused;
+    changed |= *fused;
+  }
+  return changed;
+}
+
+}  // namespace sluice

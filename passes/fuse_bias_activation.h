@@ -1,0 +1,30 @@
+// fuse_bias_activation: makes a convolution or matrix product and the cheap ops behind it one node.
+//
+//   before:  %c = Conv(%x, %w)            after:  %y = FusedConv(%x, %w, %b, %r)
+//            %d = Add(%c, %b)                            {activations = ["Add", "Relu"]}
+//            %e = Add(%d, %r)
+//            %y = Relu(%e)
+//
+// Covered: Conv, MatMul and Gemm, followed by any chain of the steps that ops/fused.h lists: unary
+// functions, and Add, Sub, Mul, Div, Max, Min with another value that does not enlarge the result.
+// A first Add of constants is the bias (for Conv: one number a channel), a first scale by one
+// constant is MatMul's alpha. Identity and casts or reshapes that change nothing are looked
+// through. The longest chain that TargetInfo.takes() is fused. Preconditions: floats; each value of
+// the chain is read by the next node alone and not fetched. Never: fuses what no kernel takes,
+// computes anything twice, or moves an op past another.
+#ifndef SLUICE_PASSES_FUSE_BIAS_ACTIVATION_H_
+#define SLUICE_PASSES_FUSE_BIAS_ACTIVATION_H_
+
+#include "passes/pass.h"
+
+namespace sluice {
+
+class FuseBiasActivation final : public Pass {
+ public:
+  const char* name() const override { return "fuse_bias_activation"; }
+  absl::StatusOr<bool> Run(Graph& graph, PassContext& context) const override;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_PASSES_FUSE_BIAS_ACTIVATION_H_

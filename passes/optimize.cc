@@ -1,0 +1,194 @@
+// The pipeline: which pass runs when, and what is checked and told around each.
+#include <algorithm>
+#include <chrono>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "passes/eliminate_common_subexpressions.h"
+#include "passes/expand_ops.h"
+#include "passes/fold_batch_norm.h"
+#include "passes/fold_constants.h"
+#include "passes/fuse_bias_activation.h"
+#include "passes/inline_calls.h"
+#include "passes/pass.h"
+#include "passes/prune.h"
+#include "passes/simplify_algebra.h"
+#include "passes/simplify_shapes.h"
+
+namespace sluice {
+namespace {
+
+constexpr InlineCalls kInlineCalls;
+constexpr ExpandOps kExpandOps;
+constexpr Prune kPrune;
+constexpr FoldConstants kFoldConstants;
+constexpr SimplifyShapes kSimplifyShapes;
+constexpr SimplifyAlgebra kSimplifyAlgebra;
+constexpr EliminateCommonSubexpressions kEliminateCommonSubexpressions;
+constexpr FoldBatchNorm kFoldBatchNorm;
+constexpr FuseBiasActivation kFuseBiasActivation;
+
+// Passes that run one after the other until none changes anything, or so many rounds are over.
+struct Group {
+  int max_rounds;
+  std::vector<const Pass*> passes;
+};
+
+std::vector<Group> Pipeline() {
+  const std::vector<const Pass*> simplify = {&kFoldConstants, &kSimplifyShapes, &kSimplifyAlgebra,
+                                             &kEliminateCommonSubexpressions, &kPrune};
+  return {
+      {1, {&kInlineCalls, &kPrune}},  // rules see through calls, and only what results need
+      {8, simplify},
+      {4, {&kFoldBatchNorm, &kFoldConstants, &kPrune}},  // chains of scales fold one by one
+      {1, {&kFuseBiasActivation}},  // first whole ops: an expansion may hide a step's name
+      {1, {&kExpandOps}},           // what no kernel takes
+      {8, simplify},                // of what came out
+      {1, {&kFuseBiasActivation, &kPrune}},
+  };
+}
+
+bool IsRequired(const Pass* pass) { return pass == &kInlineCalls || pass == &kExpandOps; }
+
+bool Contains(const std::vector<std::string>& names, absl::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool IsOn(const Pass* pass, const PassOptions& options) {
+  if (Contains(options.without, pass->name())) return false;
+  if (IsRequired(pass)) return true;
+  return options.enabled && (options.only.empty() || Contains(options.only, pass->name()));
+}
+
+absl::Status CheckNames(const PassOptions& options) {
+  const std::vector<std::string> known = PassNames();
+  for (const auto* list : {&options.only, &options.without}) {
+    for (const std::string& name : *list) {
+      if (Contains(known, name)) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("no pass is called '", name, "'; there are ", absl::StrJoin(known, ", ")));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The same place may be looked at many times; a user wants each thing said once.
+class Findings {
+ public:
+  explicit Findings(std::vector<Finding>* all) : all_(all) {}
+  void Take(std::vector<Finding> found, PassReport* report) {
+    for (Finding& f : found) {
+      if (!f.applied && !said_.insert(absl::StrCat(f.pass, "\n", f.node, "\n", f.reason)).second) {
+        continue;
+      }
+      ++(f.applied ? report->applied : report->refused);
+      all_->push_back(std::move(f));
+    }
+  }
+
+ private:
+  std::vector<Finding>* all_;
+  absl::flat_hash_set<std::string> said_;
+};
+
+class Manager {
+ public:
+  Manager(Graph* graph, const PassOptions& options, const Evaluator& evaluate,
+          const TargetInfo& target)
+      : graph_(*graph), options_(options), findings_(&report_.findings) {
+    context_.evaluate = evaluate;
+    context_.target = target;
+    context_.fuel = options.fuel;
+    context_.fold_total_bytes = options.fold_total_bytes;
+    context_.fold_result_bytes = options.fold_result_bytes;
+  }
+
+  absl::StatusOr<OptimizeReport> Run() {
+    for (const Group& group : Pipeline()) {
+      bool changed = true;
+      for (int round = 0; round < group.max_rounds && changed; ++round) {
+        changed = false;
+        for (const Pass* pass : group.passes) {
+          if (!IsOn(pass, options_)) continue;
+          absl::StatusOr<bool> result = RunPass(*pass);
+          if (!result.ok()) {
+            return absl::Status(result.status().code(), absl::StrCat("pass ", pass->name(), ": ",
+                                                                     result.status().message()));
+          }
+          changed |= *result;
+        }
+      }
+    }
+    return std::move(report_);
+  }
+
+ private:
+  absl::StatusOr<bool> RunPass(const Pass& pass) {
+    const auto start = std::chrono::steady_clock::now();
+    PassReport& report = ReportOf(pass);
+    const size_t before = graph_.num_nodes_with_bodies();
+    if (report.runs++ == 0) report.nodes_before = before;
+    std::vector<Finding> found;
+    context_.findings = &found;
+    absl::StatusOr<bool> changed = pass.Run(graph_, context_);
+    context_.findings = nullptr;
+    if (!changed.ok()) return changed;
+    if (*changed && options_.verify) {
+      if (absl::Status s = Verify(graph_); !s.ok()) {
+        return absl::InternalError(absl::StrCat("it broke the graph: ", s.message()));
+      }
+    }
+    findings_.Take(std::move(found), &report);
+    report.nodes_after = graph_.num_nodes_with_bodies();
+    report.milliseconds +=
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    if (options_.after_pass && (*changed || options_.dump_all)) {
+      options_.after_pass(pass.name(), graph_);
+    }
+    return changed;
+  }
+
+  PassReport& ReportOf(const Pass& pass) {
+    for (PassReport& r : report_.passes) {
+      if (r.pass == pass.name()) return r;
+    }
+    report_.passes.push_back({.pass = pass.name()});
+    return report_.passes.back();
+  }
+
+  Graph& graph_;
+  const PassOptions& options_;
+  PassContext context_;
+  OptimizeReport report_;
+  Findings findings_;
+};
+
+}  // namespace
+
+std::vector<std::string> PassNames() {
+  std::vector<std::string> names;
+  for (const Group& group : Pipeline()) {
+    for (const Pass* pass : group.passes) {
+      if (!Contains(names, pass->name())) names.push_back(pass->name());
+    }
+  }
+  return names;
+}
+
+const Pass* FindPass(absl::string_view name) {
+  for (const Group& group : Pipeline()) {
+    for (const Pass* pass : group.passes) {
+      if (pass->name() == name) return pass;
+    }
+  }
+  return nullptr;
+}
+
+absl::StatusOr<OptimizeReport> Optimize(Graph* graph, const PassOptions& options,
+                                        const Evaluator& evaluate, const TargetInfo& target) {
+  if (absl::Status s = CheckNames(options); !s.ok()) return s;
+  return Manager(graph, options, evaluate, target).Run();
+}
+
+}  // namespace sluice

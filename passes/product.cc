@@ -1,0 +1,168 @@
+#include "passes/product.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "passes/match.h"
+
+namespace sluice {
+namespace {
+
+int64_t ProductOf(absl::Span<const int64_t> dims) {
+  int64_t n = 1;
+  for (int64_t d : dims) n *= d;
+  return n;
+}
+
+// Fills in what the weight's extents tell. False where they make no sense.
+bool ReadWeight(Product* p) {
+  const Node& node = *p->node;
+  const absl::Span<const int64_t> dims = p->weight->constant()->dims();
+  const bool transposed_conv = node.Is("ConvTranspose");
+  if (node.Is("Conv") || transposed_conv) {
+    if (dims.size() < 3) return false;
+    p->rank = static_cast<int>(dims.size());
+    p->channel_axis = 1;
+    p->inner = ProductOf(dims.subspan(2));
+    if (!transposed_conv) {
+      p->channels = p->inner_channels = dims[0];
+      p->inner *= dims[1];
+      return true;
+    }
+    const int64_t group = std::max<int64_t>(1, node.Int("group"));
+    if (dims[0] % group != 0 || dims[0] == 0) return false;
+    p->outer = dims[0];
+    p->outer_per_group = dims[0] / group;
+    p->inner_channels = dims[1];
+    p->channels = dims[1] * group;
+    return true;
+  }
+  if (dims.size() != 2) return false;  // batched weights have channels of their own in each batch
+  const std::optional<int> rank = RankOf(node.output());
+  if (!rank.has_value() || *rank < 1) return false;
+  p->rank = *rank;
+  p->channel_axis = *rank - 1;
+  const bool rows_first = node.Is("Gemm") && node.Int("transB") != 0;
+  p->channels = p->inner_channels = dims[rows_first ? 0 : 1];
+  p->outer = rows_first ? 1 : dims[0];
+  p->inner = rows_first ? dims[1] : 1;
+  p->outer_per_group = std::max<int64_t>(1, p->outer);
+  return true;
+}
+
+std::optional<Product> FromNode(Node* node) {
+  if (node == nullptr || (!node->Is("Conv") && !node->Is("ConvTranspose") && !node->Is("Gemm") &&
+                          !node->Is("MatMul"))) {
+    return std::nullopt;
+  }
+  Product p;
+  p.node = node;
+  p.output = node->output();
+  p.weight = node->input(1);
+  p.bias = node->input(2);
+  if (p.weight->constant() == nullptr || !IsFloat(DTypeOf(p.weight)) || !ReadWeight(&p)) {
+    return std::nullopt;
+  }
+  if (node->Is("Gemm")) p.bias_scale = node->Float("beta");
+  return p;
+}
+
+// A MatMul has no bias; the Add behind it is one.
+std::optional<Product> FromBiasAdd(Node* add) {
+  if (add == nullptr || !add->Is("Add")) return std::nullopt;
+  for (size_t i : {0, 1}) {
+    Node* matmul = ProducedBy(add->input(i), "MatMul");
+    if (matmul == nullptr || OnlyUse(*matmul->output()) != add) continue;
+    std::optional<Product> p = FromNode(matmul);
+    if (!p.has_value() || !SameType(*p->output, *add->output())) continue;
+    p->bias = add->input(1 - i);
+    p->output = add->output();
+    return p;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::vector<double>> PerChannel(const Value* constant, int rank, int channel_axis,
+                                              int64_t channels) {
+  const Tensor* t = constant == nullptr ? nullptr : constant->constant();
+  if (t == nullptr || !IsFloat(t->dtype()) || t->rank() > rank || t->elements() == 0) return {};
+  for (int i = 0; i < t->rank(); ++i) {
+    const int axis = rank - t->rank() + i;
+    if (t->dims()[i] != 1 && (axis != channel_axis || t->dims()[i] != channels)) return {};
+  }
+  std::optional<std::vector<double>> values = ConstantDoubles(constant);
+  if (values.has_value() && values->size() == 1) values->resize(channels, values->front());
+  return values;
+}
+
+std::optional<Product> FindProduct(Value* value) {
+  if (value == nullptr) return std::nullopt;
+  std::optional<Product> p = FromNode(value->producer());
+  if (!p.has_value()) p = FromBiasAdd(value->producer());
+  if (!p.has_value() || p->bias == nullptr) return p;
+  const bool conv = p->channel_axis == 1 && p->node->op().FindAttr("group") != nullptr;
+  const bool fits = conv ? PerChannel(p->bias, 1, 0, p->channels).has_value()
+                         : PerChannel(p->bias, p->rank, p->channel_axis, p->channels).has_value();
+  return fits ? p : std::nullopt;
+}
+
+Value* ScaledProduct(GraphBuilder& b, const Product& p, absl::Span<const double> scale,
+                     absl::Span<const double> shift) {
+  const Tensor& weight = *p.weight->constant();
+  Value* new_weight = p.weight;
+  bool finite = true;
+  if (std::any_of(scale.begin(), scale.end(), [](double s) { return s != 1; })) {
+    absl::StatusOr<Tensor> scaled = Tensor::Allocate(weight.dtype(), weight.dims());
+    if (!scaled.ok()) return nullptr;
+    VisitDType(
+        weight.dtype(),
+        [&]<typename T>() {
+          const T* from = weight.data<T>();
+          T* to = scaled->mutable_data<T>();
+          for (int64_t o = 0; o < p.outer; ++o) {
+            const double* row = scale.data() + o / p.outer_per_group * p.inner_channels;
+            for (int64_t c = 0; c < p.inner_channels; ++c) {
+              for (int64_t i = 0; i < p.inner; ++i, ++from, ++to) {
+                const double before = static_cast<double>(*from);
+                *to = static_cast<T>(before * row[c]);
+                finite &= std::isfinite(static_cast<double>(*to)) || !std::isfinite(before);
+              }
+            }
+          }
+        },
+        [] {});
+    new_weight = b.Constant(*std::move(scaled));
+  }
+  std::vector<double> bias(p.channels, 0);
+  if (p.bias != nullptr) {
+    const bool vector = p.bias->constant()->rank() <= 1;
+    bias = *PerChannel(p.bias, vector ? 1 : p.rank, vector ? 0 : p.channel_axis, p.channels);
+  }
+  bool any_bias = p.bias != nullptr;
+  for (int64_t c = 0; c < p.channels; ++c) {
+    bias[c] = bias[c] * p.bias_scale * scale[c] + shift[c];
+    any_bias |= bias[c] != 0;
+  }
+  absl::StatusOr<Tensor> rounded = FromDoubles(weight.dtype(), {p.channels}, bias);
+  if (!rounded.ok()) return nullptr;
+  Value* new_bias = any_bias ? b.Constant(*std::move(rounded)) : nullptr;
+  if (any_bias) {
+    const std::optional<std::vector<double>> after = ConstantDoubles(new_bias);
+    finite &= after.has_value() &&
+              std::all_of(after->begin(), after->end(), [](double v) { return std::isfinite(v); });
+  }
+  if (!finite) return nullptr;
+  AttrList attrs(p.node->attrs().begin(), p.node->attrs().end());
+  if (!p.node->Is("MatMul")) {
+    if (p.node->Is("Gemm")) {
+      std::erase_if(attrs, [](const auto& a) { return a.first == "beta"; });
+    }
+    return b.Op(p.node->op_name(), {p.node->input(0), new_weight, new_bias}, attrs);
+  }
+  Value* y = b.Op("MatMul", {p.node->input(0), new_weight}, attrs);
+  return new_bias == nullptr ? y : b.Op("Add", {y, new_bias});
+}
+
+}  // namespace sluice

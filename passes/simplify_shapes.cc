@@ -1,0 +1,216 @@
+#include "passes/simplify_shapes.h"
+
+#include <algorithm>
+
+#include "passes/match.h"
+#include "passes/rewrite.h"
+
+namespace sluice {
+namespace {
+
+Value* Same(Site& s) {
+  return SameType(*s.node.input(0), *s.node.output()) ? s.node.input(0) : nullptr;
+}
+
+Value* IdentityRule(Site& s) {
+  Value* x = s.node.input(0);
+  // What reads a variable is ordered against its writers; the Identity may carry that order.
+  return x->producer() != nullptr && x->producer()->op().stateful ? nullptr : x;
+}
+
+Value* DropoutRule(Site& s) {
+  const Value* training = s.node.input(2);
+  if (training != nullptr && !IsFilledWith(training, 0)) return nullptr;
+  return s.node.input(0);
+}
+
+// ---- Views: the same elements in the same order under other extents.
+
+bool IsView(const Node* node) {
+  return node != nullptr && (node->Is("Reshape") || node->Is("Flatten") || node->Is("Squeeze") ||
+                             node->Is("Unsqueeze"));
+}
+
+// A shape for Reshape(from) that gives `to` whatever the symbols stand for: numbers, 0 where an
+// extent is copied, at most one -1. Empty where there is none.
+std::optional<std::vector<int64_t>> ShapeFor(const Value& from, const Type& to) {
+  if (!to.is_tensor() || !to.has_shape()) return std::nullopt;
+  const std::optional<int> from_rank = RankOf(&from);
+  std::vector<int64_t> shape;
+  int inferred = -1;
+  bool others_positive = true;
+  for (int i = 0; i < to.rank(); ++i) {
+    const Dim& d = to.dim(i);
+    const bool copied = from_rank.has_value() && i < *from_rank && from.type().dim(i) == d;
+    if (d.is_number() && d.number() != 0) {
+      shape.push_back(d.number());
+    } else if (copied) {
+      shape.push_back(0);
+      others_positive = false;
+    } else if (!d.is_number() && inferred < 0) {
+      inferred = i;
+      shape.push_back(-1);
+    } else {
+      return std::nullopt;
+    }
+  }
+  // -1 beside an extent of 0 has no one answer.
+  if (inferred >= 0 && !others_positive) return std::nullopt;
+  return shape;
+}
+
+// Reshape(x) to the node's type; null where that needs a computed shape.
+Value* ReshapeTo(Site& s, Value* x) {
+  if (SameType(*x, *s.node.output())) return x;
+  std::optional<std::vector<int64_t>> shape = ShapeFor(*x, s.node.output()->type());
+  if (!shape.has_value()) return nullptr;
+  return s.b.Op("Reshape", {x, s.b.Ints(*shape)});
+}
+
+Value* ViewOfView(Site& s) {
+  Node* inner = s.node.input(0)->producer();
+  if (!IsView(inner)) return nullptr;
+  Value* x = inner->input(0);
+  if (Value* y = ReshapeTo(s, x)) return y;
+  // The computed shape does as well, unless a 0 or the lack of one says that it reads the extents
+  // of what it is applied to.
+  if (!s.node.Is("Reshape")) return nullptr;
+  const std::optional<Shape>& shape = s.node.input(1)->known_dims();
+  const bool absolute =
+      s.node.Int("allowzero") != 0 ||
+      (shape.has_value() && std::all_of(shape->begin(), shape->end(), [](const Dim& d) {
+         return d.ProvablyPositive() || d == Dim(-1);
+       }));
+  if (!absolute) return nullptr;
+  return s.b.Op("Reshape", {x, s.node.input(1)}, {{"allowzero", s.node.Int("allowzero")}});
+}
+
+// Frees the nodes that compute a shape at run time.
+Value* ComputedShape(Site& s) {
+  if (s.node.input(1)->constant() != nullptr) return nullptr;
+  return ReshapeTo(s, s.node.input(0));
+}
+
+// ---- Transpose
+
+std::optional<std::vector<int64_t>> Permutation(const Node& node) {
+  const std::optional<int> rank = RankOf(node.input(0));
+  if (!rank.has_value()) return std::nullopt;
+  std::vector<int64_t> perm = node.Ints("perm");
+  if (perm.empty()) {
+    for (int i = *rank; i-- > 0;) perm.push_back(i);
+  }
+  return perm.size() == static_cast<size_t>(*rank) ? std::optional(perm) : std::nullopt;
+}
+
+Value* TransposeRule(Site& s) {
+  const std::optional<std::vector<int64_t>> perm = Permutation(s.node);
+  if (!perm.has_value()) return nullptr;
+  if (std::is_sorted(perm->begin(), perm->end())) return s.node.input(0);
+  // Moving axes of extent 1 past others moves no element.
+  const Type& type = s.node.input(0)->type();
+  int64_t last = -1;
+  for (int64_t axis : *perm) {
+    if (type.dim(static_cast<int>(axis)) == Dim(1)) continue;
+    if (axis < last) return nullptr;
+    last = axis;
+  }
+  return ReshapeTo(s, s.node.input(0));
+}
+
+Value* TransposePair(Site& s) {
+  Node* inner = ProducedBy(s.node.input(0), "Transpose");
+  if (inner == nullptr) return nullptr;
+  const std::optional<std::vector<int64_t>> first = Permutation(*inner),
+                                            second = Permutation(s.node);
+  if (!first.has_value() || !second.has_value()) return nullptr;
+  std::vector<int64_t> both;
+  for (int64_t axis : *second) both.push_back((*first)[static_cast<size_t>(axis)]);
+  if (std::is_sorted(both.begin(), both.end())) return inner->input(0);
+  return s.b.Op("Transpose", {inner->input(0)}, {{"perm", both}});
+}
+
+// ---- Ops that happen to change nothing
+
+Value* SliceRule(Site& s) {
+  const Value* steps = s.node.input(4);
+  if (steps != nullptr) {
+    const std::optional<std::vector<int64_t>> step = ConstantInts(steps);
+    // A negative step keeps the extents and turns the order around.
+    if (!step.has_value() ||
+        std::any_of(step->begin(), step->end(), [](int64_t v) { return v < 1; })) {
+      return nullptr;
+    }
+  }
+  return Same(s);
+}
+
+Value* PadRule(Site& s) {  // pads of +1 and -1 keep the extents too, so the pads must be zero
+  const std::optional<std::vector<int64_t>> pads = ConstantInts(s.node.input(1));
+  if (!pads.has_value()) return nullptr;
+  const bool none = std::all_of(pads->begin(), pads->end(), [](int64_t p) { return p == 0; });
+  return none ? s.node.input(0) : nullptr;
+}
+
+Value* SingleInput(Site& s) { return s.node.num_inputs() == 1 ? s.node.input(0) : nullptr; }
+
+Value* SplitRule(Site& s) { return s.node.num_outputs() == 1 ? Same(s) : nullptr; }
+
+// ---- Cast
+
+Value* CastRule(Site& s) {
+  const DType from = DTypeOf(s.node.input(0));
+  return from != DType::kInvalid && from == s.node.GetDType("to") ? s.node.input(0) : nullptr;
+}
+
+// Every value of `from` is one of `to`, of the same kind of number.
+bool Widens(DType from, DType to) {
+  if (IsFloat(from) && IsFloat(to)) {
+    return to == DType::kF64 || (to == DType::kF32 && from != DType::kF64);
+  }
+  if ((IsSignedInt(from) && IsSignedInt(to)) || (IsUnsignedInt(from) && IsUnsignedInt(to))) {
+    return ByteSize(to) > ByteSize(from);
+  }
+  return IsUnsignedInt(from) && IsSignedInt(to) && ByteSize(to) > ByteSize(from);
+}
+
+Value* CastOfCast(Site& s) {
+  Node* inner = ProducedBy(s.node.input(0), "Cast");
+  if (inner == nullptr || !Widens(DTypeOf(inner->input(0)), inner->GetDType("to"))) return nullptr;
+  const DType to = s.node.GetDType("to");
+  if (to == DType::kString) return nullptr;  // spelled with the digits of the type between
+  if (DTypeOf(inner->input(0)) == to) return inner->input(0);
+  return s.b.Op("Cast", {inner->input(0)}, {{"to", to}});
+}
+
+constexpr Rule kRules[] = {
+    {"Identity", "Identity is its input", IdentityRule},
+    {"Dropout", "Dropout does nothing at inference", DropoutRule},
+    {"Reshape", "it keeps the shape", Same},
+    {"Flatten", "it keeps the shape", Same},
+    {"Squeeze", "it keeps the shape", Same},
+    {"Unsqueeze", "it keeps the shape", Same},
+    {"Reshape", "of a view: one Reshape", ViewOfView},
+    {"Flatten", "of a view: one Reshape", ViewOfView},
+    {"Squeeze", "of a view: one Reshape", ViewOfView},
+    {"Unsqueeze", "of a view: one Reshape", ViewOfView},
+    {"Reshape", "its computed shape is known", ComputedShape},
+    {"Transpose", "of a Transpose: one or none", TransposePair},
+    {"Transpose", "it moves no element", TransposeRule},
+    {"Expand", "it keeps the shape", Same},
+    {"Tile", "it keeps the shape", Same},
+    {"Slice", "it takes everything", SliceRule},
+    {"Pad", "it adds nothing", PadRule},
+    {"Concat", "of one input", SingleInput},
+    {"Split", "into one output", SplitRule},
+    {"Cast", "to the same type", CastRule},
+    {"Cast", "after a Cast that lost nothing", CastOfCast},
+};
+
+}  // namespace
+
+absl::StatusOr<bool> SimplifyShapes::Run(Graph& graph, PassContext& context) const {
+  return ApplyRules(graph, context, name(), kRules);
+}
+
+}  // namespace sluice
