@@ -1,0 +1,322 @@
+#include "runtime/session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "sluice.h"
+#include "tests/testing/run_op.h"
+
+namespace sluice {
+namespace {
+
+using testing::HasSubstr;
+
+std::unique_ptr<Graph> MakeGraph(absl::string_view text) {
+  absl::StatusOr<std::unique_ptr<Graph>> graph = Parse(text, StandardOps());
+  EXPECT_TRUE(graph.ok()) << graph.status();
+  return graph.ok() ? *std::move(graph) : nullptr;
+}
+
+std::unique_ptr<Session> MakeSession(absl::string_view text,
+                                     SessionOptions options = {.threads = 2}) {
+  std::unique_ptr<Graph> graph = MakeGraph(text);
+  absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(*graph, std::move(options));
+  EXPECT_TRUE(session.ok()) << session.status();
+  return session.ok() ? *std::move(session) : nullptr;
+}
+
+std::vector<float> Floats(const Tensor& t) {
+  return {t.data<float>(), t.data<float>() + t.elements()};
+}
+
+constexpr absl::string_view kAffine = R"(
+graph affine (%x: f32[batch,3]) {
+  %w = Constant {value = f32[3,2] [1, 2, 3, 4, 5, 6]}
+  %b = Constant {value = f32[2] [10, 20]}
+  %m = MatMul(%x, %w)
+  %y = Add(%m, %b)
+  %z = Relu(%y)
+  return %z, %m as "product"
+}
+)";
+
+TEST(Session, RunsForFetchesByName) {
+  auto session = MakeSession(kAffine);
+  const Tensor x = MakeTensor<float>({1, 3}, {1, 0, -1});
+  auto all = session->Run({{"x", x}});
+  ASSERT_TRUE(all.ok()) << all.status();
+  ASSERT_EQ(all->size(), 2u);
+  EXPECT_THAT(Floats((*all)[0]), testing::ElementsAre(6, 16));
+  EXPECT_THAT(Floats((*all)[1]), testing::ElementsAre(-4, -4));
+  auto one = session->Run({{"x", x}}, {"product"});
+  ASSERT_TRUE(one.ok()) << one.status();
+  ASSERT_EQ(one->size(), 1u);
+  EXPECT_THAT(Floats((*one)[0]), testing::ElementsAre(-4, -4));
+}
+
+TEST(Session, WritesPreallocatedOutputsInPlace) {
+  auto session = MakeSession(kAffine);
+  Tensor out = MakeTensor<float>({1, 2}, {0, 0});
+  RunOptions options;
+  options.outputs = {out};
+  auto result = session->Run({{"x", MakeTensor<float>({1, 3}, {1, 0, -1})}}, {"z"}, options);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ((*result)[0].raw(), out.raw());
+  EXPECT_THAT(Floats(out), testing::ElementsAre(6, 16));
+  options.outputs = {MakeTensor<float>({2, 2}, {0, 0, 0, 0})};
+  EXPECT_THAT(
+      std::string(session->Run({{"x", MakeTensor<float>({1, 3}, {1, 0, -1})}}, {"z"}, options)
+                      .status()
+                      .message()),
+      HasSubstr("f32[1,2]"));
+}
+
+TEST(Session, ErrorsOfFeedsSayWhatWasExpected) {
+  auto session = MakeSession(kAffine);
+  auto message = [&](const Feeds& feeds, absl::Span<const std::string> fetches = {}) {
+    auto r = session->Run(feeds, fetches);
+    EXPECT_FALSE(r.ok());
+    return std::string(r.status().message());
+  };
+  EXPECT_THAT(message({}), HasSubstr("input 'x' of type f32[batch,3] is not fed"));
+  EXPECT_THAT(message({{"y", Tensor()}}), HasSubstr("its inputs are: x"));
+  EXPECT_THAT(message({{"x", MakeTensor<float>({1, 4}, {1, 2, 3, 4})}}),
+              HasSubstr("dimension 1 is 4, expected 3"));
+  EXPECT_THAT(message({{"x", MakeTensor<double>({1, 3}, {1, 2, 3})}}), HasSubstr("expected f32"));
+  const std::string unknown = "nope";
+  EXPECT_THAT(message({{"x", MakeTensor<float>({1, 3}, {1, 2, 3})}}, absl::MakeSpan(&unknown, 1)),
+              HasSubstr("its outputs are: z, product"));
+}
+
+TEST(Session, OneSymbolIsOneNumber) {
+  auto session =
+      MakeSession("graph g (%a: f32[n], %b: f32[n]) {\n  %c = Add(%a, %b)\n  return %c\n}\n");
+  auto r = session->Run(
+      {{"a", MakeTensor<float>({2}, {1, 2})}, {"b", MakeTensor<float>({3}, {1, 2, 3})}});
+  EXPECT_THAT(std::string(r.status().message()), HasSubstr("'n' is 2"));
+}
+
+TEST(Session, DataErrorsCarryNodeShapesOriginAndHint) {
+  auto session =
+      MakeSession("graph g (%x: f32[3,2], %i: i64[n]) {\n  %y = Gather(%x, %i)\n  return %y\n}\n");
+  auto r = session->Run({{"x", MakeTensor<float>({3, 2}, {1, 2, 3, 4, 5, 6})},
+                         {"i", MakeTensor<int64_t>({2}, {0, 7})}});
+  ASSERT_FALSE(r.ok());
+  const std::string text(r.status().message());
+  EXPECT_THAT(text, HasSubstr("7"));
+  EXPECT_THAT(text, HasSubstr("%y = Gather(%x, %i)"));
+  EXPECT_THAT(text, HasSubstr("inputs were f32[3,2], i64[2]"));
+  EXPECT_THAT(text, HasSubstr("hint: "));
+}
+
+TEST(Session, DataDependentShapesFlowOn) {
+  auto session = MakeSession(R"(
+graph g (%x: f32[n]) {
+  %i = NonZero(%x)
+  %t = Transpose(%i)
+  %v = GatherND(%x, %t)
+  %s = ReduceSum(%v)
+  return %v, %s
+}
+)");
+  for (const std::vector<float>& values :
+       {std::vector<float>{0, 2, 0, 3}, {1, 0, 0, 0}, {0, 0, 0, 0}}) {
+    auto r = session->Run({{"x", MakeTensor<float>({4}, values)}});
+    ASSERT_TRUE(r.ok()) << r.status();
+    std::vector<float> kept;
+    float sum = 0;
+    for (float v : values) {
+      if (v != 0) kept.push_back(v);
+      sum += v;
+    }
+    EXPECT_EQ(Floats((*r)[0]), kept);
+    EXPECT_EQ(Floats((*r)[1])[0], sum);
+  }
+}
+
+TEST(Session, LoopAndIfRunTheirBodies) {
+  auto session = MakeSession(R"(
+graph g (%n: i64[], %x: f32[2]) {
+  %go = Constant {value = bool[] [true]}
+  %r, %all = Loop(%n, %go, %x) {body = graph body (%i: i64[], %c: bool[], %s: f32[2]) {
+    %t = Add(%s, %x)
+    %limit = Constant {value = f32[] [100]}
+    %sum = ReduceSum(%t) {keepdims = 0}
+    %more = Less(%sum, %limit)
+    return %more, %t, %sum
+  }}
+  return %r, %all
+}
+)");
+  ASSERT_NE(session, nullptr);
+  auto r = session->Run({{"n", Tensor::Scalar<int64_t>(3)}, {"x", MakeTensor<float>({2}, {1, 2})}});
+  ASSERT_TRUE(r.ok()) << r.status();
+  EXPECT_THAT(Floats((*r)[0]), testing::ElementsAre(4, 8));
+  EXPECT_THAT(Floats((*r)[1]), testing::ElementsAre(6, 9, 12));
+}
+
+TEST(Session, VariablesKeepTheirStateBetweenRuns) {
+  Graph graph(StandardOps());
+  GraphBuilder g(&graph);
+  Value* count = g.Variable("count", MakeTensor<float>({1}, {0}));
+  Value* step = g.Input("step", Type::Tensor(DType::kF32, absl::Span<const int64_t>({1})));
+  g.Output(g.Op("Assign", {count, ops::Add(g, count, step)}), "updated");
+  ASSERT_TRUE(g.status().ok()) << g.status();
+  auto session = Session::Create(graph, {.threads = 1});
+  ASSERT_TRUE(session.ok()) << session.status();
+  for (int i = 1; i <= 3; ++i) {
+    auto r = (*session)->Run({{"step", MakeTensor<float>({1}, {2})}});
+    ASSERT_TRUE(r.ok()) << r.status();
+    EXPECT_EQ(Floats((*r)[0])[0], 2 * i);
+  }
+  EXPECT_EQ(Floats(*(*session)->ReadVariable("count"))[0], 6);
+  ASSERT_TRUE((*session)->AssignVariable("count", MakeTensor<float>({1}, {-1})).ok());
+  EXPECT_EQ(Floats(*(*session)->ReadVariable("count"))[0], -1);
+}
+
+TEST(Session, CancellationAndDeadlineStopAnEndlessLoop) {
+  auto session = MakeSession(R"(
+graph g (%x: f32[1]) {
+  %go = Constant {value = bool[] [true]}
+  %r = Loop(_, %go, %x) {body = graph body (%i: i64[], %c: bool[], %s: f32[1]) {
+    %t = Add(%s, %x)
+    %same = Identity(%c)
+    return %same, %t
+  }}
+  return %r
+}
+)");
+  RunOptions options;
+  options.deadline = absl::Now() + absl::Milliseconds(50);
+  EXPECT_EQ(session->Run({{"x", MakeTensor<float>({1}, {1})}}, {"r"}, options).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  CancelToken token;
+  RunOptions cancelled;
+  cancelled.cancel = &token;
+  std::thread canceller([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    token.Cancel();
+  });
+  EXPECT_EQ(session->Run({{"x", MakeTensor<float>({1}, {1})}}, {"r"}, cancelled).status().code(),
+            absl::StatusCode::kCancelled);
+  canceller.join();
+}
+
+TEST(Session, ManyThreadsRunOneSession) {
+  auto session = MakeSession(kAffine);
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 50; ++i) {
+        const int64_t batch = 1 + (t + i) % 3;
+        std::vector<float> x(static_cast<size_t>(batch) * 3, static_cast<float>(t));
+        auto r = session->Run({{"x", MakeTensor<float>({batch, 3}, x)}}, {"z"});
+        if (!r.ok() || (*r)[0].data<float>()[0] != 9.f * t + 10) ++wrong;
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(wrong.load(), 0);
+}
+
+TEST(Session, PlansForVaryingShapesAreBounded) {
+  auto session = MakeSession(kAffine, {.threads = 1, .max_plans = 4});
+  for (int64_t batch = 1; batch <= 40; ++batch) {
+    std::vector<float> x(static_cast<size_t>(batch) * 3, 1.f);
+    ASSERT_TRUE(session->Run({{"x", MakeTensor<float>({batch, 3}, x)}}).ok());
+    EXPECT_LE(session->Memory().plans, 4);
+  }
+}
+
+TEST(Session, CallableReusesItsMemoryAndFollowsShapes) {
+  auto session = MakeSession(kAffine);
+  auto call = session->MakeCallable({.feeds = {"x"}, .fetches = {"z"}});
+  ASSERT_TRUE(call.ok()) << call.status();
+  const void* memory = nullptr;
+  for (int i = 0; i < 3; ++i) {
+    Tensor out;
+    ASSERT_TRUE(
+        (*call)->Run({MakeTensor<float>({1, 3}, {1, 0, -1})}, absl::MakeSpan(&out, 1)).ok());
+    EXPECT_THAT(Floats(out), testing::ElementsAre(6, 16));
+    if (i > 0) EXPECT_EQ(out.raw(), memory);
+    memory = out.raw();
+  }
+  Tensor out;
+  ASSERT_TRUE(
+      (*call)->Run({MakeTensor<float>({2, 3}, {1, 0, -1, 0, 0, 0})}, absl::MakeSpan(&out, 1)).ok());
+  EXPECT_THAT(Floats(out), testing::ElementsAre(6, 16, 10, 20));
+}
+
+TEST(Session, MemoryLimitNamesTheFullestPlace) {
+  auto session = MakeSession(
+      "graph g (%x: f32[n]) {\n  %a = Exp(%x)\n  %b = Add(%a, %x)\n  %c = Mul(%b, %a)\n  %d = "
+      "Exp(%c)\n  return %d\n}\n",
+      {.threads = 1, .memory_limit = 1000});
+  std::vector<float> x(10000, 1.f);
+  auto r = session->Run({{"x", MakeTensor<float>({10000}, x)}});
+  EXPECT_EQ(r.status().code(), absl::StatusCode::kResourceExhausted) << r.status();
+}
+
+TEST(Session, ResultsOutliveTheSession) {
+  std::vector<Tensor> results;
+  {
+    auto session = MakeSession(kAffine);
+    results = *session->Run({{"x", MakeTensor<float>({1, 3}, {1, 0, -1})}});
+    ASSERT_TRUE(session->Close().ok());
+    EXPECT_EQ(session->Run({{"x", MakeTensor<float>({1, 3}, {1, 0, -1})}}).status().code(),
+              absl::StatusCode::kFailedPrecondition);
+  }
+  EXPECT_THAT(Floats(results[0]), testing::ElementsAre(6, 16));
+}
+
+TEST(Session, OutputsThatAreInputsConstantsOrTheSameTwice) {
+  auto session = MakeSession(R"(
+graph g (%x: f32[2]) {
+  %c = Constant {value = f32[1] [5]}
+  %y = Relu(%x)
+  return %x, %c, %y as "once", %y as "twice"
+}
+)");
+  auto r = session->Run({{"x", MakeTensor<float>({2}, {-1, 1})}});
+  ASSERT_TRUE(r.ok()) << r.status();
+  EXPECT_THAT(Floats((*r)[0]), testing::ElementsAre(-1, 1));
+  EXPECT_THAT(Floats((*r)[1]), testing::ElementsAre(5));
+  EXPECT_THAT(Floats((*r)[2]), testing::ElementsAre(0, 1));
+  EXPECT_THAT(Floats((*r)[3]), testing::ElementsAre(0, 1));
+}
+
+TEST(Session, ProfileNamesSourceNodes) {
+  auto session = MakeSession(kAffine);
+  Profile profile;
+  RunOptions options;
+  options.profile = &profile;
+  ASSERT_TRUE(session->Run({{"x", MakeTensor<float>({1, 3}, {1, 0, -1})}}, {"z"}, options).ok());
+  ASSERT_FALSE(profile.events.empty());
+  EXPECT_THAT(profile.ToChromeTrace(), HasSubstr("traceEvents"));
+}
+
+TEST(Plan, TextShowsPlacesAndReuse) {
+  SessionOptions options{.threads = 1};
+  options.passes.enabled = false;
+  auto session = MakeSession(R"(
+graph g (%x: f32[4,4]) {
+  %shape = Constant {value = i64[1] [16]}
+  %a = Exp(%x)
+  %b = Exp(%a)
+  %s = Reshape(%b, %shape)
+  return %s
+}
+)",
+                             std::move(options));
+  auto text = session->PlanText({{"x", *Tensor::Random(DType::kF32, {4, 4}, {.seed = 1})}});
+  ASSERT_TRUE(text.ok()) << text.status();
+  // Exp works in place, Reshape is a view: one buffer, which is the result's own.
+  EXPECT_THAT(*text, HasSubstr("arena 0 bytes"));
+  EXPECT_THAT(*text, HasSubstr("%b output 0: f32[4,4] = Exp(%a output 0)"));
+}
+
+}  // namespace
+}  // namespace sluice

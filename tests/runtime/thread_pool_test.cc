@@ -1,0 +1,65 @@
+#include "kernels/device/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+TEST(ThreadPool, EveryIndexOnce) {
+  ThreadPool pool(4);
+  for (int64_t n : {0, 1, 3, 100, 10007}) {
+    std::vector<std::atomic<int>> hits(static_cast<size_t>(n));
+    pool.ParallelFor(n, 3, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) ++hits[static_cast<size_t>(i)];
+    });
+    for (auto& h : hits) EXPECT_EQ(h.load(), 1);
+  }
+}
+
+TEST(ThreadPool, CallsFromManyThreadsAtOnce) {
+  ThreadPool pool(3);
+  std::atomic<int64_t> sum{0};
+  std::vector<std::thread> callers;
+  for (int c = 0; c < 4; ++c) {
+    callers.emplace_back([&] {
+      for (int round = 0; round < 200; ++round) {
+        pool.RunTasks(7, [&](int task, int tasks) { sum += task + tasks; });
+      }
+    });
+  }
+  for (std::thread& t : callers) t.join();
+  EXPECT_EQ(sum.load(), 4 * 200 * (21 + 49));
+}
+
+TEST(ThreadPool, ACallInsideATaskRunsInline) {
+  ThreadPool pool(2);
+  std::atomic<int> inner{0};
+  EXPECT_FALSE(ThreadPool::InTask());
+  pool.RunTasks(4, [&](int, int) {
+    EXPECT_TRUE(ThreadPool::InTask());
+    const std::thread::id me = std::this_thread::get_id();
+    pool.RunTasks(3, [&](int, int) {
+      EXPECT_EQ(std::this_thread::get_id(), me);
+      ++inner;
+    });
+    EXPECT_TRUE(ThreadPool::InTask());
+  });
+  EXPECT_EQ(inner.load(), 12);
+}
+
+TEST(ThreadPool, WakesAfterItParked) {
+  ThreadPool pool(2);
+  for (int round = 0; round < 3; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::atomic<int> done{0};
+    pool.RunTasks(8, [&](int, int) { ++done; });
+    EXPECT_EQ(done.load(), 8);
+  }
+}
+
+}  // namespace
+}  // namespace sluice
