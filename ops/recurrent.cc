@@ -61,7 +61,8 @@ absl::StatusOr<RecurrentConfig> ReadRecurrentConfig(const Node& node) {
   const std::string direction = node.String("direction");
   if (direction == "bidirectional") {
     config.directions = 2;
-    names.insert(names.end(), names.begin(), names.begin() + config.activations_per_direction);
+    const std::vector<std::string> forward = names;
+    names.insert(names.end(), forward.begin(), forward.end());
   } else if (direction == "reverse") {
     config.reverse = true;
   } else if (direction != "forward") {
