@@ -18,7 +18,7 @@ size_t MinCount(const std::vector<ParamDef>& params) {
   size_t n = 0;
   for (size_t i = 0; i < params.size(); ++i) {
     if (params[i].arity == ParamDef::Arity::kRequired) n = i + 1;
-    if (params[i].arity == ParamDef::Arity::kVariadic)
+    if (params[i].arity == ParamDef::Arity::kVariadic && params[i].min_count > 0)
       n = std::max<size_t>(n, i + params[i].min_count);
   }
   return n;

@@ -26,10 +26,10 @@ Values If(GraphBuilder& g, Value* cond, Branch then_branch, Branch else_branch,
 // an iteration.
 struct LoopBody {
   Value* condition = nullptr;  // goes on while true; null: as before
-  Values carried, stacked;
+  Values carried = {}, stacked = {};
 };
 struct LoopOutputs {
-  Values carried, stacked;
+  Values carried = {}, stacked = {};
 };
 using LoopFunction = absl::FunctionRef<LoopBody(GraphBuilder&, Value* iteration, Value* condition,
                                                 absl::Span<Value* const> carried)>;
@@ -40,10 +40,11 @@ LoopOutputs Loop(GraphBuilder& g, Value* trip_count, Value* condition,
                  Location where = Location::current());
 
 struct ScanAttrs {
-  List<int64_t> scan_input_axes, scan_input_directions, scan_output_axes, scan_output_directions;
+  List<int64_t> scan_input_axes = {}, scan_input_directions = {};
+  List<int64_t> scan_output_axes = {}, scan_output_directions = {};
 };
 struct ScanBody {
-  Values states, stacked;
+  Values states = {}, stacked = {};
 };
 using ScanFunction = absl::FunctionRef<ScanBody(GraphBuilder&, absl::Span<Value* const> states,
                                                 absl::Span<Value* const> slices)>;

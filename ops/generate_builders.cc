@@ -130,10 +130,10 @@ std::string MemberOf(const AttrDef& attr) {
   if (attr.required)
     return absl::StrCat("Required<", IsList(attr.kind) ? "std::vector<" + type + ">" : type, "> ",
                         name);
-  if (IsList(attr.kind)) return absl::StrCat("List<", type, "> ", name);
+  if (IsList(attr.kind)) return absl::StrCat("List<", type, "> ", name, " = {}");
   if (const std::string value = Default(attr); !value.empty())
     return absl::StrCat(type, " ", name, " = ", value);
-  return absl::StrCat("std::optional<", type, "> ", name);
+  return absl::StrCat("std::optional<", type, "> ", name, " = {}");
 }
 
 std::string DocOf(const AttrDef& attr) {
@@ -159,9 +159,9 @@ class Generator {
     // Overloads with ever more of the optional inputs; a variadic input stands behind all of them.
     const bool variadic = !op_.inputs.empty() && op_.inputs.back().arity == Arity::kVariadic;
     const size_t last = op_.inputs.size();
-    for (size_t n = variadic ? last : required_inputs; n <= last; ++n) {
-      PrintFunction(op_.name, n, std::max<size_t>(required, op_.outputs.empty() ? 0 : 1),
-                    n == last);
+    const size_t fewest = variadic ? last : required_inputs;
+    for (size_t n = fewest; n <= last; ++n) {
+      PrintFunction(op_.name, n, std::max<size_t>(required, 1), n == fewest);
       if (optional_outputs > 0 && op_.outputs.size() > 1) {
         PrintFunction(op_.name + "All", n, op_.outputs.size(), false);
       }
@@ -174,7 +174,14 @@ class Generator {
     for (const AttrDef& attr : op_.attrs) {
       std::printf("%s  %s;\n", Comment(DocOf(attr), "  ").c_str(), MemberOf(attr).c_str());
     }
-    std::printf("};\n");
+    std::printf("};\ninline AttrList Written(const %s& attrs) {\n  AttrList list;\n",
+                attrs_name_.c_str());
+    for (const AttrDef& attr : op_.attrs) {
+      const std::string value = attr.required ? "" : Default(attr);
+      std::printf("  internal::Add(&list, \"%s\", attrs.%s%s%s);\n", attr.name.c_str(),
+                  Identifier(attr.name).c_str(), value.empty() ? "" : ", ", value.c_str());
+    }
+    std::printf("  return list;\n}\n");
   }
 
   void PrintOutputs() {
@@ -216,27 +223,24 @@ class Generator {
     if (documented) std::printf("\n%s", Comment(op_.doc, "").c_str());
     std::printf("inline %s %s(%s) {\n", result.c_str(), name.c_str(),
                 absl::StrJoin(params, ", ").c_str());
-    std::printf("  AttrList list;\n");
-    for (const AttrDef& attr : op_.attrs) {
-      const std::string value = attr.required ? "" : Default(attr);
-      std::printf("  internal::Add(&list, \"%s\", attrs.%s%s%s);\n", attr.name.c_str(),
-                  Identifier(attr.name).c_str(), value.empty() ? "" : ", ", value.c_str());
-    }
-    if (variadic_out && op_.FindAttr("num_outputs") != nullptr) PrintCount(inputs);
+    const bool counted = variadic_out && op_.FindAttr("num_outputs") != nullptr;
+    const char* list = op_.attrs.empty() ? "{}" : counted ? "list" : "Written(attrs)";
+    if (counted) PrintCount(inputs);
     std::string all = absl::StrCat("{", absl::StrJoin(fixed, ", "), "}");
     if (!more.empty())
       all = fixed.empty() ? more : absl::StrCat("internal::Join(", all, ", ", more, ")");
     if (one) {
-      std::printf("  return g.Op(\"%s\", %s, list, where);\n}\n", op_.name.c_str(), all.c_str());
+      std::printf("  return g.Op(\"%s\", %s, %s, where);\n}\n", op_.name.c_str(), all.c_str(),
+                  list);
       return;
     }
     // A braced list of values does not convert to a span by itself.
     if (more.empty()) all = absl::StrCat("std::vector<Value*>", all);
     const std::string count =
         variadic_out ? absl::StrCat(op_.outputs.size() - 1, " + outputs") : absl::StrCat(outputs);
-    std::printf("  %sg.OpN(\"%s\", %s, %s, list, where);\n",
+    std::printf("  %sg.OpN(\"%s\", %s, %s, %s, where);\n",
                 op_.outputs.size() == 1 ? "return " : "const std::vector<Value*> values = ",
-                op_.name.c_str(), all.c_str(), count.c_str());
+                op_.name.c_str(), all.c_str(), count.c_str(), list);
     if (op_.outputs.size() > 1) {
       std::vector<std::string> members;
       for (size_t i = 0; i < outputs; ++i) {
@@ -254,7 +258,8 @@ class Generator {
   void PrintCount(size_t inputs) {
     const bool told = inputs == op_.inputs.size() && op_.inputs.back().arity == Arity::kOptional;
     std::printf(
-        "  if (!attrs.num_outputs%s) list.emplace_back(\"num_outputs\", "
+        "  AttrList list = Written(attrs);\n  if (!attrs.num_outputs%s) "
+        "list.emplace_back(\"num_outputs\", "
         "static_cast<int64_t>(outputs));\n",
         told ? absl::StrCat(" && ", InputName(inputs - 1), " == nullptr").c_str() : "");
   }
