@@ -146,8 +146,23 @@ void AppendInteger(std::string* out, T value) {
   out->append(buffer, end - buffer);
 }
 
-// The length of the valid UTF-8 sequence of printable characters at `text`; 0 where there is none.
+}  // namespace
+
+void AppendFloat(std::string* out, double value) { Append(out, value); }
+void AppendFloat(std::string* out, float value) { Append(out, value); }
+void AppendFloat(std::string* out, Float16 value) { Append(out, value); }
+void AppendFloat(std::string* out, BFloat16 value) { Append(out, value); }
+
+bool ParseFloat(absl::string_view text, double* value) { return Parse(text, value); }
+bool ParseFloat(absl::string_view text, float* value) { return Parse(text, value); }
+bool ParseFloat(absl::string_view text, Float16* value) { return Parse(text, value); }
+bool ParseFloat(absl::string_view text, BFloat16* value) { return Parse(text, value); }
+
+void AppendInt(std::string* out, int64_t value) { AppendInteger(out, value); }
+void AppendInt(std::string* out, uint64_t value) { AppendInteger(out, value); }
+
 size_t PrintableUtf8(absl::string_view text) {
+  if (text.empty()) return 0;
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t lead = byte(0);
   const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
@@ -166,21 +181,6 @@ size_t PrintableUtf8(absl::string_view text) {
   if (code == 0xfeff || (code & 0xfffe) == 0xfffe) return 0;  // byte-order mark, non-characters
   return length;
 }
-
-}  // namespace
-
-void AppendFloat(std::string* out, double value) { Append(out, value); }
-void AppendFloat(std::string* out, float value) { Append(out, value); }
-void AppendFloat(std::string* out, Float16 value) { Append(out, value); }
-void AppendFloat(std::string* out, BFloat16 value) { Append(out, value); }
-
-bool ParseFloat(absl::string_view text, double* value) { return Parse(text, value); }
-bool ParseFloat(absl::string_view text, float* value) { return Parse(text, value); }
-bool ParseFloat(absl::string_view text, Float16* value) { return Parse(text, value); }
-bool ParseFloat(absl::string_view text, BFloat16* value) { return Parse(text, value); }
-
-void AppendInt(std::string* out, int64_t value) { AppendInteger(out, value); }
-void AppendInt(std::string* out, uint64_t value) { AppendInteger(out, value); }
 
 void AppendQuoted(std::string* out, absl::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";

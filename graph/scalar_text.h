@@ -30,6 +30,10 @@ void AppendInt(std::string* out, uint64_t value);
 // As Quote() in graph/text.h.
 void AppendQuoted(std::string* out, absl::string_view text);
 
+// The bytes of the valid UTF-8 character that `text` begins with, where it is neither ASCII nor one
+// that hides or reorders what a terminal shows; 0 else.
+size_t PrintableUtf8(absl::string_view text);
+
 // Element `i` as the text form writes it; `i` is in range.
 void AppendElement(std::string* out, const Tensor& tensor, int64_t i);
 

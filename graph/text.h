@@ -27,8 +27,11 @@ struct ParseOptions {
   std::function<absl::StatusOr<Tensor>(absl::string_view hash)> find_tensor;
   int max_depth = 64;  // of nested bodies and brackets
   int64_t max_nodes = 5'000'000;
+  int64_t max_generated_bytes = int64_t{8} << 30;  // of all {random = ...} constants together
   bool infer = true;  // infer types that are not written, and check those that are
 };
+// The result is well-formed (names defined once and before their use, known ops) but not verified:
+// Verify() checks nodes against their declarations.
 // Errors are InvalidArgument "file:line:column: what, expected what" with the line and a caret.
 absl::StatusOr<std::unique_ptr<Graph>> Parse(absl::string_view text, const OpRegistry& ops,
                                              const ParseOptions& options = {});
