@@ -258,9 +258,10 @@ class Parser {
     if (!lex_.Word("an op", &op_name, &scratch_)) return false;
     const OpDef* op = ops_.Find(op_name);
     if (op == nullptr) op = UnknownOp(op_at, op_name, line);
-    if (!lex_.Expect('(')) return false;
     inputs_.clear();
-    if (!lex_.Consume(')')) {
+    const bool no_inputs = lex_.Peek() == '{';
+    if (!no_inputs && !lex_.Expect('(')) return false;
+    if (!no_inputs && !lex_.Consume(')')) {
       do {
         if (lex_.ConsumeWord("_")) {
           inputs_.push_back(nullptr);

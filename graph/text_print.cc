@@ -61,13 +61,16 @@ class Printer {
     }
     Append(" = ");
     Append(node.op_name());
-    Append("(");
-    for (size_t i = 0; i < node.num_inputs(); ++i) {
-      if (i > 0) Append(", ");
-      ValueName(node.input(i));
+    if (node.num_inputs() > 0) {
+      Append("(");
+      for (size_t i = 0; i < node.num_inputs(); ++i) {
+        if (i > 0) Append(", ");
+        ValueName(node.input(i));
+      }
+      Append(")");
     }
-    Append(")");
-    Braces(node, indent);
+    // Without inputs the braces alone tell where the op's name ends.
+    if (!Braces(node, indent) && node.num_inputs() == 0) Append("()");
     if (options_.types) Types(node);
     if (!node.device().empty()) {
       Append(" @");
@@ -168,7 +171,8 @@ class Printer {
   }
 
   // Attributes and bodies, sorted together by name; what equals its default is left out.
-  void Braces(const Node& node, int indent) {
+  // False where nothing is left to print.
+  bool Braces(const Node& node, int indent) {
     bool any = false;
     auto open = [&](absl::string_view name) {
       Append(any ? ", " : " {");
@@ -201,6 +205,7 @@ class Printer {
     }
     bodies_before(nullptr);
     if (any) Append("}");
+    return any;
   }
 
   template <typename T, typename F>

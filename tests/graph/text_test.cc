@@ -77,8 +77,8 @@ TEST(Text, RandomGraphsRoundTripExactly) {
 TEST(Text, PrintsAsTheReadmeShows) {
   const std::string text =
       R"(graph classify (%image: f32[batch,784]) {
-  %w = Constant() {value = f32[784,10] {random = 7, scale = 0.05}} : f32[784,10]
-  %c = Constant() {value = f32[3] [1.0, 2.5, nan]}
+  %w = Constant {value = f32[784,10] {random = 7, scale = 0.05}} : f32[784,10]
+  %c = Constant {value = f32[3] [1.0, 2.5, nan]}
   %"mm:0", %b = Any(%image, _, %w) {c_floats = [0.5, -inf], d_int = 3, e_ints = [1, -2]} : f32[batch,10], f32[*] @gpu:0 after (%c)
   %y = Bodies(%b) {b_body = graph (%i: i64[]) {
     %inner = Any(%i, %w) {f_string = "a\nb"}
@@ -89,12 +89,12 @@ TEST(Text, PrintsAsTheReadmeShows) {
   return %y, %"mm:0" as "logits"
 }
 
-function twice (%x) {
-  return %x, %x
-}
-
 function old as "New name" () {
   return
+}
+
+function twice (%x) {
+  return %x, %x
 }
 
 signature serve (image) -> (y, logits)
