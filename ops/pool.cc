@@ -66,7 +66,7 @@ SLUICE_DECLARE_OP(MaxPool) {
       .Output("Y", "T")
       .OptionalOutput("Indices", "i64")
       .Types("T", kFloatTypes | DTypeSet{DType::kI8, DType::kU8})
-      .Attr("storage_order", 0, "1: Indices count column-major in the last two spatial axes")
+      .Attr("storage_order", 0, "1: Indices count column-major in the spatial axes")
       .Infer(InferPool)
       .GradientPending();
 }
