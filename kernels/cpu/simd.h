@@ -19,7 +19,9 @@
 
 // In front of a loop whose iteration i reads and writes element i alone: vectorises without checks
 // for overlap, so that a result may take its operand's place.
+// Loops that cannot vectorise (division of integers, libm) are left scalar.
 #define SLUICE_VECTORIZE _Pragma("clang loop vectorize(assume_safety)")
+#pragma clang diagnostic ignored "-Wpass-failed"
 
 namespace sluice::cpu {
 

@@ -51,8 +51,10 @@ class TileProgram {
   ~TileProgram();
 
   // The next operand to read; f16 and bf16 are converted to f32. Row, where every stride over a
-  // reduced extent is 0.
+  // reduced extent is 0 (and there are some).
   ValueId Input(DType dtype, absl::Span<const int64_t> strides);
+  // The same in the dtype that is stored: for Convert(), and for kWhere, which only moves elements.
+  ValueId InputAsStored(DType dtype, absl::Span<const int64_t> strides);
   // A number.
   ValueId Scalar(DType dtype, double value);
   // An element-wise step on values of one dtype (kWhere: bool first). Row if all inputs are.
@@ -78,8 +80,9 @@ class TileProgram {
   // "tile[sub exp div]", for reports.
   std::string ToString() const;
 
+  struct Impl;  // tile_program_impl.h
+
  private:
-  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,0 +1,73 @@
+// The kernel of every element-wise op on numbers: a tile program of its steps alone.
+#include "kernels/cpu/elementwise.h"
+
+#include "absl/strings/str_cat.h"
+#include "kernels/kernel.h"
+
+namespace sluice::cpu {
+namespace {
+
+class TileKernel : public Kernel {
+ public:
+  explicit TileKernel(TileProgram program) : program_(std::move(program)) {}
+  absl::Status Launch(const LaunchContext& c) const override {
+    program_.Run(c.inputs, c.outputs, c.scratch, c.pool);
+    return absl::OkStatus();
+  }
+  std::string Description() const override { return program_.ToString(); }
+  size_t scratch_bytes() const override { return program_.scratch_bytes(); }
+  std::vector<std::pair<int, int>> in_place() const override { return program_.in_place(); }
+
+ private:
+  const TileProgram program_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Kernel>> PrepareElementwise(const PrepareContext& context) {
+  const Dims space = context.output_dims(0);
+  const DType result = context.output_dtype(0);
+  TileProgram program(space);
+  std::vector<TileValue> inputs;
+  for (size_t i = 0; i < context.inputs.size(); ++i) {
+    if (!context.HasInput(i)) {
+      // The program's operands are the node's inputs by position; an absent one is never read.
+      program.Input(DType::kF32, Dims(space.size(), 0));
+      inputs.push_back({});
+      continue;
+    }
+    Dims dims = context.input_dims(i);
+    // A bound of Clip may be a vector of one element beside a scalar.
+    if (dims.size() > space.size() && *ElementCount(dims) == 1) dims.clear();
+    if (dims.size() > space.size()) {
+      return absl::InvalidArgumentError(absl::StrCat("input ", i, " of shape ", DimsToString(dims),
+                                                     " does not broadcast to ",
+                                                     DimsToString(space)));
+    }
+    for (size_t k = 1; k <= dims.size(); ++k) {
+      const int64_t extent = dims[dims.size() - k];
+      if (extent != 1 && extent != space[space.size() - k]) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("input ", i, " of shape ", DimsToString(dims), " does not broadcast to ",
+                         DimsToString(space)));
+      }
+    }
+    TileValue value;
+    value.dtype = context.input_dtype(i);
+    if (value.dtype == DType::kString) return absl::UnimplementedError("works on numbers only");
+    const Dims strides = BroadcastStrides(dims, space);
+    // Where only moves elements; everything else computes 16-bit floats in f32.
+    value.id = context.node.Is("Where") ? program.InputAsStored(value.dtype, strides)
+                                        : program.Input(value.dtype, strides);
+    if (context.IsConstant(i)) value.constant = context.constants[i];
+    inputs.push_back(std::move(value));
+  }
+  if (result == DType::kString) return absl::UnimplementedError("works on numbers only");
+  absl::StatusOr<TileProgram::ValueId> value = LowerElementwise(program, context.node, inputs);
+  if (!value.ok()) return value.status();
+  program.Output(*value, result, BroadcastStrides(space, space));
+  if (absl::Status s = program.Finish(context.threads); !s.ok()) return s;
+  return std::make_unique<TileKernel>(std::move(program));
+}
+
+}  // namespace sluice::cpu

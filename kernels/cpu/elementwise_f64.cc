@@ -1,0 +1,92 @@
+// The transcendental functions in f64, by libm: within 1 to 2 ulp.
+#include <numbers>
+
+#include "kernels/cpu/simd.h"
+// simd.h stands first: it sets the targets.
+#include "hwy/highway.h"
+#include "kernels/cpu/tile_loops-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace sluice::cpu::HWY_NAMESPACE {
+namespace {
+
+#define SLUICE_F64_FUNCTION(Name, expression)                                          \
+  struct Name##D {                                                                     \
+    static double Of(double x, [[maybe_unused]] double a, [[maybe_unused]] double b) { \
+      return expression;                                                               \
+    }                                                                                  \
+  };
+
+double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+double Softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
+// x times a factor that falls to 0 faster than x grows.
+double Damped(double x, double factor) { return factor == 0 ? 0 : x * factor; }
+
+SLUICE_F64_FUNCTION(Exp, std::exp(x))
+SLUICE_F64_FUNCTION(Log, std::log(x))
+SLUICE_F64_FUNCTION(Sin, std::sin(x))
+SLUICE_F64_FUNCTION(Cos, std::cos(x))
+SLUICE_F64_FUNCTION(Tan, std::tan(x))
+SLUICE_F64_FUNCTION(Asin, std::asin(x))
+SLUICE_F64_FUNCTION(Acos, std::acos(x))
+SLUICE_F64_FUNCTION(Atan, std::atan(x))
+SLUICE_F64_FUNCTION(Sinh, std::sinh(x))
+SLUICE_F64_FUNCTION(Cosh, std::cosh(x))
+SLUICE_F64_FUNCTION(Tanh, std::tanh(x))
+SLUICE_F64_FUNCTION(Asinh, std::asinh(x))
+SLUICE_F64_FUNCTION(Acosh, std::acosh(x))
+SLUICE_F64_FUNCTION(Atanh, std::atanh(x))
+SLUICE_F64_FUNCTION(Erf, std::erf(x))
+SLUICE_F64_FUNCTION(Sigmoid, Sigmoid(x))
+SLUICE_F64_FUNCTION(Softplus, Softplus(x))
+SLUICE_F64_FUNCTION(Elu, x < 0 ? a * std::expm1(x) : x)
+SLUICE_F64_FUNCTION(Selu, b*(x < 0 ? a * std::expm1(x) : x))
+SLUICE_F64_FUNCTION(Celu, std::max(x, 0.0) + std::min(a * std::expm1(x / a), 0.0))
+SLUICE_F64_FUNCTION(Gelu, Damped(x, 0.5 * std::erfc(-x / std::numbers::sqrt2)))
+SLUICE_F64_FUNCTION(GeluTanh, Damped(x, Sigmoid(2 * std::numbers::sqrt2 * std::numbers::inv_sqrtpi *
+                                                (x + 0.044715 * x * x * x))))
+SLUICE_F64_FUNCTION(Mish, Damped(x, std::tanh(Softplus(x))))
+SLUICE_F64_FUNCTION(Swish, Damped(x, Sigmoid(a* x)))
+#undef SLUICE_F64_FUNCTION
+
+template <typename F>
+void Add(StepTable& t, StepOp op) {
+  AddParameter<F, double>(t, op, 20);
+}
+
+}  // namespace
+
+void AddF64(StepTable& t) {
+  Add<ExpD>(t, StepOp::kExp);
+  Add<LogD>(t, StepOp::kLog);
+  Add<SinD>(t, StepOp::kSin);
+  Add<CosD>(t, StepOp::kCos);
+  Add<TanD>(t, StepOp::kTan);
+  Add<AsinD>(t, StepOp::kAsin);
+  Add<AcosD>(t, StepOp::kAcos);
+  Add<AtanD>(t, StepOp::kAtan);
+  Add<SinhD>(t, StepOp::kSinh);
+  Add<CoshD>(t, StepOp::kCosh);
+  Add<TanhD>(t, StepOp::kTanh);
+  Add<AsinhD>(t, StepOp::kAsinh);
+  Add<AcoshD>(t, StepOp::kAcosh);
+  Add<AtanhD>(t, StepOp::kAtanh);
+  Add<ErfD>(t, StepOp::kErf);
+  Add<SigmoidD>(t, StepOp::kSigmoid);
+  Add<SoftplusD>(t, StepOp::kSoftplus);
+  Add<EluD>(t, StepOp::kElu);
+  Add<SeluD>(t, StepOp::kSelu);
+  Add<CeluD>(t, StepOp::kCelu);
+  Add<GeluD>(t, StepOp::kGelu);
+  Add<GeluTanhD>(t, StepOp::kGeluTanh);
+  Add<MishD>(t, StepOp::kMish);
+  Add<SwishD>(t, StepOp::kSwish);
+  AddBinary<PowF, double>(t, StepOp::kPow, 40);
+}
+
+}  // namespace sluice::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+namespace sluice::cpu {
+void AddGenericFloatSteps(StepTable& table) { HWY_STATIC_DISPATCH(AddF64)(table); }
+}  // namespace sluice::cpu

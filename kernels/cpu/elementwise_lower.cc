@@ -1,0 +1,219 @@
+#include <functional>
+#include <optional>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "kernels/cpu/elementwise.h"
+
+namespace sluice::cpu {
+namespace {
+
+using Id = TileProgram::ValueId;
+
+struct Lowering {
+  TileProgram& program;
+  const Node& node;
+  absl::Span<const TileValue> inputs;
+
+  Id input(size_t i) const { return i < inputs.size() ? inputs[i].id : -1; }
+  double Attr(absl::string_view name) const { return node.Float(name); }
+  Id Step(StepOp op, StepParams params = {}) const { return program.Step(op, {input(0)}, params); }
+};
+using LowerFn = Id (*)(const Lowering&);
+
+template <StepOp kOp>
+Id Unary(const Lowering& l) {
+  return l.Step(kOp);
+}
+template <StepOp kOp>
+Id Alpha(const Lowering& l) {
+  return l.Step(kOp, {.a = l.Attr("alpha")});
+}
+template <StepOp kOp>
+Id Binary(const Lowering& l) {
+  return l.program.Step(kOp, {l.input(0), l.input(1)});
+}
+template <StepOp kOp>
+Id Swapped(const Lowering& l) {
+  return l.program.Step(kOp, {l.input(1), l.input(0)});
+}
+template <StepOp kOp>
+Id Fold(const Lowering& l) {
+  Id result = l.input(0);
+  for (size_t i = 1; i < l.inputs.size(); ++i) result = l.program.Step(kOp, {result, l.input(i)});
+  return result;
+}
+
+Id LowerMean(const Lowering& l) {
+  const Id sum = Fold<StepOp::kAdd>(l);
+  const DType dtype = l.program.dtype(sum);
+  const double n = static_cast<double>(l.inputs.size());
+  return l.program.Step(StepOp::kDiv, {sum, l.program.Scalar(dtype, n)});
+}
+
+Id LowerClip(const Lowering& l) {
+  Id x = l.input(0);
+  if (l.input(1) >= 0) x = l.program.Step(StepOp::kMax, {x, l.input(1)});
+  if (l.input(2) >= 0) x = l.program.Step(StepOp::kMin, {x, l.input(2)});
+  return x;
+}
+
+Id LowerMod(const Lowering& l) {
+  return l.node.Int("fmod") != 0 ? Binary<StepOp::kFmod>(l) : Binary<StepOp::kMod>(l);
+}
+Id LowerBitShift(const Lowering& l) {
+  return l.node.String("direction") == "LEFT" ? Binary<StepOp::kShiftLeft>(l)
+                                              : Binary<StepOp::kShiftRight>(l);
+}
+Id LowerIsInf(const Lowering& l) {
+  return l.Step(StepOp::kIsInf, {.a = static_cast<double>(l.node.Int("detect_positive")),
+                                 .b = static_cast<double>(l.node.Int("detect_negative"))});
+}
+Id LowerGelu(const Lowering& l) {
+  return l.Step(l.node.String("approximate") == "tanh" ? StepOp::kGeluTanh : StepOp::kGelu);
+}
+Id LowerSelu(const Lowering& l) {
+  return l.Step(StepOp::kSelu, {.a = l.Attr("alpha"), .b = l.Attr("gamma")});
+}
+Id LowerHardSigmoid(const Lowering& l) {
+  return l.Step(StepOp::kHardSigmoid, {.a = l.Attr("alpha"), .b = l.Attr("beta")});
+}
+Id LowerShrink(const Lowering& l) {
+  return l.Step(StepOp::kShrink, {.a = l.Attr("lambd"), .b = l.Attr("bias")});
+}
+Id LowerCast(const Lowering& l) {
+  const DType to = l.node.output()->type().dtype();
+  // To a 16-bit float and what is computed from it: rounded as its storage would.
+  const Id converted = l.program.Convert(l.input(0), to);
+  return l.program.Convert(converted, ComputeType(to));
+}
+
+// The exponent where it is one number, known at preparation.
+std::optional<double> ConstantExponent(const Lowering& l) {
+  const Tensor& t = l.inputs[1].constant;
+  if (!t.valid() || t.elements() != 1) return std::nullopt;
+  return VisitDType(
+      t.dtype(),
+      [&]<typename T>() -> std::optional<double> { return static_cast<double>(t.data<T>()[0]); },
+      []() -> std::optional<double> { return std::nullopt; });
+}
+
+Id LowerPow(const Lowering& l) {
+  TileProgram& p = l.program;
+  const Id x = l.input(0);
+  const DType dtype = p.dtype(x), exponent = p.dtype(l.input(1));
+  if (const std::optional<double> n = ConstantExponent(l); n.has_value()) {
+    if (*n == 1) return x;
+    if (*n == 2) return p.Step(StepOp::kSquare, {x});
+    if (*n == 3) return p.Step(StepOp::kMul, {p.Step(StepOp::kSquare, {x}), x});
+    if (*n == 4) return p.Step(StepOp::kSquare, {p.Step(StepOp::kSquare, {x})});
+    if (IsFloat(dtype)) {
+      if (*n == 0.5) return p.Step(StepOp::kSqrt, {x});
+      if (*n == -0.5) return p.Step(StepOp::kRsqrt, {x});
+      if (*n == -1) return p.Step(StepOp::kReciprocal, {x});
+    }
+  }
+  if (IsInt(dtype) && IsFloat(exponent)) {
+    const Id power =
+        p.Step(StepOp::kPow, {p.Convert(x, DType::kF64), p.Convert(l.input(1), DType::kF64)});
+    return p.Convert(power, dtype);
+  }
+  return p.Step(StepOp::kPow, {x, p.Convert(l.input(1), dtype)});
+}
+
+const absl::flat_hash_map<absl::string_view, LowerFn>& Lowerings() {
+  static const auto* const map = new absl::flat_hash_map<absl::string_view, LowerFn>{
+      {"Abs", Unary<StepOp::kAbs>},
+      {"Neg", Unary<StepOp::kNeg>},
+      {"Sign", Unary<StepOp::kSign>},
+      {"Floor", Unary<StepOp::kFloor>},
+      {"Ceil", Unary<StepOp::kCeil>},
+      {"Round", Unary<StepOp::kRound>},
+      {"Sqrt", Unary<StepOp::kSqrt>},
+      {"Reciprocal", Unary<StepOp::kReciprocal>},
+      {"Exp", Unary<StepOp::kExp>},
+      {"Log", Unary<StepOp::kLog>},
+      {"Sin", Unary<StepOp::kSin>},
+      {"Cos", Unary<StepOp::kCos>},
+      {"Tan", Unary<StepOp::kTan>},
+      {"Asin", Unary<StepOp::kAsin>},
+      {"Acos", Unary<StepOp::kAcos>},
+      {"Atan", Unary<StepOp::kAtan>},
+      {"Sinh", Unary<StepOp::kSinh>},
+      {"Cosh", Unary<StepOp::kCosh>},
+      {"Tanh", Unary<StepOp::kTanh>},
+      {"Asinh", Unary<StepOp::kAsinh>},
+      {"Acosh", Unary<StepOp::kAcosh>},
+      {"Atanh", Unary<StepOp::kAtanh>},
+      {"Erf", Unary<StepOp::kErf>},
+      {"Sigmoid", Unary<StepOp::kSigmoid>},
+      {"Not", Unary<StepOp::kNot>},
+      {"BitwiseNot", Unary<StepOp::kBitwiseNot>},
+      {"IsNaN", Unary<StepOp::kIsNaN>},
+      {"IsInf", LowerIsInf},
+      {"Relu", Unary<StepOp::kRelu>},
+      {"LeakyRelu", Alpha<StepOp::kLeakyRelu>},
+      {"Elu", Alpha<StepOp::kElu>},
+      {"Selu", LowerSelu},
+      {"Celu", Alpha<StepOp::kCelu>},
+      {"ThresholdedRelu", Alpha<StepOp::kThresholdedRelu>},
+      {"HardSigmoid", LowerHardSigmoid},
+      {"HardSwish", Unary<StepOp::kHardSwish>},
+      {"Softplus", Unary<StepOp::kSoftplus>},
+      {"Softsign", Unary<StepOp::kSoftsign>},
+      {"Gelu", LowerGelu},
+      {"Mish", Unary<StepOp::kMish>},
+      {"Swish", Alpha<StepOp::kSwish>},
+      {"Shrink", LowerShrink},
+      {"Add", Binary<StepOp::kAdd>},
+      {"Sub", Binary<StepOp::kSub>},
+      {"Mul", Binary<StepOp::kMul>},
+      {"Div", Binary<StepOp::kDiv>},
+      {"Mod", LowerMod},
+      {"Pow", LowerPow},
+      {"PRelu", Binary<StepOp::kPRelu>},
+      {"And", Binary<StepOp::kAnd>},
+      {"Or", Binary<StepOp::kOr>},
+      {"Xor", Binary<StepOp::kXor>},
+      {"BitwiseAnd", Binary<StepOp::kBitwiseAnd>},
+      {"BitwiseOr", Binary<StepOp::kBitwiseOr>},
+      {"BitwiseXor", Binary<StepOp::kBitwiseXor>},
+      {"BitShift", LowerBitShift},
+      {"Equal", Binary<StepOp::kEqual>},
+      {"Less", Binary<StepOp::kLess>},
+      {"LessOrEqual", Binary<StepOp::kLessOrEqual>},
+      {"Greater", Swapped<StepOp::kLess>},
+      {"GreaterOrEqual", Swapped<StepOp::kLessOrEqual>},
+      {"Max", Fold<StepOp::kMax>},
+      {"Min", Fold<StepOp::kMin>},
+      {"Sum", Fold<StepOp::kAdd>},
+      {"Mean", LowerMean},
+      {"Clip", LowerClip},
+      {"Cast", LowerCast},
+      {"CastLike", LowerCast},
+      {"Where",
+       +[](const Lowering& l) {
+         return l.program.Step(StepOp::kWhere, {l.input(0), l.input(1), l.input(2)});
+       }},
+  };
+  return *map;
+}
+
+}  // namespace
+
+absl::StatusOr<TileProgram::ValueId> LowerElementwise(TileProgram& program, const Node& node,
+                                                      absl::Span<const TileValue> inputs) {
+  const auto it = Lowerings().find(node.op_name());
+  if (it == Lowerings().end()) {
+    return absl::UnimplementedError(absl::StrCat(node.op_name(), " has no tile steps"));
+  }
+  // Clip takes absent bounds; every other operand must be there.
+  for (const TileValue& in : inputs) {
+    if (in.id < 0 && !node.Is("Clip")) {
+      return absl::UnimplementedError(absl::StrCat(node.op_name(), " with an absent operand"));
+    }
+  }
+  return it->second({program, node, inputs});
+}
+
+}  // namespace sluice::cpu

@@ -1,0 +1,101 @@
+// Conversions between every two dtypes, portable; tile_convert.cc replaces the frequent ones.
+#include <cstring>
+
+#include "kernels/cpu/simd.h"
+#include "kernels/cpu/tile_functors.h"
+#include "kernels/cpu/tile_step_table.h"
+
+namespace sluice::cpu {
+namespace {
+
+template <typename To, typename From>
+SLUICE_INLINE To ConvertOne(From x) {
+  constexpr bool kHalf = std::is_same_v<From, Float16> || std::is_same_v<From, BFloat16>;
+  if constexpr (kHalf) {
+    return ConvertOne<To>(static_cast<float>(x));
+  } else if constexpr (std::is_same_v<To, Float16> || std::is_same_v<To, BFloat16>) {
+    return To(static_cast<float>(x));
+  } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    return SaturatingCast<To>(x);
+  } else {
+    return static_cast<To>(x);
+  }
+}
+
+template <typename From, typename To>
+void Loop(const void* const* in, void* out, size_t n, const StepParams&) {
+  const From* x = static_cast<const From*>(in[0]);
+  To* y = static_cast<To*>(out);
+  SLUICE_VECTORIZE
+  for (size_t i = 0; i < n; ++i) y[i] = ConvertOne<To>(x[i]);
+}
+// A bool is read as a byte that is 0 or not, and written as 0 or 1.
+template <typename To>
+void FromBool(const void* const* in, void* out, size_t n, const StepParams&) {
+  const uint8_t* x = static_cast<const uint8_t*>(in[0]);
+  To* y = static_cast<To*>(out);
+  SLUICE_VECTORIZE
+  for (size_t i = 0; i < n; ++i) y[i] = ConvertOne<To>(static_cast<uint8_t>(x[i] != 0));
+}
+template <typename From>
+void ToBool(const void* const* in, void* out, size_t n, const StepParams&) {
+  const From* x = static_cast<const From*>(in[0]);
+  uint8_t* y = static_cast<uint8_t*>(out);
+  SLUICE_VECTORIZE
+  for (size_t i = 0; i < n; ++i) {
+    if constexpr (std::is_arithmetic_v<From>) {
+      y[i] = x[i] != From(0);
+    } else {
+      y[i] = static_cast<float>(x[i]) != 0.0f;
+    }
+  }
+}
+template <size_t kBytes>
+void Copy(const void* const* in, void* out, size_t n, const StepParams&) {
+  if (in[0] != out) std::memcpy(out, in[0], n * kBytes);
+}
+
+template <typename From>
+void AddFrom(StepTable& t) {
+  for (int i = 0; i < StepTable::kDTypes; ++i) {
+    const DType to = static_cast<DType>(i);
+    VisitDType(
+        to,
+        [&]<typename To>() {
+          constexpr bool kSameBits =
+              std::is_same_v<From, To> ||
+              (std::is_integral_v<From> && std::is_integral_v<To> && sizeof(From) == sizeof(To));
+          if constexpr (std::is_same_v<From, bool>) {
+            t.SetConversion(DType::kBool, to,
+                            FromBool<std::conditional_t<std::is_same_v<To, bool>, uint8_t, To>>);
+          } else if constexpr (std::is_same_v<To, bool>) {
+            t.SetConversion(kDTypeOf<From>, to, ToBool<From>);
+          } else if constexpr (kSameBits) {
+            t.SetConversion(kDTypeOf<From>, to, Copy<sizeof(From)>);
+          } else {
+            t.SetConversion(kDTypeOf<From>, to, Loop<From, To>);
+          }
+        },
+        [] {});
+  }
+}
+
+}  // namespace
+
+void AddGenericConversions(StepTable& t) {
+  AddFrom<double>(t);
+  AddFrom<float>(t);
+  AddFrom<Float16>(t);
+  AddFrom<BFloat16>(t);
+  AddFrom<int64_t>(t);
+  AddFrom<int32_t>(t);
+  AddFrom<int16_t>(t);
+  AddFrom<int8_t>(t);
+  AddFrom<uint64_t>(t);
+  AddFrom<uint32_t>(t);
+  AddFrom<uint16_t>(t);
+  AddFrom<uint8_t>(t);
+  AddFrom<bool>(t);
+}
+
+}  // namespace sluice::cpu

@@ -1,0 +1,123 @@
+// Horizontal reductions, for each SIMD target.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/tile_reduce.cc"
+#include "kernels/cpu/simd.h"
+// simd.h stands first: it sets the targets.
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+#include "kernels/cpu/tile_loops-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace sluice::cpu::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Vector forms of the functors; maximum and minimum hand on NaN.
+struct SumV {
+  template <class V>
+  static HWY_INLINE V Of(V a, V b) {
+    return hn::Add(a, b);
+  }
+};
+struct ProdV {
+  template <class V>
+  static HWY_INLINE V Of(V a, V b) {
+    return hn::Mul(a, b);
+  }
+};
+struct MaxV {
+  template <class V>
+  static HWY_INLINE V Of(V a, V b) {
+    return hn::IfThenElse(hn::Or(hn::Gt(a, b), hn::IsNaN(a)), a, b);
+  }
+};
+struct MinV {
+  template <class V>
+  static HWY_INLINE V Of(V a, V b) {
+    return hn::IfThenElse(hn::Or(hn::Lt(a, b), hn::IsNaN(a)), a, b);
+  }
+};
+
+// Four vectors of lanes, so that the operations do not wait for each other and rounding errors stay
+// short.
+template <typename F, typename V, typename T>
+void FloatReduce(const void* in, size_t n, void* acc) {
+  const hn::ScalableTag<T> d;
+  const size_t lanes = hn::Lanes(d);
+  const T* x = static_cast<const T*>(in);
+  T result = *static_cast<T*>(acc);
+  size_t i = 0;
+  if (n >= lanes) {
+    auto a = hn::LoadU(d, x);
+    i = lanes;
+    if (n >= 4 * lanes) {
+      auto b = hn::LoadU(d, x + lanes), c = hn::LoadU(d, x + 2 * lanes);
+      auto e = hn::LoadU(d, x + 3 * lanes);
+      for (i = 4 * lanes; i + 4 * lanes <= n; i += 4 * lanes) {
+        a = V::Of(a, hn::LoadU(d, x + i));
+        b = V::Of(b, hn::LoadU(d, x + i + lanes));
+        c = V::Of(c, hn::LoadU(d, x + i + 2 * lanes));
+        e = V::Of(e, hn::LoadU(d, x + i + 3 * lanes));
+      }
+      a = V::Of(V::Of(a, b), V::Of(c, e));
+    }
+    for (; i + lanes <= n; i += lanes) a = V::Of(a, hn::LoadU(d, x + i));
+    HWY_ALIGN T parts[hn::MaxLanes(hn::ScalableTag<T>())];
+    hn::Store(a, d, parts);
+    for (size_t width = lanes / 2; width > 0; width /= 2) {
+      for (size_t k = 0; k < width; ++k) parts[k] = F::Of(parts[k], parts[k + width]);
+    }
+    result = F::Of(result, parts[0]);
+  }
+  for (; i < n; ++i) result = F::Of(result, x[i]);
+  *static_cast<T*>(acc) = result;
+}
+
+// Integers may be combined in any order: the compiler vectorises it.
+template <typename F, typename T>
+void IntegerReduce(const void* in, size_t n, void* acc) {
+  const T* x = static_cast<const T*>(in);
+  T result = *static_cast<T*>(acc);
+  for (size_t i = 0; i < n; ++i) result = F::Of(result, x[i]);
+  *static_cast<T*>(acc) = result;
+}
+
+template <typename T>
+void AddFloat(StepTable& t) {
+  constexpr DType kType = kDTypeOf<T>;
+  t.SetReduce(ReduceOp::kSum, kType, FloatReduce<AddF, SumV, T>);
+  t.SetReduce(ReduceOp::kProd, kType, FloatReduce<MulF, ProdV, T>);
+  t.SetReduce(ReduceOp::kMax, kType, FloatReduce<MaxF, MaxV, T>);
+  t.SetReduce(ReduceOp::kMin, kType, FloatReduce<MinF, MinV, T>);
+}
+template <typename T>
+void AddInteger(StepTable& t) {
+  constexpr DType kType = kDTypeOf<T>;
+  t.SetReduce(ReduceOp::kSum, kType, IntegerReduce<AddF, T>);
+  t.SetReduce(ReduceOp::kProd, kType, IntegerReduce<MulF, T>);
+  t.SetReduce(ReduceOp::kMax, kType, IntegerReduce<MaxF, T>);
+  t.SetReduce(ReduceOp::kMin, kType, IntegerReduce<MinF, T>);
+}
+
+void AddReduceLoops(StepTable& t) {
+  AddFloat<float>(t);
+  AddFloat<double>(t);
+  AddInteger<int32_t>(t);
+  AddInteger<int64_t>(t);
+  AddInteger<int16_t>(t);
+  AddInteger<int8_t>(t);
+  AddInteger<uint64_t>(t);
+  AddInteger<uint32_t>(t);
+  AddInteger<uint16_t>(t);
+  AddInteger<uint8_t>(t);
+}
+
+}  // namespace sluice::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sluice::cpu {
+HWY_EXPORT(AddReduceLoops);
+void AddReduces(StepTable& table) { HWY_DYNAMIC_DISPATCH(AddReduceLoops)(table); }
+}  // namespace sluice::cpu
+#endif  // HWY_ONCE

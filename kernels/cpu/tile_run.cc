@@ -1,0 +1,257 @@
+// The interpreter of tile programs.
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu/tile_program_impl.h"
+
+namespace sluice::cpu {
+namespace {
+
+using Impl = TileProgram::Impl;
+
+// One thread's view of a running program.
+class Worker {
+ public:
+  Worker(const Impl& program, absl::Span<const void* const> inputs, absl::Span<void* const> outputs,
+         char* slots)
+      : p_(program), inputs_(inputs), outputs_(outputs), slots_(slots) {
+    for (size_t id = 0; id < p_.nodes.size(); ++id) {
+      filled_[id] = kept_[id] = 0;
+      single_[id] = false;
+      if (p_.nodes[id].extent == Extent::kOne) Compute(static_cast<int>(id));
+    }
+  }
+
+  void RunUnits(int64_t first, int64_t last) {
+    for (int64_t unit = first; unit < last; ++unit) {
+      const int64_t block = unit / p_.tiles_per_block;
+      const int64_t begin = unit % p_.tiles_per_block * p_.rows_per_tile;
+      row_begin_ = block * p_.block + begin;
+      rows_ = std::min(p_.rows_per_tile, p_.block - begin);
+      switch (p_.mode) {
+        case Impl::Mode::kRows:
+          RunRows();
+          break;
+        case Impl::Mode::kLongRow:
+          RunLongRow();
+          break;
+        case Impl::Mode::kColumns:
+          RunColumns();
+          break;
+      }
+    }
+  }
+
+ private:
+  void RunRows() {
+    full_begin_ = row_begin_ * p_.row;
+    full_count_ = rows_ * p_.row;
+    for (int id : p_.full_nodes[0]) {
+      const TileNode& n = p_.nodes[id];
+      if (n.kind == TileNode::Kind::kReduce) {
+        StartReduction(id);
+        const size_t size = ByteSize(n.dtype);
+        const char* x = static_cast<const char*>(Stretch(n.inputs[0], Extent::kFull));
+        char* acc = Slot(n.slot);
+        for (int64_t r = 0; r < rows_; ++r) n.reduce(x + r * p_.row * size, p_.row, acc + r * size);
+      } else {
+        Compute(id);
+      }
+    }
+    StoreOutputs(/*rows=*/false);
+    StoreOutputs(/*rows=*/true);
+  }
+
+  void RunLongRow() {
+    for (int sweep = 0; sweep < p_.sweeps; ++sweep) {
+      BeginSweep(sweep);
+      for (int64_t begin = 0; begin < p_.row; begin += p_.tile) {
+        full_begin_ = row_begin_ * p_.row + begin;
+        full_count_ = std::min(p_.tile, p_.row - begin);
+        for (int id : p_.full_nodes[sweep]) {
+          const TileNode& n = p_.nodes[id];
+          if (n.kind == TileNode::Kind::kReduce) {
+            n.reduce(Stretch(n.inputs[0], Extent::kFull), full_count_, Slot(n.slot));
+          } else {
+            Compute(id);
+          }
+        }
+        if (sweep + 1 == p_.sweeps) StoreOutputs(/*rows=*/false);
+      }
+    }
+    EndSweeps();
+  }
+
+  void RunColumns() {
+    const int64_t outer = row_begin_ / p_.inner, column = row_begin_ % p_.inner;
+    full_count_ = rows_;
+    for (int sweep = 0; sweep < p_.sweeps; ++sweep) {
+      BeginSweep(sweep);
+      for (int64_t r = 0; r < p_.row; ++r) {
+        full_begin_ = (outer * p_.row + r) * p_.inner + column;
+        for (int id : p_.full_nodes[sweep]) {
+          const TileNode& n = p_.nodes[id];
+          if (n.kind == TileNode::Kind::kReduce) {
+            const void* in[] = {Slot(n.slot), Stretch(n.inputs[0], Extent::kFull)};
+            n.step.fn(in, Slot(n.slot), rows_, n.params);
+          } else {
+            Compute(id);
+          }
+        }
+        if (sweep + 1 == p_.sweeps) StoreOutputs(/*rows=*/false);
+      }
+    }
+    EndSweeps();
+  }
+
+  void BeginSweep(int sweep) {
+    for (int id : p_.row_nodes[sweep]) Compute(id);
+    for (int id : p_.full_nodes[sweep]) {
+      if (p_.nodes[id].kind == TileNode::Kind::kReduce) StartReduction(id);
+    }
+  }
+  void EndSweeps() {
+    for (int id : p_.row_nodes[p_.sweeps]) Compute(id);
+    StoreOutputs(/*rows=*/true);
+  }
+
+  void StartReduction(int id) {
+    const TileNode& n = p_.nodes[id];
+    FillElements(Slot(n.slot), n.constant, ByteSize(n.dtype), rows_);
+    ptr_[id] = Slot(n.slot);
+    filled_[id] = 0;
+    single_[id] = rows_ == 1;
+  }
+
+  char* Slot(int slot) const { return slots_ + slot * p_.slot_bytes; }
+  int64_t Count(Extent extent) const {
+    return extent == Extent::kOne ? 1 : extent == Extent::kRow ? rows_ : full_count_;
+  }
+
+  // All elements of a value as an array of what `extent` has.
+  const void* Stretch(int id, Extent extent) {
+    const TileNode& n = p_.nodes[id];
+    const int64_t count = Count(extent);
+    const bool as_is = n.extent == extent || count == rows_;
+    if (!single_[id] ? as_is : count <= 1) return ptr_[id];
+    if (filled_[id] >= count) return Slot(n.filled_slot);
+    const size_t size = ByteSize(n.dtype);
+    char* out = Slot(n.filled_slot);
+    if (single_[id]) {
+      FillElements(out, ptr_[id], size, count);
+    } else {  // rows over their elements
+      const char* from = static_cast<const char*>(ptr_[id]);
+      for (int64_t r = 0; r < rows_; ++r) {
+        FillElements(out + r * p_.row * size, from + r * size, size, p_.row);
+      }
+    }
+    filled_[id] = count;
+    return out;
+  }
+
+  void Compute(int id) {
+    const TileNode& n = p_.nodes[id];
+    filled_[id] = 0;
+    if (n.kind == TileNode::Kind::kScalar) {
+      ptr_[id] = n.constant;
+      single_[id] = true;
+    } else if (n.kind == TileNode::Kind::kInput) {
+      LoadInput(id);
+    } else {
+      RunStep(id);
+    }
+  }
+
+  void LoadInput(int id) {
+    const TileNode& n = p_.nodes[id];
+    const void* base = inputs_[n.operand];
+    if (n.extent == Extent::kOne) {
+      ptr_[id] = base;
+      single_[id] = true;
+      return;
+    }
+    const int64_t count = Count(n.extent);
+    if (count == 0 || (n.keep && kept_[id] >= count)) return;
+    bool single;
+    ptr_[id] = n.box.Load(base, n.extent == Extent::kRow ? row_begin_ : full_begin_, count,
+                          n.slot >= 0 ? Slot(n.slot) : nullptr, &single);
+    single_[id] = single || (n.extent == Extent::kRow && rows_ == 1);
+    kept_[id] = single ? 0 : count;
+  }
+
+  void RunStep(int id) {
+    const TileNode& n = p_.nodes[id];
+    const bool direct = n.direct_output >= 0;
+    bool all_single = true;
+    for (int k = 0; k < n.num_inputs; ++k) all_single &= single_[n.inputs[k]];
+    const void* in[3];
+    if (all_single && !direct) {
+      for (int k = 0; k < n.num_inputs; ++k) in[k] = ptr_[n.inputs[k]];
+      n.step.fn(in, Slot(n.slot), 1, n.params);
+      ptr_[id] = Slot(n.slot);
+      single_[id] = true;
+      return;
+    }
+    const int64_t count = Count(n.extent);
+    StepFn fn = n.step.fn;
+    int scalar = -1;
+    if (count > 1 && n.step.scalar1 != nullptr && single_[n.inputs[1]]) {
+      scalar = 1;
+      fn = n.step.scalar1;
+    } else if (count > 1 && n.step.scalar0 != nullptr && single_[n.inputs[0]]) {
+      scalar = 0;
+      fn = n.step.scalar0;
+    }
+    for (int k = 0; k < n.num_inputs; ++k) {
+      in[k] = k == scalar ? ptr_[n.inputs[k]] : Stretch(n.inputs[k], n.extent);
+    }
+    void* out = direct ? static_cast<char*>(outputs_[n.direct_output]) +
+                             full_begin_ * static_cast<int64_t>(ByteSize(n.dtype))
+                       : Slot(n.slot);
+    fn(in, out, count, n.params);
+    ptr_[id] = out;
+    single_[id] = n.extent == Extent::kRow && rows_ == 1;
+  }
+
+  void StoreOutputs(bool rows) {
+    for (size_t i = 0; i < p_.outputs.size(); ++i) {
+      const TileOutput& out = p_.outputs[i];
+      const TileNode& n = p_.nodes[out.value];
+      if ((n.extent == Extent::kRow) != rows || n.direct_output == static_cast<int>(i)) continue;
+      const Extent extent = rows ? Extent::kRow : Extent::kFull;
+      const int64_t count = Count(extent);
+      if (count == 0) continue;
+      out.box.Store(Stretch(out.value, extent), outputs_[i], rows ? row_begin_ : full_begin_,
+                    count);
+    }
+  }
+
+  const Impl& p_;
+  const absl::Span<const void* const> inputs_;
+  const absl::Span<void* const> outputs_;
+  char* const slots_;
+
+  int64_t row_begin_ = 0, rows_ = 0, full_begin_ = 0, full_count_ = 0;
+  const void* ptr_[kMaxTileNodes];
+  // How many elements of the filled slot are good; of a kept input, how many were gathered.
+  int64_t filled_[kMaxTileNodes], kept_[kMaxTileNodes];
+  bool single_[kMaxTileNodes];  // ptr_ points to one element, which stands for all
+};
+
+}  // namespace
+
+void TileProgram::Run(absl::Span<const void* const> inputs, absl::Span<void* const> outputs,
+                      void* scratch, ThreadPool* pool) const {
+  const Impl& p = *impl_;
+  const auto run = [&](int task, int tasks) {
+    Worker worker(p, inputs, outputs, static_cast<char*>(scratch) + task * p.slots * p.slot_bytes);
+    worker.RunUnits(p.units * task / tasks, p.units * (task + 1) / tasks);
+  };
+  if (p.max_tasks == 1 || pool == nullptr) {
+    run(0, 1);
+  } else {
+    pool->RunTasks(p.max_tasks, run);
+  }
+}
+
+}  // namespace sluice::cpu
