@@ -1,4 +1,4 @@
-// ONNX models, opset 7 to the newest of ONNX 1.22, as canonical graphs.
+// ONNX models, opset 6 to the newest of ONNX 1.22, as canonical graphs.
 #ifndef SLUICE_EXCHANGE_ONNX_IMPORT_H_
 #define SLUICE_EXCHANGE_ONNX_IMPORT_H_
 

@@ -196,9 +196,8 @@ absl::StatusOr<OnnxOpsets> ReadOpsets(
     return absl::UnimplementedError(
         absl::StrCat("the model uses opset ", it->second, " of ONNX; understood are ",
                      kOldestOnnxOpset, " to ", kNewestOnnxOpset,
-                     it->second < kOldestOnnxOpset
-                         ? "; opset 6 and older broadcast differently: export the model again"
-                         : "; export it with an older opset"));
+                     it->second < kOldestOnnxOpset ? "; export the model again with a newer one"
+                                                   : "; export it with an older opset"));
   }
   return opsets;
 }

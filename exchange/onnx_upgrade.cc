@@ -239,6 +239,49 @@ absl::Status Scatter(OnnxNode* n) {
   return absl::OkStatus();
 }
 
+// ---- Opset 6
+
+// Broadcasting was asked for, and aligned the second input with the first at `axis`.
+absl::Status Broadcast6(OnnxNode* n) {
+  const bool broadcast = n->TakeInt("broadcast").value_or(0) != 0;
+  const std::optional<int64_t> axis = n->TakeInt("axis");
+  if (!broadcast || !axis.has_value()) return absl::OkStatus();
+  Value *a = n->input(0), *b = n->input(1);
+  if (a == nullptr || b == nullptr) return absl::OkStatus();
+  if (!a->type().is_tensor() || !a->type().has_shape() || !b->type().is_tensor() ||
+      !b->type().has_shape())
+    return Unsupported("broadcasting at an axis (opset 6) where a rank is not known");
+  const int64_t rank_a = a->type().rank(), rank_b = b->type().rank();
+  const int64_t at = *axis < 0 ? *axis + rank_a : *axis;
+  std::vector<int64_t> axes;
+  for (int64_t i = rank_b; i < rank_a - at; ++i) axes.push_back(i);
+  if (!axes.empty()) n->SetInput(1, n->builder->Op("Unsqueeze", {b, n->builder->Ints(axes)}));
+  return absl::OkStatus();
+}
+
+// One slope a channel was a vector.
+absl::Status PRelu6(OnnxNode* n) {
+  Value *x = n->input(0), *slope = n->input(1);
+  if (x == nullptr || slope == nullptr || !x->type().is_tensor() || !x->type().has_shape() ||
+      !slope->type().is_tensor() || !slope->type().has_shape() || slope->type().rank() != 1)
+    return absl::OkStatus();
+  std::vector<int64_t> axes;
+  for (int64_t i = 1; i < x->type().rank() - 1; ++i) axes.push_back(i);
+  if (!axes.empty()) n->SetInput(1, n->builder->Op("Unsqueeze", {slope, n->builder->Ints(axes)}));
+  return absl::OkStatus();
+}
+
+absl::Status TestMode6(OnnxNode* n) {
+  const bool test = n->TakeInt("is_test").value_or(0) != 0;
+  if (n->op == "BatchNormalization" && test) n->num_outputs = 1;
+  return absl::OkStatus();
+}
+
+absl::Status Gemm6(OnnxNode* n) {
+  n->TakeInt("broadcast");
+  return absl::OkStatus();
+}
+
 // `rule` applies to nodes of an opset below `below`, in this order.
 struct Rule {
   const char* op;
@@ -247,16 +290,29 @@ struct Rule {
 };
 constexpr int64_t kAlways = INT64_MAX;
 constexpr Rule kRules[] = {
+    {"Add", 7, Broadcast6},
+    {"And", 7, Broadcast6},
+    {"BatchNormalization", 7, TestMode6},
     {"BatchNormalization", 9, BatchNormSpatial},
     {"BatchNormalization", 14, BatchNormTraining},
     {"Clip", 11, Clip},
     {"DFT", 20, Dft},
+    {"Div", 7, Broadcast6},
+    {"Dropout", 7, TestMode6},
     {"Dropout", 12, Dropout},
+    {"Equal", 7, Broadcast6},
+    {"Gemm", 7, Gemm6},
+    {"Greater", 7, Broadcast6},
     {"GridSample", 20, GridSample},
     {"GroupNormalization", 21, GroupNormalization},
     {"Hardmax", 13, FlattenedRows},
+    {"Less", 7, Broadcast6},
     {"LogSoftmax", 13, FlattenedRows},
+    {"Mul", 7, Broadcast6},
+    {"Or", 7, Broadcast6},
+    {"PRelu", 7, PRelu6},
     {"Pad", 11, Pad},
+    {"Pow", 7, Broadcast6},
     {"ReduceL1", 18, AxesToInput},
     {"ReduceL2", 18, AxesToInput},
     {"ReduceLogSum", 18, AxesToInput},
@@ -278,9 +334,11 @@ constexpr Rule kRules[] = {
     {"Split", 13, Split},
     {"Split", 18, SplitCount},
     {"Squeeze", 13, AxesToInput},
+    {"Sub", 7, Broadcast6},
     {"TopK", 10, TopK},
     {"Unsqueeze", 13, AxesToInput},
     {"Upsample", kAlways, Upsample},
+    {"Xor", 7, Broadcast6},
 };
 
 }  // namespace

@@ -12,7 +12,7 @@
 
 namespace sluice {
 
-inline constexpr int64_t kOldestOnnxOpset = 7, kNewestOnnxOpset = 27;
+inline constexpr int64_t kOldestOnnxOpset = 6, kNewestOnnxOpset = 27;
 
 // A node on its way from a file into the graph. A rule rewrites it in place, adds nodes in front
 // with `builder`, or builds all of it and leaves the values in `results`.

@@ -1,0 +1,130 @@
+#include "exchange/onnx_lower.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "graph/builder.h"
+#include "graph/text.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kMaxSteps = 1'000'000;
+
+absl::Status Refuse(const Node& node, absl::string_view why) {
+  return NodeError(node, absl::StatusCode::kFailedPrecondition,
+                   absl::StrCat("it cannot be written as ONNX: ", why));
+}
+
+void ReplaceAndErase(Node* node, const std::vector<Value*>& results) {
+  for (size_t i = 0; i < node->num_outputs(); ++i) {
+    if (results[i] == nullptr) continue;
+    const std::string name = node->output(i)->name();
+    node->graph()->ReplaceAllUses(node->output(i), results[i]);
+    Value* result = results[i];
+    const bool keep_name = result->graph() == node->graph() && !result->is_input();
+    if (keep_name) {  // the name goes over once the old value is gone
+      node->graph()->RenameValue(node->output(i), "");
+      node->graph()->RenameValue(result, name);
+    }
+  }
+  node->graph()->EraseNode(node);
+}
+
+absl::Status Expand(Node* node) {
+  GraphBuilder builder(node->graph(), node);
+  builder.SetOrigin(node->origin());
+  absl::StatusOr<std::vector<Value*>> results = node->op().expand(builder, *node);
+  if (!results.ok()) return results.status();
+  if (!builder.status().ok()) return builder.status();
+  if (results->size() < node->num_outputs()) return Refuse(*node, "its expansion is incomplete");
+  ReplaceAndErase(node, *results);
+  return absl::OkStatus();
+}
+
+absl::Status InlineCall(const Graph& root, Node* node) {
+  auto it = root.functions().find(node->String("function"));
+  if (it == root.functions().end())
+    return Refuse(*node, absl::StrCat("there is no function ", Quote(node->String("function"))));
+  const Graph& function = *it->second;
+  if (function.inputs().size() < node->num_inputs() ||
+      function.outputs().size() < node->num_outputs())
+    return Refuse(*node, "it does not fit the function's inputs and outputs");
+  absl::flat_hash_map<const Value*, Value*> map;
+  for (size_t i = 0; i < function.inputs().size(); ++i) map[function.inputs()[i]] = node->input(i);
+  if (absl::Status s = CopyNodes(function, node->graph(), &map, node); !s.ok()) return s;
+  std::vector<Value*> results;
+  for (size_t i = 0; i < node->num_outputs(); ++i) results.push_back(map[function.outputs()[i]]);
+  ReplaceAndErase(node, results);
+  return absl::OkStatus();
+}
+
+absl::Status Lower(const Graph& root, Graph* graph, int depth, size_t* steps) {
+  if (depth > 64) return absl::ResourceExhaustedError("bodies and calls nest deeper than 64");
+  for (auto it = graph->nodes().begin(); it != graph->nodes().end();) {
+    Node* node = it->get();
+    for (const auto& [name, body] : node->bodies()) {
+      if (absl::Status s = Lower(root, body.get(), depth + 1, steps); !s.ok()) return s;
+    }
+    const bool ours = node->op().domain == "sluice" && !node->Is("Variable");
+    if (!ours) {
+      ++it;
+      continue;
+    }
+    if (++*steps > kMaxSteps)
+      return absl::ResourceExhaustedError("expanding the graph's ops does not end");
+    if (node->Is("Assign")) return Refuse(*node, "ONNX has no state that a run could change");
+    // What replaces the node stands before it and may have to be lowered too.
+    auto before = it == graph->nodes().begin() ? graph->nodes().end() : std::prev(it);
+    absl::Status s = node->Is("Call")               ? InlineCall(root, node)
+                     : node->op().expand != nullptr ? Expand(node)
+                                                    : Refuse(*node, "ONNX has no such op");
+    if (!s.ok()) return s;
+    it = before == graph->nodes().end() ? graph->nodes().begin() : std::next(before);
+  }
+  return absl::OkStatus();
+}
+
+struct Since {
+  const char* op;
+  int64_t opset;
+};
+// Ops and attributes that are younger than opset 21.
+constexpr Since kOps[] = {
+    {"Attention", 23},       {"BitCast", 26},         {"CausalConvWithState", 27},
+    {"CumProd", 26},         {"LinearAttention", 27}, {"RMSNormalization", 23},
+    {"RotaryEmbedding", 23}, {"Swish", 24},           {"TensorScatter", 24}};
+struct AttrSince {
+  const char* op;
+  const char* attr;
+  int64_t opset;
+};
+constexpr AttrSince kAttrs[] = {{"Cast", "round_mode", 24},
+                                {"CastLike", "round_mode", 24},
+                                {"DequantizeLinear", "output_dtype", 23},
+                                {"QuantizeLinear", "precision", 23},
+                                {"Range", "stash_type", 27}};
+
+}  // namespace
+
+absl::Status LowerToOnnx(Graph* graph) {
+  size_t steps = 0;
+  return Lower(*graph, graph, 0, &steps);
+}
+
+int64_t OnnxOpsetOf(const Node& node) {
+  int64_t opset = 21;
+  for (const Since& s : kOps) {
+    if (node.op_name() == s.op) opset = std::max(opset, s.opset);
+  }
+  for (const AttrSince& s : kAttrs) {
+    if (node.op_name() == s.op && node.HasAttr(s.attr)) opset = std::max(opset, s.opset);
+  }
+  if (node.Is("Attention") && node.input(6) != nullptr) opset = std::max<int64_t>(opset, 24);
+  for (const auto& [name, body] : node.bodies()) {
+    for (const auto& inner : body->nodes()) opset = std::max(opset, OnnxOpsetOf(*inner));
+  }
+  return opset;
+}
+
+}  // namespace sluice
