@@ -59,12 +59,13 @@ Filled FilledFields(const onnx::TensorProto& p, const RawPayload* payload) {
 template <typename To, typename Field>
 absl::StatusOr<Tensor> FromField(DType dtype, const Dims& dims, const char* name,
                                  const Field& field) {
+  const int64_t elements = *ElementCount(dims);  // before any memory is taken
+  if (static_cast<int64_t>(field.size()) != elements) {
+    return Invalid(name, " holds ", field.size(), " elements, but ", ToString(dtype),
+                   DimsToString(dims), " has ", elements);
+  }
   absl::StatusOr<Tensor> t = Tensor::Allocate(dtype, dims);
   if (!t.ok()) return t.status();
-  if (static_cast<int64_t>(field.size()) != t->elements()) {
-    return Invalid(name, " holds ", field.size(), " elements, but ", t->TypeString(), " has ",
-                   t->elements());
-  }
   std::transform(field.begin(), field.end(), t->mutable_data<To>(),
                  [](const auto& v) { return static_cast<To>(v); });
   return t;

@@ -167,7 +167,7 @@ TEST(OnnxImport, ConstantsOfEveryForm) {
   EXPECT_EQ(outputs[0]->constant()->ToString(), "f32[] [2.5]");
   EXPECT_EQ(outputs[1]->constant()->ToString(), "i64[2] [1, 2]");
   EXPECT_EQ(outputs[2]->constant()->data<std::string>()[0], "hi");
-  EXPECT_EQ(outputs[3]->constant()->ToString(), "f32[2,2] [0, 0, 7, 0]");
+  EXPECT_EQ(outputs[3]->constant()->ToString(), "f32[2,2] [0.0, 0.0, 7.0, 0.0]");
 }
 
 // ---- Upgrades
