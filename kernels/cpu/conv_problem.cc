@@ -45,6 +45,15 @@ absl::StatusOr<ConvProblem> ConvProblem::Read(const PrepareContext& context, siz
     for (const PostOp& step : p.steps) {
       if (step.operand < 0) continue;
       Dims d = context.input_dims(step.operand);
+      bool fits = d.size() <= out.size();
+      for (size_t j = 0; fits && j < d.size(); ++j) {
+        fits = d[j] == 1 || d[j] == out[out.size() - d.size() + j];
+      }
+      if (!fits) {
+        return NodeError(node, absl::StatusCode::kInvalidArgument,
+                         absl::StrCat("operand ", DimsToString(d), " does not broadcast to ",
+                                      DimsToString(out)));
+      }
       d.insert(d.begin(), out.size() - d.size(), 1);
       p.operands.push_back(std::move(d));
     }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
+
 namespace sluice::cpu {
 
 void MatMulProblem::SetShapes(Dims a, Dims b) {
@@ -91,6 +93,25 @@ absl::StatusOr<MatMulProblem> MatMulProblem::Read(const PrepareContext& context)
     p.steps = *std::move(steps);
   }
   p.SetShapes(a, b);
+  // Inference has compared what it knew; here every extent is a number.
+  const int64_t rows = b.size() == 1 ? b[0] : b[b.size() - (p.transpose_b ? 1 : 2)];
+  bool fits = rows == p.k;
+  for (size_t i = 0; i < p.batch.size(); ++i) {
+    fits = fits && (p.b_batch[i] == 1 || p.b_batch[i] == p.batch[i]);
+  }
+  for (size_t i = 2; i < context.inputs.size(); ++i) {
+    if (!context.HasInput(i)) continue;
+    const Dims d = context.input_dims(i), out = context.output_dims(0);
+    fits = fits && d.size() <= out.size();
+    for (size_t j = 0; fits && j < d.size(); ++j) {
+      fits = d[j] == 1 || d[j] == out[out.size() - d.size() + j];
+    }
+  }
+  if (!fits) {
+    return NodeError(node, absl::StatusCode::kInvalidArgument,
+                     absl::StrCat("inputs of extents ", DimsToString(a), " and ", DimsToString(b),
+                                  " do not multiply, or an addend does not broadcast"));
+  }
   // An operand's extents as [batch..., m, n]: numpy's alignment, with the axes that 1-D operands
   // lack in the result put back.
   auto aligned = [&](size_t input) {
