@@ -1,0 +1,159 @@
+// NonZero and Compress: outputs as long as the data says.
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "kernels/cpu/int_input.h"
+#include "kernels/cpu/strided_copy.h"
+
+namespace sluice::cpu {
+namespace {
+
+template <typename T>
+bool IsSet(const T& value) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    return !value.empty();
+  } else if constexpr (std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>) {
+    return (value.bits & 0x7fff) != 0;
+  } else if constexpr (std::is_same_v<T, bool>) {
+    return *reinterpret_cast<const uint8_t*>(&value) != 0;  // a byte from a file may be 2
+  } else {
+    return value != T{0};
+  }
+}
+
+class NonZeroKernel : public Kernel {
+ public:
+  explicit NonZeroKernel(const PrepareContext& context)
+      : dtype_(context.input_dtype(0)), dims_(context.input_dims(0)) {
+    for (int64_t d : dims_) elements_ *= d;
+  }
+
+  absl::Status Launch(const LaunchContext& c) const override {
+    if (dtype_ == DType::kString) return Run<std::string>(c);
+    return VisitDType(
+        dtype_, [&]<typename T>() { return Run<T>(c); },
+        [] { return absl::InternalError("NonZero: no such dtype"); });
+  }
+  std::string Description() const override { return "count, then write"; }
+  bool dynamic_outputs() const override { return true; }
+
+ private:
+  static constexpr int64_t kChunks = 64;
+
+  template <typename T>
+  absl::Status Run(const LaunchContext& c) const {
+    const T* x = c.input<T>(0);
+    const int64_t chunk = std::max<int64_t>(4096, (elements_ + kChunks - 1) / kChunks);
+    const int64_t chunks = (elements_ + chunk - 1) / chunk;
+    std::array<int64_t, kChunks + 1> first{};
+    c.pool->ParallelFor(chunks, 4, [&](int64_t begin, int64_t end) {
+      for (int64_t k = begin; k < end; ++k) {
+        const int64_t stop = std::min(elements_, (k + 1) * chunk);
+        int64_t n = 0;
+        for (int64_t i = k * chunk; i < stop; ++i) n += IsSet(x[i]);
+        first[k + 1] = n;
+      }
+    });
+    for (int64_t k = 0; k < chunks; ++k) first[k + 1] += first[k];
+    const int64_t total = first[chunks], rank = static_cast<int64_t>(dims_.size());
+    absl::StatusOr<void*> out = OutputMemory(c, 0, std::nullopt, {rank, total});
+    if (!out.ok()) return out.status();
+    if (rank == 0) return absl::OkStatus();
+    int64_t* y = static_cast<int64_t*>(*out);
+    c.pool->ParallelFor(chunks, 4, [&](int64_t begin, int64_t end) {
+      for (int64_t k = begin; k < end; ++k) {
+        const int64_t stop = std::min(elements_, (k + 1) * chunk);
+        int64_t column = first[k];
+        for (int64_t i = k * chunk; i < stop; ++i) {
+          if (!IsSet(x[i])) continue;
+          int64_t rest = i;
+          for (int64_t a = rank - 1; a > 0; --a) {
+            y[a * total + column] = rest % dims_[a];
+            rest /= dims_[a];
+          }
+          y[column++] = rest;
+        }
+      }
+    });
+    return absl::OkStatus();
+  }
+
+  const DType dtype_;
+  const Dims dims_;
+  int64_t elements_ = 1;
+};
+
+class CompressKernel : public Kernel {
+ public:
+  CompressKernel(const PrepareContext& context, std::optional<int> axis)
+      : dtype_(context.input_dtype(0)), in_(context.input_dims(0)), axis_(axis) {
+    for (int64_t d : context.input_dims(1)) conditions_ *= d;
+    if (!axis.has_value()) {
+      for (int64_t d : in_) extent_ *= d;
+    } else {
+      for (int i = 0; i < *axis; ++i) outer_ *= in_[i];
+      extent_ = in_[*axis];
+      for (size_t i = *axis + 1; i < in_.size(); ++i) inner_ *= in_[i];
+    }
+    conditions_ = std::min(conditions_, extent_);
+  }
+
+  absl::Status Launch(const LaunchContext& c) const override {
+    const uint8_t* condition = c.input<uint8_t>(1);
+    const int64_t taken =
+        std::count_if(condition, condition + conditions_, [](uint8_t b) { return b != 0; });
+    Dims dims = axis_.has_value() ? in_ : Dims{0};
+    dims[axis_.value_or(0)] = taken;
+    absl::StatusOr<void*> out = OutputMemory(c, 0, std::nullopt, dims);
+    if (!out.ok()) return out.status();
+    const int64_t unit = inner_ * static_cast<int64_t>(ByteSize(dtype_));
+    char* dst = static_cast<char*>(*out);
+    const char* src = c.input<char>(0);
+    const int64_t grain = std::max<int64_t>(1, (64 << 10) / std::max<int64_t>(1, unit * taken));
+    c.pool->ParallelFor(outer_, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t o = begin; o < end; ++o) {
+        char* to = dst + o * taken * unit;
+        for (int64_t i = 0; i < conditions_; ++i) {
+          if (condition[i] == 0) continue;
+          const char* from = src + (o * extent_ + i) * unit;
+          if (dtype_ == DType::kString) {
+            std::copy_n(reinterpret_cast<const std::string*>(from), inner_,
+                        reinterpret_cast<std::string*>(to));
+          } else {
+            CopyRun(to, from, static_cast<size_t>(unit));
+          }
+          to += unit;
+        }
+      }
+    });
+    return absl::OkStatus();
+  }
+  std::string Description() const override { return "slices"; }
+  bool dynamic_outputs() const override { return true; }
+
+ private:
+  const DType dtype_;
+  const Dims in_;
+  const std::optional<int> axis_;
+  int64_t conditions_ = 1, outer_ = 1, extent_ = 1, inner_ = 1;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Kernel>> PrepareNonZero(const PrepareContext& context) {
+  return std::make_unique<NonZeroKernel>(context);
+}
+
+absl::StatusOr<std::unique_ptr<Kernel>> PrepareCompress(const PrepareContext& context) {
+  std::optional<int> axis;
+  if (context.node.FindAttr("axis") != nullptr) {
+    absl::StatusOr<int> a =
+        NormalAxis(context.node.Int("axis"), static_cast<int>(context.input_dims(0).size()));
+    if (!a.ok()) return a.status();
+    axis = *a;
+  }
+  return std::make_unique<CompressKernel>(context, axis);
+}
+
+}  // namespace sluice::cpu

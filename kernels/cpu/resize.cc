@@ -1,0 +1,380 @@
+// Resize: nearest by index maps, linear and cubic one axis after the other from tables.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "kernels/cpu/int_input.h"
+#include "kernels/cpu/mapped_copy.h"
+#include "kernels/cpu/resize_axis.h"
+
+namespace sluice::cpu {
+namespace {
+
+using Interpolation = ResizeMode::Interpolation;
+
+// One axis resized: [outer, in, inner] to [outer, out, inner].
+template <typename C>
+struct Pass {
+  int64_t outer = 1, in = 1, out = 1, inner = 1, taps = 0;
+  std::vector<int64_t> first;
+  std::vector<C> weights, bias;
+
+  int64_t out_elements() const { return outer * out * inner; }
+  void Run(const C* src, C* dst, ThreadPool* pool) const {
+    const int64_t rows = inner == 1 ? outer : outer * out;
+    const int64_t grain =
+        std::max<int64_t>(1, 8192 / std::max<int64_t>(1, inner == 1 ? out : inner));
+    auto body = [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        inner == 1 ? Gather(src + r * in, dst + r * out) : Blend(src, dst, r / out, r % out);
+      }
+    };
+    if (pool == nullptr) return body(0, rows);
+    pool->ParallelFor(rows, grain, body);
+  }
+
+ private:
+  // The whole axis, which lies dense.
+  void Gather(const C* s, C* d) const {
+    const int64_t* f = first.data();
+    const C *w = weights.data(), *b = bias.data();
+    if (taps == 2) {
+      for (int64_t i = 0; i < out; ++i) {
+        d[i] = b[i] + w[2 * i] * s[f[i]] + w[2 * i + 1] * s[f[i] + 1];
+      }
+    } else if (taps == 4) {
+      for (int64_t i = 0; i < out; ++i) {
+        const C *v = w + 4 * i, *x = s + f[i];
+        d[i] = b[i] + (v[0] * x[0] + v[1] * x[1]) + (v[2] * x[2] + v[3] * x[3]);
+      }
+    } else {
+      for (int64_t i = 0; i < out; ++i) {
+        C sum = b[i];
+        for (int64_t k = 0; k < taps; ++k) sum += w[i * taps + k] * s[f[i] + k];
+        d[i] = sum;
+      }
+    }
+  }
+  // One output position: a weighted sum of rows.
+  void Blend(const C* src, C* dst, int64_t o, int64_t i) const {
+    const C* s = src + (o * in + first[i]) * inner;
+    C* d = dst + (o * out + i) * inner;
+    const C *w = weights.data() + i * taps, b = bias[i];
+    int64_t k = 0;
+    if (taps >= 4) {
+      for (int64_t j = 0; j < inner; ++j) {
+        d[j] = b + (w[0] * s[j] + w[1] * s[inner + j]) +
+               (w[2] * s[2 * inner + j] + w[3] * s[3 * inner + j]);
+      }
+      k = 4;
+    } else if (taps >= 2) {
+      for (int64_t j = 0; j < inner; ++j) d[j] = b + w[0] * s[j] + w[1] * s[inner + j];
+      k = 2;
+    } else {
+      for (int64_t j = 0; j < inner; ++j) d[j] = b + w[0] * s[j];
+      k = 1;
+    }
+    for (; k < taps; ++k) {
+      const C* x = s + k * inner;
+      for (int64_t j = 0; j < inner; ++j) d[j] += w[k] * x[j];
+    }
+  }
+};
+
+// Rounds to nearest and saturates for integers; NaN becomes 0.
+template <typename T, typename C>
+T FromComputed(C value) {
+  if constexpr (std::is_same_v<T, bool>) {
+    return value != 0;
+  } else if constexpr (std::is_integral_v<T>) {
+    const C rounded = std::nearbyint(value);
+    if (!(rounded == rounded)) return 0;
+    // The limits rounded to C may lie one past: compare before the conversion.
+    if (rounded >= static_cast<C>(std::numeric_limits<T>::max())) {
+      return std::numeric_limits<T>::max();
+    }
+    if (rounded <= static_cast<C>(std::numeric_limits<T>::min())) {
+      return std::numeric_limits<T>::min();
+    }
+    return static_cast<T>(rounded);
+  } else if constexpr (sizeof(T) == 2) {
+    return T(static_cast<float>(value));
+  } else {
+    return static_cast<T>(value);
+  }
+}
+
+template <typename T, typename C>
+C ToComputed(const T& value) {
+  if constexpr (std::is_same_v<T, bool>) {
+    return *reinterpret_cast<const uint8_t*>(&value) != 0 ? 1 : 0;
+  } else if constexpr (sizeof(T) == 2 && !std::is_integral_v<T>) {
+    return static_cast<float>(value);
+  } else {
+    return static_cast<C>(value);
+  }
+}
+
+// What is worked out before the first element moves.
+struct Layout {
+  Dims out;
+  std::optional<MappedCopy> mapped;  // nearest, or nothing to do
+  // Linear and cubic: the axes before the first resized one are planes, resized one by one.
+  int64_t planes = 1, plane_in = 1, plane_out = 1, between = 0;
+  std::vector<ResizeAxis> axes;
+  std::vector<int> order;  // of the passes
+  std::vector<Pass<float>> single_passes;
+  std::vector<Pass<double>> double_passes;
+};
+
+template <typename C>
+absl::Status MakePasses(const ResizeMode& mode, absl::Span<const int64_t> in, Layout* layout,
+                        std::vector<Pass<C>>* passes) {
+  const int first_axis = *std::min_element(layout->order.begin(), layout->order.end());
+  Dims now(in.begin(), in.end());
+  for (int i = 0; i < first_axis; ++i) layout->planes *= in[i];
+  for (size_t i = first_axis; i < in.size(); ++i) layout->plane_in *= in[i];
+  for (int axis : layout->order) {
+    absl::StatusOr<ResizeTaps> taps = InterpolationTaps(mode, layout->axes[axis]);
+    if (!taps.ok()) return taps.status();
+    Pass<C> pass;
+    for (int i = first_axis; i < axis; ++i) pass.outer *= now[i];
+    for (size_t i = axis + 1; i < now.size(); ++i) pass.inner *= now[i];
+    pass.in = now[axis];
+    pass.out = now[axis] = layout->axes[axis].out;
+    pass.taps = taps->taps;
+    pass.first = std::move(taps->first);
+    pass.weights.assign(taps->weights.begin(), taps->weights.end());
+    pass.bias.assign(taps->bias.begin(), taps->bias.end());
+    // Between passes an axis may be longer than in either end: it has its own overflow check.
+    if (absl::StatusOr<int64_t> n = ElementCount(now, sizeof(C)); !n.ok()) return n.status();
+    layout->between = std::max(layout->between, pass.out_elements());
+    layout->plane_out = pass.out_elements();
+    passes->push_back(std::move(pass));
+  }
+  return absl::OkStatus();
+}
+
+class ResizeKernel : public Kernel {
+ public:
+  ResizeKernel(const PrepareContext& context, ResizeMode mode)
+      : dtype_(context.input_dtype(0)),
+        in_(context.input_dims(0)),
+        mode_(std::move(mode)),
+        planned_(PlannedDims(context)),
+        threads_(std::max(1, context.threads)) {
+    // An empty list says "not given", as absence does.
+    for (size_t i : {1, 2, 3}) {
+      if (!context.HasInput(i)) continue;
+      int64_t n = 1;
+      for (int64_t d : context.input_dims(i)) n *= d;
+      counts_[i] = n;
+      dtypes_[i] = context.input_dtype(i);
+      if (n > 0) fixed_ &= context.IsConstant(i) || (i == 1 && !Crops());
+    }
+    switch (dtype_) {
+      case DType::kF64:
+      case DType::kI64:
+      case DType::kI32:
+      case DType::kU64:
+      case DType::kU32:
+        in_double_ = true;
+        break;
+      default:
+        break;
+    }
+  }
+
+  absl::Status Prepare(const PrepareContext& context) {
+    if (!fixed_) return absl::OkStatus();
+    const void* data[4] = {};
+    for (size_t i : {1, 2, 3})
+      data[i] = context.IsConstant(i) ? context.constants[i].raw() : nullptr;
+    absl::StatusOr<Layout> layout = MakeLayout(data);
+    if (!layout.ok()) return layout.status();
+    layout_ = *std::move(layout);
+    return absl::OkStatus();
+  }
+
+  absl::Status Launch(const LaunchContext& c) const override {
+    if (layout_.has_value()) return Run(c, *layout_, static_cast<char*>(c.scratch));
+    const void* data[4] = {nullptr, c.input<void>(1), c.input<void>(2), c.input<void>(3)};
+    absl::StatusOr<Layout> layout = MakeLayout(data);
+    if (!layout.ok()) return layout.status();
+    std::vector<double> scratch(ScratchBytes(*layout) / sizeof(double) + 1);
+    return Run(c, *layout, reinterpret_cast<char*>(scratch.data()));
+  }
+
+  std::string Description() const override {
+    if (mode_.interpolation == Interpolation::kNearest) return "nearest by index tables";
+    return absl::StrCat(mode_.interpolation == Interpolation::kLinear ? "linear" : "cubic",
+                        " by axis");
+  }
+  size_t scratch_bytes() const override { return layout_.has_value() ? ScratchBytes(*layout_) : 0; }
+  bool dynamic_outputs() const override { return !planned_.has_value(); }
+
+ private:
+  bool Crops() const { return mode_.coordinates == ResizeMode::Coordinates::kCropAndResize; }
+
+  absl::StatusOr<Layout> MakeLayout(const void* const* data) const {
+    std::vector<double> roi, scales;
+    std::vector<int64_t> sizes;
+    for (int64_t i = 0; i < counts_[1] && data[1] != nullptr && Crops(); ++i) {
+      VisitDType(
+          dtypes_[1],
+          [&]<typename T>() {
+            if constexpr (!std::is_integral_v<T>) {
+              roi.push_back(ToComputed<T, double>(static_cast<const T*>(data[1])[i]));
+            }
+          },
+          [] {});
+    }
+    for (int64_t i = 0; i < counts_[2]; ++i) {
+      scales.push_back(static_cast<const float*>(data[2])[i]);
+    }
+    for (int64_t i = 0; i < counts_[3]; ++i) {
+      sizes.push_back(static_cast<const int64_t*>(data[3])[i]);
+    }
+    absl::StatusOr<std::vector<ResizeAxis>> axes = ResizeAxes(mode_, in_, roi, scales, sizes);
+    if (!axes.ok()) return axes.status();
+    Layout layout;
+    layout.axes = *std::move(axes);
+    for (size_t i = 0; i < in_.size(); ++i) {
+      layout.out.push_back(layout.axes[i].out);
+      if (!layout.axes[i].identity()) layout.order.push_back(static_cast<int>(i));
+    }
+    absl::StatusOr<int64_t> n = ElementCount(layout.out, std::max<size_t>(8, ByteSize(dtype_)));
+    if (!n.ok()) return n.status();
+    if (mode_.interpolation == Interpolation::kNearest || layout.order.empty() || *n == 0) {
+      std::vector<std::vector<int64_t>> maps;
+      for (const ResizeAxis& axis : layout.axes) maps.push_back(NearestMap(mode_, axis));
+      layout.mapped.emplace(dtype_, in_, std::move(maps));
+      return layout;
+    }
+    // Shrinking passes first and stretching ones last leave the least to do; ties from inside out.
+    std::sort(layout.order.begin(), layout.order.end(), [&](int a, int b) {
+      const auto ratio = [&](int i) {
+        return static_cast<double>(layout.axes[i].out) / static_cast<double>(layout.axes[i].in);
+      };
+      return ratio(a) != ratio(b) ? ratio(a) < ratio(b) : a > b;
+    });
+    absl::Status s = in_double_ ? MakePasses(mode_, in_, &layout, &layout.double_passes)
+                                : MakePasses(mode_, in_, &layout, &layout.single_passes);
+    if (!s.ok()) return s;
+    return layout;
+  }
+
+  bool Converts() const { return dtype_ != DType::kF32 && dtype_ != DType::kF64; }
+  // Planes side by side, or, where they are too few, each plane by all threads.
+  int Tasks(const Layout& layout) const {
+    return layout.planes >= threads_ ? static_cast<int>(std::min<int64_t>(threads_, layout.planes))
+                                     : 1;
+  }
+  // Of one task: two buffers between passes, and both ends where the dtype is not the computed one.
+  int64_t TaskElements(const Layout& layout) const {
+    return 2 * layout.between + (Converts() ? layout.plane_in + layout.plane_out : 0);
+  }
+  size_t ScratchBytes(const Layout& layout) const {
+    if (layout.mapped.has_value()) return 0;
+    return static_cast<size_t>(TaskElements(layout) * Tasks(layout)) *
+           (in_double_ ? sizeof(double) : sizeof(float));
+  }
+
+  absl::Status Run(const LaunchContext& c, const Layout& layout, char* scratch) const {
+    absl::StatusOr<void*> out = OutputMemory(c, 0, planned_, layout.out);
+    if (!out.ok()) return out.status();
+    if (layout.mapped.has_value()) {
+      alignas(16) char fill[16] = {};
+      VisitDType(
+          dtype_,
+          [&]<typename T>() {
+            const T value = FromComputed<T, double>(mode_.extrapolation);
+            std::memcpy(fill, &value, sizeof(T));
+          },
+          [] {});
+      layout.mapped->Run(c.inputs[0], *out, dtype_ == DType::kString ? ZeroElement(dtype_) : fill,
+                         c.pool);
+      return absl::OkStatus();
+    }
+    return VisitDType(
+        dtype_,
+        [&]<typename T>() -> absl::Status {
+          using C = std::conditional_t<(std::is_integral_v<T> && sizeof(T) >= 4) ||
+                                           std::is_same_v<T, double>,
+                                       double, float>;
+          if constexpr (std::is_same_v<C, double>) {
+            Planes<T, C>(c, layout, layout.double_passes, static_cast<T*>(*out), scratch);
+          } else {
+            Planes<T, C>(c, layout, layout.single_passes, static_cast<T*>(*out), scratch);
+          }
+          return absl::OkStatus();
+        },
+        [] { return absl::InvalidArgumentError("strings are resized by mode nearest alone"); });
+  }
+
+  template <typename T, typename C>
+  void Planes(const LaunchContext& c, const Layout& layout, const std::vector<Pass<C>>& passes,
+              T* dst, char* scratch) const {
+    const T* src = c.input<T>(0);
+    const int64_t planes = layout.planes;
+    const int tasks = Tasks(layout);
+    auto resize = [&](int64_t plane, int task, ThreadPool* pool) {
+      C* memory = reinterpret_cast<C*>(scratch) + TaskElements(layout) * task;
+      C* buffers[2] = {memory, memory + layout.between};
+      const T* from = src + plane * layout.plane_in;
+      T* to = dst + plane * layout.plane_out;
+      const C* at = nullptr;
+      C* last = nullptr;
+      if constexpr (std::is_same_v<T, C>) {
+        at = from;
+        last = to;
+      } else {
+        C* wide = memory + 2 * layout.between;
+        for (int64_t i = 0; i < layout.plane_in; ++i) wide[i] = ToComputed<T, C>(from[i]);
+        at = wide;
+        last = wide + layout.plane_in;
+      }
+      for (size_t p = 0; p < passes.size(); ++p) {
+        C* next = p + 1 == passes.size() ? last : buffers[p % 2];
+        passes[p].Run(at, next, pool);
+        at = next;
+      }
+      if constexpr (!std::is_same_v<T, C>) {
+        for (int64_t i = 0; i < layout.plane_out; ++i) to[i] = FromComputed<T, C>(last[i]);
+      }
+    };
+    if (tasks == 1) {
+      for (int64_t p = 0; p < planes; ++p) resize(p, 0, c.pool);
+      return;
+    }
+    c.pool->RunTasks(tasks, [&](int task, int n) {
+      for (int64_t p = planes * task / n; p < planes * (task + 1) / n; ++p) {
+        resize(p, task, nullptr);
+      }
+    });
+  }
+
+  const DType dtype_;
+  const Dims in_;
+  const ResizeMode mode_;
+  const std::optional<Dims> planned_;
+  const int threads_;
+  bool fixed_ = true, in_double_ = false;
+  int64_t counts_[4] = {};
+  DType dtypes_[4] = {};
+  std::optional<Layout> layout_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Kernel>> PrepareResize(const PrepareContext& context) {
+  absl::StatusOr<ResizeMode> mode =
+      ResizeMode::Of(context.node, static_cast<int>(context.input_dims(0).size()));
+  if (!mode.ok()) return mode.status();
+  auto kernel = std::make_unique<ResizeKernel>(context, *std::move(mode));
+  if (absl::Status s = kernel->Prepare(context); !s.ok()) return s;
+  return kernel;
+}
+
+}  // namespace sluice::cpu
