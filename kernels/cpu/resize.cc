@@ -281,38 +281,6 @@ class ResizeKernel : public Kernel {
            (in_double_ ? sizeof(double) : sizeof(float));
   }
 
-  absl::Status Run(const LaunchContext& c, const Layout& layout, char* scratch) const {
-    absl::StatusOr<void*> out = OutputMemory(c, 0, planned_, layout.out);
-    if (!out.ok()) return out.status();
-    if (layout.mapped.has_value()) {
-      alignas(16) char fill[16] = {};
-      VisitDType(
-          dtype_,
-          [&]<typename T>() {
-            const T value = FromComputed<T, double>(mode_.extrapolation);
-            std::memcpy(fill, &value, sizeof(T));
-          },
-          [] {});
-      layout.mapped->Run(c.inputs[0], *out, dtype_ == DType::kString ? ZeroElement(dtype_) : fill,
-                         c.pool);
-      return absl::OkStatus();
-    }
-    return VisitDType(
-        dtype_,
-        [&]<typename T>() -> absl::Status {
-          using C = std::conditional_t<(std::is_integral_v<T> && sizeof(T) >= 4) ||
-                                           std::is_same_v<T, double>,
-                                       double, float>;
-          if constexpr (std::is_same_v<C, double>) {
-            Planes<T, C>(c, layout, layout.double_passes, static_cast<T*>(*out), scratch);
-          } else {
-            Planes<T, C>(c, layout, layout.single_passes, static_cast<T*>(*out), scratch);
-          }
-          return absl::OkStatus();
-        },
-        [] { return absl::InvalidArgumentError("strings are resized by mode nearest alone"); });
-  }
-
   template <typename T, typename C>
   void Planes(const LaunchContext& c, const Layout& layout, const std::vector<Pass<C>>& passes,
               T* dst, char* scratch) const {
@@ -353,6 +321,38 @@ class ResizeKernel : public Kernel {
         resize(p, task, nullptr);
       }
     });
+  }
+
+  absl::Status Run(const LaunchContext& c, const Layout& layout, char* scratch) const {
+    absl::StatusOr<void*> out = OutputMemory(c, 0, planned_, layout.out);
+    if (!out.ok()) return out.status();
+    if (layout.mapped.has_value()) {
+      alignas(16) char fill[16] = {};
+      VisitDType(
+          dtype_,
+          [&]<typename T>() {
+            const T value = FromComputed<T, double>(mode_.extrapolation);
+            std::memcpy(fill, &value, sizeof(T));
+          },
+          [] {});
+      layout.mapped->Run(c.inputs[0], *out, dtype_ == DType::kString ? ZeroElement(dtype_) : fill,
+                         c.pool);
+      return absl::OkStatus();
+    }
+    return VisitDType(
+        dtype_,
+        [&]<typename T>() -> absl::Status {
+          using C = std::conditional_t<(std::is_integral_v<T> && sizeof(T) >= 4) ||
+                                           std::is_same_v<T, double>,
+                                       double, float>;
+          if constexpr (std::is_same_v<C, double>) {
+            Planes<T, C>(c, layout, layout.double_passes, static_cast<T*>(*out), scratch);
+          } else {
+            Planes<T, C>(c, layout, layout.single_passes, static_cast<T*>(*out), scratch);
+          }
+          return absl::OkStatus();
+        },
+        [] { return absl::InvalidArgumentError("strings are resized by mode nearest alone"); });
   }
 
   const DType dtype_;
