@@ -130,30 +130,27 @@ class ScatterElementsKernel : public ScatterKernel {
 
   absl::Status Launch(const LaunchContext& c) const override {
     CopyData(c);
-    return narrow_ ? Run<int32_t>(c) : Run<int64_t>(c);
-  }
-  std::string Description() const override { return "elements"; }
-
- private:
-  template <typename Index>
-  absl::Status Run(const LaunchContext& c) const {
     BadIndex bad;
     VisitScatter(dtype_, reduction_, [&]<typename T, Reduction R>() {
       // Lines along the axis are disjoint: one task takes a line whole.
       const int64_t grain = std::max<int64_t>(1, 4096 / std::max<int64_t>(1, dims_[axis_]));
-      c.pool->ParallelFor(outer_ * inner_, grain, [&](int64_t begin, int64_t end) {
-        Lines<T, R, Index>(c, begin, end, &bad);
-      });
+      c.pool->ParallelFor(outer_ * inner_, grain,
+                          [&](int64_t begin, int64_t end) { Lines<T, R>(c, begin, end, &bad); });
     });
-    if (bad.found()) return IndexError(c.input<Index>(1)[bad.position()], extent_, axis_);
+    if (bad.found()) return IndexError(Index(c, bad.position()), extent_, axis_);
     return absl::OkStatus();
+  }
+  std::string Description() const override { return "elements"; }
+
+ private:
+  int64_t Index(const LaunchContext& c, int64_t at) const {
+    return narrow_ ? c.input<int32_t>(1)[at] : c.input<int64_t>(1)[at];
   }
 
   // Lines [begin, end) are numbered over the other axes; those in a row of the last axis are walked
   // together, so that memory is read in its order.
-  template <typename T, Reduction R, typename Index>
+  template <typename T, Reduction R>
   void Lines(const LaunchContext& c, int64_t begin, int64_t end, BadIndex* bad) const {
-    const Index* indices = c.input<Index>(1);
     const T* updates = c.input<T>(2);
     T* data = c.output<T>(0);
     const int rank = static_cast<int>(dims_.size());
@@ -170,7 +167,7 @@ class ScatterElementsKernel : public ScatterKernel {
       for (int64_t i = 0; i < n; ++i) {
         for (int64_t j = 0; j < count; ++j) {
           const int64_t at = from + i * inner_ + j;
-          const int64_t index = NormalIndex(indices[at], extent_);
+          const int64_t index = NormalIndex(Index(c, at), extent_);
           if (index < 0) return bad->Report(at);
           T& place = data[base + index * strides_[axis_] + j];
           place = Combine<R, T>(place, updates[at]);

@@ -114,6 +114,41 @@ void TransposeLoop(const char* src, char* dst, const Box& box) {
   }
 }
 
+// Few rows woven into one, or one taken apart into few: J dense elements on one side, J rows on the
+// other. A constant J lets the compiler turn both into shuffles.
+template <typename Lane, int64_t J>
+void WeaveLoop(const char* src, char* dst, const Box& box) {  // axis 0 is the J elements of dst
+  typedef Lane T __attribute__((aligned(1), may_alias));
+  T* to = At<T>(dst, 0);
+  const T* from[J];
+  for (int64_t j = 0; j < J; ++j) from[j] = At<T>(src, j * box.src0);
+  for (int64_t i = 0; i < box.n1; ++i) {
+    for (int64_t j = 0; j < J; ++j) to[i * J + j] = from[j][i];
+  }
+}
+template <typename Lane, int64_t J>
+void UnweaveLoop(const char* src, char* dst, const Box& box) {  // axis 1 is the J elements of src
+  typedef Lane T __attribute__((aligned(1), may_alias));
+  const T* from = At<T>(src, 0);
+  T* to[J];
+  for (int64_t j = 0; j < J; ++j) to[j] = At<T>(dst, j * box.dst1);
+  for (int64_t i = 0; i < box.n0; ++i) {
+    for (int64_t j = 0; j < J; ++j) to[j][i] = from[i * J + j];
+  }
+}
+
+template <typename Lane>
+StridedCopy::Loop WeaveOf(bool weave, int64_t count) {
+  switch (count) {
+    case 2:
+      return weave ? WeaveLoop<Lane, 2> : UnweaveLoop<Lane, 2>;
+    case 3:
+      return weave ? WeaveLoop<Lane, 3> : UnweaveLoop<Lane, 3>;
+    default:
+      return weave ? WeaveLoop<Lane, 4> : UnweaveLoop<Lane, 4>;
+  }
+}
+
 constexpr bool IsPowerUpTo16(int64_t n) { return n == 1 || n == 2 || n == 4 || n == 8 || n == 16; }
 
 }  // namespace
@@ -175,6 +210,10 @@ void StridedCopy::ChooseLoop(bool strings) {
   auto other =
       std::find_if(outer_.begin(), outer_.end(), [&](const Axis& a) { return a.src == size; });
   const int64_t lanes = 16 / size;
+  // Two to four elements that lie side by side where the other axis steps over all of them.
+  auto few = [&](const Axis& a, int64_t step) {
+    return a.extent >= 2 && a.extent <= 4 && step == a.extent * size;
+  };
   auto pays = [&](const Axis& a) { return a.extent >= lanes && axis0_.extent >= lanes; };
 
   if (!strings && dense && axis0_.src == size) {
@@ -191,6 +230,15 @@ void StridedCopy::ChooseLoop(bool strings) {
             : size == 2 ? TransposeLoop<uint16_t>
             : size == 4 ? TransposeLoop<uint32_t>
                         : TransposeLoop<uint64_t>;
+  } else if (!strings && dense && lanes > 1 && axis1_.src == size &&
+             (few(axis0_, axis1_.dst) || few(axis1_, axis0_.src))) {
+    kind_ = Kind::kWeave;
+    const bool weave = few(axis0_, axis1_.dst);
+    const int64_t count = weave ? axis0_.extent : axis1_.extent;
+    loop_ = size == 1   ? WeaveOf<uint8_t>(weave, count)
+            : size == 2 ? WeaveOf<uint16_t>(weave, count)
+            : size == 4 ? WeaveOf<uint32_t>(weave, count)
+                        : WeaveOf<uint64_t>(weave, count);
   } else {
     kind_ = Kind::kStrided;
     if (axis0_.extent < 8 && axis1_.extent > axis0_.extent) std::swap(axis0_, axis1_);
@@ -207,7 +255,7 @@ void StridedCopy::ChooseLoop(bool strings) {
     block0_ = std::max<int64_t>(16, 128 / size);
   } else {
     // A strided pair of axes goes over the same lines once for each step: keep those in the cache.
-    block0_ = kind_ == Kind::kStrided ? 1024 : kUnitBytes / size;
+    block0_ = kind_ == Kind::kRuns || kind_ == Kind::kFill ? kUnitBytes / size : 1024;
     block1_ = std::max<int64_t>(1, kUnitBytes / (std::min(block0_, axis0_.extent) * size));
   }
   block1_ = std::min(block1_, axis1_.extent);
@@ -278,6 +326,8 @@ absl::string_view StridedCopy::kind() const {
              : size_ == 2 ? "transpose 8x8 blocks"
              : size_ == 4 ? "transpose 4x4 blocks"
                           : "transpose 2x2 blocks";
+    case Kind::kWeave:
+      return "weave";
     case Kind::kStrided:
       return "strided";
   }

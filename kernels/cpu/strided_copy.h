@@ -3,8 +3,8 @@
 //
 // Construction drops extents of 1, orders the axes as the destination lies, merges those that lie
 // together, widens elements where short runs are contiguous, and then picks an inner loop: memcpy
-// runs, fills, blocked transposes in registers, or a strided loop. It moves bytes, so it knows the
-// size of an element and not its dtype; strings are copied as objects.
+// runs, fills, blocked transposes in registers, weaving of few rows, or a strided loop. It moves
+// bytes, so it knows the size of an element and not its dtype; strings are copied as objects.
 //
 // Immutable once made; Run() allocates nothing and may be called by many threads.
 #ifndef SLUICE_KERNELS_CPU_STRIDED_COPY_H_
@@ -44,13 +44,13 @@ class StridedCopy {
     int64_t n0, src0, dst0;
     size_t size;  // bytes of an element
   };
+  using Loop = void (*)(const char* src, char* dst, const Box& box);
 
  private:
   struct Axis {
     int64_t extent, src, dst;  // strides in bytes
   };
-  using Loop = void (*)(const char* src, char* dst, const Box& box);
-  enum class Kind : uint8_t { kNothing, kRuns, kFill, kTranspose, kStrided };
+  enum class Kind : uint8_t { kNothing, kRuns, kFill, kTranspose, kWeave, kStrided };
 
   void ChooseLoop(bool strings);
   void RunUnits(const char* src, char* dst, int64_t begin, int64_t end) const;

@@ -1,0 +1,313 @@
+// The ops that move elements without looking at them: every element size, strings, empty tensors.
+#include <numeric>
+
+#include "gtest/gtest.h"
+#include "tests/testing/run_op.h"
+
+namespace sluice {
+namespace {
+
+Tensor Ints(const std::vector<int64_t>& values) {
+  return MakeTensor<int64_t>({static_cast<int64_t>(values.size())}, values);
+}
+template <typename T>
+Tensor Iota(absl::Span<const int64_t> dims) {
+  Tensor t = *Tensor::Allocate(kDTypeOf<T>, dims);
+  for (int64_t i = 0; i < t.elements(); ++i) {
+    if constexpr (std::is_same_v<T, std::string>) {
+      t.mutable_data<T>()[i] = std::string(static_cast<size_t>(i % 30), 'a') + std::to_string(i);
+    } else if constexpr (sizeof(T) == 2 && !std::is_integral_v<T>) {
+      t.mutable_data<T>()[i] = T(static_cast<float>(i));
+    } else {
+      t.mutable_data<T>()[i] = static_cast<T>(i);
+    }
+  }
+  return t;
+}
+
+// The elements of a result as positions in Iota(): the same for every dtype.
+template <typename T>
+std::vector<int64_t> Positions(const Tensor& t) {
+  std::vector<int64_t> result;
+  for (const T& v : t.values<T>()) {
+    if constexpr (std::is_same_v<T, std::string>) {
+      result.push_back(v.empty() ? 0 : std::stoll(v.substr(v.find_first_not_of('a'))));
+    } else {
+      result.push_back(static_cast<int64_t>(v));
+    }
+  }
+  return result;
+}
+
+template <typename T>
+class MovementTest : public ::testing::Test {
+ protected:
+  void Expect(absl::string_view op, const std::vector<Tensor>& inputs, const AttrList& attrs,
+              const Dims& dims, const std::vector<int64_t>& positions) {
+    absl::StatusOr<std::vector<Tensor>> y = RunOp(op, inputs, attrs, 1, 2);
+    ASSERT_TRUE(y.ok()) << op << ": " << y.status();
+    EXPECT_EQ(DimsToString((*y)[0].dims()), DimsToString(dims)) << op;
+    EXPECT_EQ(Positions<T>((*y)[0]), positions) << op;
+  }
+};
+using ElementTypes = ::testing::Types<float, double, Float16, BFloat16, int64_t, int32_t, int16_t,
+                                      int8_t, uint64_t, uint32_t, uint16_t, uint8_t, std::string>;
+TYPED_TEST_SUITE(MovementTest, ElementTypes);
+
+TYPED_TEST(MovementTest, Transpose) {
+  this->Expect("Transpose", {Iota<TypeParam>({2, 3})}, {}, {3, 2}, {0, 3, 1, 4, 2, 5});
+  this->Expect("Transpose", {Iota<TypeParam>({2, 1, 3})}, {{"perm", std::vector<int64_t>{1, 2, 0}}},
+               {1, 3, 2}, {0, 3, 1, 4, 2, 5});
+  this->Expect("Transpose", {Iota<TypeParam>({0, 3})}, {}, {3, 0}, {});
+  this->Expect("Transpose", {Iota<TypeParam>({})}, {}, {}, {0});
+}
+
+TYPED_TEST(MovementTest, ConcatAndSplit) {
+  const Tensor x = Iota<TypeParam>({2, 3});
+  this->Expect("Concat", {x, Iota<TypeParam>({2, 0}), Iota<TypeParam>({2, 1})}, {{"axis", -1}},
+               {2, 4}, {0, 1, 2, 0, 3, 4, 5, 1});
+  this->Expect("Concat", {x, x}, {{"axis", 0}}, {4, 3}, {0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5});
+  absl::StatusOr<std::vector<Tensor>> parts = RunOp("Split", {x}, {{"axis", 1}}, 2);
+  ASSERT_TRUE(parts.ok()) << parts.status();
+  EXPECT_EQ(Positions<TypeParam>((*parts)[0]), (std::vector<int64_t>{0, 1, 3, 4}));
+  EXPECT_EQ(Positions<TypeParam>((*parts)[1]), (std::vector<int64_t>{2, 5}));
+  parts = RunOp("Split", {x, Ints({0, 2, 1})}, {{"axis", -1}}, 3);
+  ASSERT_TRUE(parts.ok()) << parts.status();
+  EXPECT_EQ((*parts)[0].elements(), 0);
+  EXPECT_EQ(Positions<TypeParam>((*parts)[2]), (std::vector<int64_t>{2, 5}));
+}
+
+TYPED_TEST(MovementTest, Slice) {
+  const Tensor x = Iota<TypeParam>({3, 4});
+  this->Expect("Slice", {x, Ints({1, 0}), Ints({3, 4}), Ints({0, 1}), Ints({1, 2})}, {}, {2, 2},
+               {4, 6, 8, 10});
+  this->Expect("Slice", {x, Ints({-1}), Ints({INT64_MIN}), Ints({1}), Ints({-3})}, {}, {3, 2},
+               {3, 0, 7, 4, 11, 8});
+  this->Expect("Slice", {x, Ints({100}), Ints({-100}), Ints({0}), Ints({-1})}, {}, {3, 4},
+               {8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3});
+  this->Expect("Slice", {x, Ints({2}), Ints({1})}, {}, {0, 4}, {});
+  this->Expect("Slice", {x, Ints({0}), Ints({3}), Ints({0}), Ints({INT64_MAX})}, {}, {1, 4},
+               {0, 1, 2, 3});
+  this->Expect("Slice", {x, Ints({2}), Ints({-9}), Ints({0}), Ints({INT64_MIN})}, {}, {1, 4},
+               {8, 9, 10, 11});
+}
+
+TYPED_TEST(MovementTest, ExpandAndTile) {
+  this->Expect("Expand", {Iota<TypeParam>({2, 1}), Ints({2, 1, 3})}, {}, {2, 2, 3},
+               {0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1});
+  this->Expect("Expand", {Iota<TypeParam>({}), Ints({0})}, {}, {0}, {});
+  this->Expect("Tile", {Iota<TypeParam>({2, 2}), Ints({2, 2})}, {}, {4, 4},
+               {0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 0, 1, 2, 3, 2, 3});
+  this->Expect("Tile", {Iota<TypeParam>({2, 2}), Ints({1, 0})}, {}, {2, 0}, {});
+}
+
+TYPED_TEST(MovementTest, PadInEveryMode) {
+  const Tensor x = Iota<TypeParam>({2, 3}), pads = Ints({0, 2, 1, 1});
+  auto mode = [](const char* m) { return AttrList{{"mode", m}}; };
+  this->Expect("Pad", {x, pads}, {}, {3, 6},
+               {0, 0, 0, 1, 2, 0, 0, 0, 3, 4, 5, 0, 0, 0, 0, 0, 0, 0});
+  this->Expect("Pad", {x, pads}, mode("edge"), {3, 6},
+               {0, 0, 0, 1, 2, 2, 3, 3, 3, 4, 5, 5, 3, 3, 3, 4, 5, 5});
+  this->Expect("Pad", {x, pads}, mode("reflect"), {3, 6},
+               {2, 1, 0, 1, 2, 1, 5, 4, 3, 4, 5, 4, 2, 1, 0, 1, 2, 1});
+  this->Expect("Pad", {x, pads}, mode("wrap"), {3, 6},
+               {1, 2, 0, 1, 2, 0, 4, 5, 3, 4, 5, 3, 1, 2, 0, 1, 2, 0});
+  this->Expect("Pad", {x, Ints({-1, 1}), Tensor(), Ints({-1})}, {}, {2, 3}, {1, 2, 0, 4, 5, 0});
+  this->Expect("Pad", {x, Ints({-1, 1}), Tensor(), Ints({-1})}, mode("reflect"), {2, 3},
+               {1, 2, 1, 4, 5, 4});
+  this->Expect("Pad", {x, Ints({-3, 2}), Tensor(), Ints({1})}, {}, {2, 2}, {0, 0, 0, 0});
+}
+
+TYPED_TEST(MovementTest, GatherFamily) {
+  const Tensor x = Iota<TypeParam>({3, 2});
+  this->Expect("Gather", {x, MakeTensor<int32_t>({2, 1}, {2, -3})}, {}, {2, 1, 2}, {4, 5, 0, 1});
+  this->Expect("Gather", {x, Tensor::Scalar<int64_t>(-1)}, {{"axis", 1}}, {3}, {1, 3, 5});
+  this->Expect("GatherElements", {x, MakeTensor<int64_t>({1, 2}, {2, -2})}, {}, {1, 2}, {4, 3});
+  this->Expect("GatherElements", {x, MakeTensor<int64_t>({3, 1}, {1, 0, -1})}, {{"axis", 1}},
+               {3, 1}, {1, 2, 5});
+  this->Expect("GatherND", {x, MakeTensor<int64_t>({2, 2}, {0, 1, -1, 0})}, {}, {2}, {1, 4});
+  this->Expect("GatherND", {x, MakeTensor<int64_t>({2, 1}, {1, 0})}, {}, {2, 2}, {2, 3, 0, 1});
+  this->Expect("GatherND", {x, MakeTensor<int64_t>({3, 1}, {1, 0, 1})}, {{"batch_dims", 1}}, {3},
+               {1, 2, 5});
+}
+
+TYPED_TEST(MovementTest, ScatterFamily) {
+  const Tensor x = Iota<TypeParam>({3, 2});
+  this->Expect("ScatterElements",
+               {x, MakeTensor<int64_t>({1, 2}, {2, -3}), Iota<TypeParam>({1, 2})}, {}, {3, 2},
+               {0, 1, 2, 3, 0, 5});
+  this->Expect("ScatterElements", {x, MakeTensor<int64_t>({2, 1}, {1, 1}), Iota<TypeParam>({2, 1})},
+               {{"axis", 1}}, {3, 2}, {0, 0, 2, 1, 4, 5});
+  this->Expect("ScatterND", {x, MakeTensor<int64_t>({1, 1}, {-1}), Iota<TypeParam>({1, 2})}, {},
+               {3, 2}, {0, 1, 2, 3, 0, 1});
+}
+
+TYPED_TEST(MovementTest, ChannelsAndPixels) {
+  const Tensor x = Iota<TypeParam>({1, 4, 1, 2});
+  this->Expect("DepthToSpace", {x}, {{"blocksize", 2}}, {1, 1, 2, 4}, {0, 2, 1, 3, 4, 6, 5, 7});
+  this->Expect("SpaceToDepth", {Iota<TypeParam>({1, 1, 2, 4})}, {{"blocksize", 2}}, {1, 4, 1, 2},
+               {0, 2, 1, 3, 4, 6, 5, 7});
+  const Tensor c = Iota<TypeParam>({1, 8, 1, 1});
+  this->Expect("DepthToSpace", {c}, {{"blocksize", 2}}, {1, 2, 2, 2}, {0, 2, 4, 6, 1, 3, 5, 7});
+  this->Expect("DepthToSpace", {c}, {{"blocksize", 2}, {"mode", "CRD"}}, {1, 2, 2, 2},
+               {0, 1, 2, 3, 4, 5, 6, 7});
+}
+
+TYPED_TEST(MovementTest, TrianglesSequencesAndSelections) {
+  const Tensor x = Iota<TypeParam>({2, 3});
+  this->Expect("Trilu", {x, Tensor::Scalar<int64_t>(1)}, {}, {2, 3}, {0, 1, 2, 0, 0, 5});
+  this->Expect("Trilu", {x}, {{"upper", 0}}, {2, 3}, {0, 0, 0, 3, 4, 0});
+  this->Expect("Trilu", {x, Tensor::Scalar<int64_t>(INT64_MIN)}, {}, {2, 3}, {0, 1, 2, 3, 4, 5});
+  this->Expect("ReverseSequence", {x, Ints({3, 2})}, {{"batch_axis", 0}, {"time_axis", 1}}, {2, 3},
+               {2, 1, 0, 4, 3, 5});
+  this->Expect("ReverseSequence", {x, Ints({1, 0, 2})}, {}, {2, 3}, {0, 1, 5, 3, 4, 2});
+  this->Expect("Compress", {x, MakeBools({2}, {0, 1})}, {{"axis", 1}}, {2, 1}, {1, 4});
+  this->Expect("Compress", {x, MakeBools({6}, {1, 0, 0, 1, 0, 1})}, {}, {3}, {0, 3, 5});
+  this->Expect("OneHot", {Ints({1, -1, 3}), Tensor::Scalar<int32_t>(3), Iota<TypeParam>({2})}, {},
+               {3, 3}, {0, 1, 0, 0, 0, 1, 0, 0, 0});
+  this->Expect("OneHot", {Ints({1, 0}), Tensor::Scalar<float>(2), Iota<TypeParam>({2})},
+               {{"axis", 0}}, {2, 2}, {0, 1, 1, 0});
+  this->Expect("CenterCropPad", {x, Ints({3, 2})}, {}, {3, 2}, {0, 1, 3, 4, 0, 0});
+  this->Expect("CenterCropPad", {x, MakeTensor<int32_t>({1}, {6})},
+               {{"axes", std::vector<int64_t>{-1}}}, {2, 6}, {0, 0, 1, 2, 0, 0, 0, 3, 4, 5, 0, 0});
+}
+
+TYPED_TEST(MovementTest, ViewsKeepTheElements) {
+  const Tensor x = Iota<TypeParam>({1, 2, 1, 3});
+  const std::vector<int64_t> all = {0, 1, 2, 3, 4, 5};
+  this->Expect("Reshape", {x, Ints({0, 3, -1})}, {}, {1, 3, 2}, all);
+  this->Expect("Squeeze", {x}, {}, {2, 3}, all);
+  this->Expect("Squeeze", {x, Ints({-2})}, {}, {1, 2, 3}, all);
+  this->Expect("Unsqueeze", {x, Ints({-1, 0})}, {}, {1, 1, 2, 1, 3, 1}, all);
+  this->Expect("Flatten", {x}, {{"axis", 2}}, {2, 3}, all);
+  this->Expect("Flatten", {x}, {{"axis", 0}}, {1, 6}, all);
+}
+
+TYPED_TEST(MovementTest, ResizeToTheNearest) {
+  const Tensor x = Iota<TypeParam>({1, 1, 2, 2});
+  this->Expect("Resize", {x, Tensor(), MakeTensor<float>({4}, {1, 1, 2, 1.5f})}, {}, {1, 1, 4, 3},
+               {0, 0, 1, 0, 0, 1, 2, 2, 3, 2, 2, 3});
+}
+
+TEST(MovementErrorTest, AnIndexOutOfRangeNamesItselfAndTheExtent) {
+  const Tensor x = Iota<float>({3, 2});
+  for (auto [op, inputs] : std::vector<std::pair<const char*, std::vector<Tensor>>>{
+           {"Gather", {x, Ints({0, 3})}},
+           {"Gather", {x, MakeTensor<int32_t>({1}, {-4})}},
+           {"GatherElements", {x, MakeTensor<int64_t>({1, 2}, {0, 3})}},
+           {"GatherND", {x, MakeTensor<int64_t>({1, 1}, {INT64_MIN})}},
+           {"ScatterElements", {x, MakeTensor<int64_t>({1, 1}, {3}), Iota<float>({1, 1})}},
+           {"ScatterND", {x, MakeTensor<int64_t>({1, 1}, {-4}), Iota<float>({1, 2})}},
+           {"ReverseSequence", {x, Ints({1, 9})}},
+           {"ReverseSequence", {x, Ints({-1, 1})}}}) {
+    absl::StatusOr<std::vector<Tensor>> y = RunOp(op, inputs, {});
+    EXPECT_EQ(y.status().code(), absl::StatusCode::kOutOfRange) << op << y.status();
+  }
+  absl::StatusOr<std::vector<Tensor>> y = RunOp("Gather", {x, Ints({0, 3})}, {});
+  EXPECT_NE(y.status().message().find("index 3 is out of range for extent 3 of axis 0"),
+            std::string::npos)
+      << y.status();
+}
+
+template <typename T>
+std::vector<T> Scattered(const char* reduction, std::vector<T> data, std::vector<T> updates) {
+  const int64_t n = static_cast<int64_t>(data.size());
+  absl::StatusOr<std::vector<Tensor>> y =
+      RunOp("ScatterElements",
+            {MakeTensor<T>({n}, data), Tensor::FromSpan<int64_t>({n}, std::vector<int64_t>(n, 0)),
+             MakeTensor<T>({n}, updates)},
+            {{"reduction", reduction}});
+  if (!y.ok()) return {};
+  return std::vector<T>((*y)[0].template values<T>().begin(), (*y)[0].template values<T>().end());
+}
+
+TEST(ScatterTest, ReductionsCombineInOrder) {
+  EXPECT_EQ(Scattered<float>("add", {1, 5}, {2, 3}), (std::vector<float>{6, 5}));
+  EXPECT_EQ(Scattered<int32_t>("mul", {2, 5}, {3, 4}), (std::vector<int32_t>{24, 5}));
+  EXPECT_EQ(Scattered<int8_t>("add", {100, 0}, {100, 0}), (std::vector<int8_t>{-56, 0}));  // wraps
+  EXPECT_EQ(Scattered<uint16_t>("mul", {65535, 0}, {65535, 1}), (std::vector<uint16_t>{1, 0}));
+  EXPECT_EQ(Scattered<int64_t>("max", {1, 5}, {-2, 3}), (std::vector<int64_t>{3, 5}));
+  EXPECT_EQ(Scattered<double>("min", {1, 5}, {-2, 3}), (std::vector<double>{-2, 5}));
+  EXPECT_TRUE(std::isnan(Scattered<float>("max", {1, 5}, {NAN, 3})[0]));
+  absl::StatusOr<std::vector<Tensor>> y =
+      RunOp("ScatterND",
+            {MakeBools({2}, {0, 1}), MakeTensor<int64_t>({2, 1}, {0, 1}), MakeBools({2}, {1, 0})},
+            {{"reduction", "mul"}});
+  ASSERT_TRUE(y.ok()) << y.status();
+  EXPECT_FALSE((*y)[0].data<bool>()[0] || (*y)[0].data<bool>()[1]);
+}
+
+TEST(NonZeroTest, GivesOneRowAnAxis) {
+  const Tensor x = MakeTensor<float>({2, 3}, {0, 1, -0.0f, NAN, 0, 2});
+  absl::StatusOr<std::vector<Tensor>> y = RunOp("NonZero", {x});
+  ASSERT_TRUE(y.ok()) << y.status();
+  EXPECT_TRUE((*y)[0] == MakeTensor<int64_t>({2, 3}, {0, 1, 1, 1, 0, 2})) << (*y)[0].ToString(9);
+  y = RunOp("NonZero", {*Tensor::Allocate(DType::kF32, {0, 4})});
+  ASSERT_TRUE(y.ok()) << y.status();
+  EXPECT_EQ((*y)[0].TypeString(), "i64[2,0]");
+  y = RunOp("NonZero", {Tensor::Scalar<int32_t>(3)});
+  ASSERT_TRUE(y.ok()) << y.status();
+  EXPECT_EQ((*y)[0].TypeString(), "i64[0,1]");
+}
+
+TEST(NonZeroTest, CountsAcrossManyChunks) {
+  Tensor x = *Tensor::Allocate(DType::kI32, {100, 1000});
+  for (int64_t i = 0; i < x.elements(); ++i) x.mutable_data<int32_t>()[i] = i % 7 == 0;
+  absl::StatusOr<std::vector<Tensor>> y = RunOp("NonZero", {x}, {}, 1, 3);
+  ASSERT_TRUE(y.ok()) << y.status();
+  const int64_t n = (*y)[0].dims()[1];
+  ASSERT_EQ(n, 14286);
+  for (int64_t k = 0; k < n; ++k) {
+    ASSERT_EQ((*y)[0].data<int64_t>()[k] * 1000 + (*y)[0].data<int64_t>()[n + k], k * 7);
+  }
+}
+
+template <typename T>
+std::vector<T> RangeOf(T start, T limit, T delta) {
+  absl::StatusOr<std::vector<Tensor>> y = RunOp(
+      "Range", {Tensor::Scalar<T>(start), Tensor::Scalar<T>(limit), Tensor::Scalar<T>(delta)});
+  if (!y.ok()) return {T(-77)};
+  return std::vector<T>((*y)[0].template values<T>().begin(), (*y)[0].template values<T>().end());
+}
+
+TEST(RangeTest, CountsUpAndDown) {
+  EXPECT_EQ(RangeOf<int32_t>(3, 9, 3), (std::vector<int32_t>{3, 6}));
+  EXPECT_EQ(RangeOf<int64_t>(10, 4, -2), (std::vector<int64_t>{10, 8, 6}));
+  EXPECT_EQ(RangeOf<float>(0, 1, 0.25f), (std::vector<float>{0, 0.25f, 0.5f, 0.75f}));
+  EXPECT_EQ(RangeOf<int16_t>(5, 5, 1), (std::vector<int16_t>{}));
+  EXPECT_EQ(RangeOf<double>(1, 0, 1), (std::vector<double>{}));
+  EXPECT_EQ(RangeOf<int64_t>(INT64_MIN, INT64_MAX, INT64_MAX),
+            (std::vector<int64_t>{INT64_MIN, -1, INT64_MAX - 1}));
+  EXPECT_EQ(RangeOf<int32_t>(0, 4, 0), (std::vector<int32_t>{-77}));  // refused
+  EXPECT_EQ(RangeOf<float>(0, INFINITY, 1), (std::vector<float>{-77}));
+  EXPECT_EQ(RangeOf<float>(0, 1, NAN), (std::vector<float>{-77}));
+  EXPECT_EQ(RangeOf<float>(0, 1e38f, 1e-38f), (std::vector<float>{-77}));
+}
+
+TEST(FillTest, ConstantOfShapeAndEyeLike) {
+  absl::StatusOr<std::vector<Tensor>> y =
+      RunOp("ConstantOfShape", {Ints({2, 2})}, {{"value", Tensor::Vector<int8_t>({7})}});
+  ASSERT_TRUE(y.ok()) << y.status();
+  EXPECT_TRUE((*y)[0] == MakeTensor<int8_t>({2, 2}, {7, 7, 7, 7}));
+  y = RunOp("ConstantOfShape", {Ints({})});
+  ASSERT_TRUE(y.ok()) << y.status();
+  EXPECT_TRUE((*y)[0] == Tensor::Scalar<float>(0));
+  y = RunOp("EyeLike", {Iota<int32_t>({2, 3})}, {{"k", -1}, {"dtype", DType::kF16}});
+  ASSERT_TRUE(y.ok()) << y.status();
+  EXPECT_EQ((*y)[0].TypeString(), "f16[2,3]");
+  EXPECT_EQ(Positions<Float16>((*y)[0]), (std::vector<int64_t>{0, 0, 0, 1, 0, 0}));
+  y = RunOp("EyeLike", {Iota<int32_t>({2, 3})}, {{"k", INT64_MIN}});
+  ASSERT_TRUE(y.ok()) << y.status();
+  EXPECT_EQ(Positions<int32_t>((*y)[0]), (std::vector<int64_t>(6, 0)));
+}
+
+TEST(ShapeTest, ExtentsAsData) {
+  const Tensor x = Iota<float>({2, 3, 4});
+  EXPECT_TRUE((*RunOp("Shape", {x}))[0] == Ints({2, 3, 4}));
+  EXPECT_TRUE((*RunOp("Shape", {x}, {{"start", -2}, {"end", 9}}))[0] == Ints({3, 4}));
+  EXPECT_TRUE((*RunOp("Shape", {x}, {{"start", 2}, {"end", 1}}))[0] == Ints({}));
+  EXPECT_TRUE((*RunOp("Size", {x}))[0] == Tensor::Scalar<int64_t>(24));
+}
+
+}  // namespace
+}  // namespace sluice
