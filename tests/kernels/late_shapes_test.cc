@@ -1,5 +1,5 @@
 #include "gtest/gtest.h"
-#include "tests/kernels/launch_late.h"
+#include "tests/testing/launch_late.h"
 #include "tests/testing/run_op.h"
 
 namespace sluice {

@@ -1,7 +1,7 @@
 // Runs a kernel that was prepared without knowing the contents of any input: extents and indices
 // that only the data knows.
-#ifndef SLUICE_TESTS_KERNELS_LAUNCH_LATE_H_
-#define SLUICE_TESTS_KERNELS_LAUNCH_LATE_H_
+#ifndef SLUICE_TESTS_TESTING_LAUNCH_LATE_H_
+#define SLUICE_TESTS_TESTING_LAUNCH_LATE_H_
 
 #include "graph/builder.h"
 #include "kernels/cpu/cpu_kernels.h"
@@ -20,7 +20,7 @@ inline absl::StatusOr<std::vector<Tensor>> LaunchLate(absl::string_view op,
   for (const Tensor& t : inputs) values.push_back(t.valid() ? b.Input("", Type::Of(t)) : nullptr);
   std::vector<Value*> results = b.OpN(op, values, outputs, attrs);
   if (!b.status().ok()) return b.status();
-  PrepareContext context{.node = *results[0]->producer()};
+  PrepareContext context{.node = *results[0]->producer(), .threads = 2};
   for (const Tensor& t : inputs) context.inputs.push_back(t.valid() ? Type::Of(t) : Type());
   context.constants.resize(inputs.size());
   for (Value* v : results) context.outputs.push_back(v->type());
@@ -32,4 +32,4 @@ inline absl::StatusOr<std::vector<Tensor>> LaunchLate(absl::string_view op,
 
 }  // namespace sluice
 
-#endif  // SLUICE_TESTS_KERNELS_LAUNCH_LATE_H_
+#endif  // SLUICE_TESTS_TESTING_LAUNCH_LATE_H_
