@@ -29,6 +29,10 @@ Dim ClampForward(const Dim& index, const Dim& extent) {
 // Elements from `start` up to `end` by `step` over `extent`.
 Dim SliceLength(const Dim& start, const Dim& end, int64_t step, const Dim& extent) {
   if (step > 0) {
+    if (start.is_number() && end.is_number() && (start.number() < 0) == (end.number() < 0) &&
+        start.number() >= end.number()) {
+      return 0;
+    }
     const Dim from = ClampForward(start, extent), to = ClampForward(end, extent);
     Dim length = to - from;
     // d - max(d-k, 0) is min(d, k), and d - min(d, k) is max(d-k, 0).

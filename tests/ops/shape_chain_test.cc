@@ -102,7 +102,7 @@ TEST_F(ShapeChainTest, SlicesOfSymbolicExtentsAreExact) {
   EXPECT_EQ(slice(0, -1), "f32[max(n-1,0)]");
   EXPECT_EQ(slice(-3, INT64_MAX), "f32[min(n,3)]");
   EXPECT_EQ(slice(0, 4), "f32[min(n,4)]");
-  EXPECT_EQ(slice(0, INT64_MAX, 2), "f32[ceildiv(n,2)]");
+  EXPECT_EQ(slice(0, INT64_MAX, 2), "f32[floordiv(n+1,2)]");
   EXPECT_EQ(slice(-1, INT64_MIN, -1), "f32[n]");
   EXPECT_EQ(slice(7, 3), "f32[0]");
 }
