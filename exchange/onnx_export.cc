@@ -102,12 +102,14 @@ class Writer {
     return it == names_.end() ? value->name() : it->second;
   }
 
-  // Extents inside bodies may change from one iteration to the next: left out.
+  // Extents inside bodies may change from one iteration to the next: left out. Scalars stay; ONNX
+  // Runtime wants to see that a loop's counter is one.
   static void WriteValueInfo(const std::string& name, const Type& type, bool shapes,
                              onnx::ValueInfoProto* proto) {
     proto->set_name(name);
-    const bool tensor = type.is_tensor();
-    TypeToOnnx(tensor && !shapes ? Type::Tensor(type.dtype()) : type, proto->mutable_type());
+    const bool scalar = type.is_tensor() && type.has_shape() && type.rank() == 0;
+    TypeToOnnx(type.is_tensor() && !shapes && !scalar ? Type::Tensor(type.dtype()) : type,
+               proto->mutable_type());
   }
 
   absl::Status WriteNode(const Node& node, NodeProto* proto) {

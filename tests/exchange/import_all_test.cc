@@ -1,5 +1,6 @@
 // Imports every model below a folder. Not part of CI, which has no such folders:
-//   SLUICE_IMPORT_ALL=/tmp/models bazel test //tests/exchange:exchange_test
+//   SLUICE_IMPORT_ALL=/tmp/models bazel-bin/tests/exchange/exchange_test
+// With SLUICE_EXPORT_TO=DIR each is also written as DIR/<parent folder's name>.onnx and read again.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <filesystem>
 #include <map>
 
+#include "exchange/onnx_export.h"
 #include "exchange/onnx_import.h"
 #include "graph/infer.h"
 
@@ -55,6 +57,14 @@ TEST(ImportAll, EveryModelGivesAGraphOrACleanError) {
     ++good;
     if (absl::Status s = InferTypes(graph->get()); !s.ok())
       errors["second inference: " + std::string(s.message())].push_back(path);
+    if (const char* to = std::getenv("SLUICE_EXPORT_TO")) {
+      const std::string copy = std::string(to) + "/" +
+                               std::filesystem::path(path).parent_path().filename().string() +
+                               ".onnx";
+      absl::Status s = ExportOnnx(**graph, copy);
+      if (s.ok()) s = ImportOnnx(copy).status();
+      if (!s.ok()) errors["export: " + std::string(s.message())].push_back(path);
+    }
     int known = 0, all = 0;
     std::string unknown;
     CountKnown(**graph, &known, &all, &unknown);
