@@ -19,6 +19,9 @@ struct Pass {
   int64_t outer = 1, in = 1, out = 1, inner = 1, taps = 0;
   std::vector<int64_t> first;
   std::vector<C> weights, bias;
+  // Rows that no later pass reads are left out: row o counts where needed[o / stride % size].
+  std::vector<uint8_t> needed;
+  int64_t stride = 1;
 
   int64_t out_elements() const { return outer * out * inner; }
   void Run(const C* src, C* dst, ThreadPool* pool) const {
@@ -27,7 +30,11 @@ struct Pass {
         std::max<int64_t>(1, 8192 / std::max<int64_t>(1, inner == 1 ? out : inner));
     auto body = [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
-        inner == 1 ? Gather(src + r * in, dst + r * out) : Blend(src, dst, r / out, r % out);
+        const int64_t o = inner == 1 ? r : r / out;
+        if (!needed.empty() && needed[o / stride % static_cast<int64_t>(needed.size())] == 0) {
+          continue;
+        }
+        inner == 1 ? Gather(src + r * in, dst + r * out) : Blend(src, dst, o, r % out);
       }
     };
     if (pool == nullptr) return body(0, rows);
@@ -128,30 +135,82 @@ struct Layout {
   std::vector<Pass<double>> double_passes;
 };
 
+// Which rows along `axis` its own pass will read.
+std::vector<uint8_t> RowsRead(const ResizeTaps& taps, int64_t extent) {
+  std::vector<uint8_t> read(extent, 0);
+  for (int64_t first : taps.first) {
+    for (int64_t k = 0; k < taps.taps; ++k) read[first + k] = 1;
+  }
+  return read;
+}
+
+// The passes for the axes in layout->order, and roughly what they cost.
 template <typename C>
-absl::Status MakePasses(const ResizeMode& mode, absl::Span<const int64_t> in, Layout* layout,
-                        std::vector<Pass<C>>* passes) {
+absl::StatusOr<double> MakePasses(const std::vector<ResizeTaps>& taps, absl::Span<const int64_t> in,
+                                  Layout* layout, std::vector<Pass<C>>* passes) {
   const int first_axis = *std::min_element(layout->order.begin(), layout->order.end());
   Dims now(in.begin(), in.end());
+  double cost = 0;
+  layout->planes = layout->plane_in = 1;
+  layout->between = 0;
+  passes->clear();
   for (int i = 0; i < first_axis; ++i) layout->planes *= in[i];
   for (size_t i = first_axis; i < in.size(); ++i) layout->plane_in *= in[i];
-  for (int axis : layout->order) {
-    absl::StatusOr<ResizeTaps> taps = InterpolationTaps(mode, layout->axes[axis]);
-    if (!taps.ok()) return taps.status();
+  for (size_t p = 0; p < layout->order.size(); ++p) {
+    const int axis = layout->order[p];
     Pass<C> pass;
     for (int i = first_axis; i < axis; ++i) pass.outer *= now[i];
     for (size_t i = axis + 1; i < now.size(); ++i) pass.inner *= now[i];
     pass.in = now[axis];
     pass.out = now[axis] = layout->axes[axis].out;
-    pass.taps = taps->taps;
-    pass.first = std::move(taps->first);
-    pass.weights.assign(taps->weights.begin(), taps->weights.end());
-    pass.bias.assign(taps->bias.begin(), taps->bias.end());
+    pass.taps = taps[axis].taps;
+    pass.first = taps[axis].first;
+    pass.weights.assign(taps[axis].weights.begin(), taps[axis].weights.end());
+    pass.bias.assign(taps[axis].bias.begin(), taps[axis].bias.end());
+    double part = 1;
+    if (p + 1 < layout->order.size() && layout->order[p + 1] < axis) {
+      const int next = layout->order[p + 1];
+      pass.needed = RowsRead(taps[next], now[next]);
+      for (int i = next + 1; i < axis; ++i) pass.stride *= now[i];
+      part = static_cast<double>(std::count(pass.needed.begin(), pass.needed.end(), 1)) /
+             static_cast<double>(pass.needed.size());
+    }
     // Between passes an axis may be longer than in either end: it has its own overflow check.
     if (absl::StatusOr<int64_t> n = ElementCount(now, sizeof(C)); !n.ok()) return n.status();
+    // A dense axis is gathered element by element, others are blended in vectors.
+    cost += part * static_cast<double>(pass.out_elements()) * static_cast<double>(pass.taps) *
+            (pass.inner == 1 ? 1.0 : 0.3);
     layout->between = std::max(layout->between, pass.out_elements());
     layout->plane_out = pass.out_elements();
     passes->push_back(std::move(pass));
+  }
+  return cost;
+}
+
+// Takes the cheaper order where there are two axes; else shrinks first and stretches last.
+template <typename C>
+absl::Status OrderPasses(const ResizeMode& mode, absl::Span<const int64_t> in, Layout* layout,
+                         std::vector<Pass<C>>* passes) {
+  std::vector<ResizeTaps> taps(in.size());
+  for (int axis : layout->order) {
+    absl::StatusOr<ResizeTaps> t = InterpolationTaps(mode, layout->axes[axis]);
+    if (!t.ok()) return t.status();
+    taps[axis] = *std::move(t);
+  }
+  auto ratio = [&](int i) {
+    return static_cast<double>(layout->axes[i].out) / static_cast<double>(layout->axes[i].in);
+  };
+  std::sort(layout->order.begin(), layout->order.end(),
+            [&](int a, int b) { return ratio(a) != ratio(b) ? ratio(a) < ratio(b) : a > b; });
+  absl::StatusOr<double> cost = MakePasses(taps, in, layout, passes);
+  if (!cost.ok() || layout->order.size() != 2) return cost.status();
+  Layout other = *layout;
+  std::swap(other.order[0], other.order[1]);
+  std::vector<Pass<C>> swapped;
+  absl::StatusOr<double> other_cost = MakePasses(taps, in, &other, &swapped);
+  if (other_cost.ok() && *other_cost < *cost) {
+    *layout = std::move(other);
+    *passes = std::move(swapped);
   }
   return absl::OkStatus();
 }
@@ -252,24 +311,24 @@ class ResizeKernel : public Kernel {
       layout.mapped.emplace(dtype_, in_, std::move(maps));
       return layout;
     }
-    // Shrinking passes first and stretching ones last leave the least to do; ties from inside out.
-    std::sort(layout.order.begin(), layout.order.end(), [&](int a, int b) {
-      const auto ratio = [&](int i) {
-        return static_cast<double>(layout.axes[i].out) / static_cast<double>(layout.axes[i].in);
-      };
-      return ratio(a) != ratio(b) ? ratio(a) < ratio(b) : a > b;
-    });
-    absl::Status s = in_double_ ? MakePasses(mode_, in_, &layout, &layout.double_passes)
-                                : MakePasses(mode_, in_, &layout, &layout.single_passes);
+    // The passes go to variables of their own: a layout is copied while orders are compared.
+    std::vector<Pass<float>> single_passes;
+    std::vector<Pass<double>> double_passes;
+    absl::Status s = in_double_ ? OrderPasses(mode_, in_, &layout, &double_passes)
+                                : OrderPasses(mode_, in_, &layout, &single_passes);
+    layout.single_passes = std::move(single_passes);
+    layout.double_passes = std::move(double_passes);
     if (!s.ok()) return s;
     return layout;
   }
 
   bool Converts() const { return dtype_ != DType::kF32 && dtype_ != DType::kF64; }
-  // Planes side by side, or, where they are too few, each plane by all threads.
+  // Planes side by side, some more tasks than threads, to even out; or, where planes are too few,
+  // each plane by all threads.
   int Tasks(const Layout& layout) const {
-    return layout.planes >= threads_ ? static_cast<int>(std::min<int64_t>(threads_, layout.planes))
-                                     : 1;
+    return threads_ > 1 && layout.planes >= 2 * threads_
+               ? static_cast<int>(std::min<int64_t>(4 * threads_, layout.planes))
+               : 1;
   }
   // Of one task: two buffers between passes, and both ends where the dtype is not the computed one.
   int64_t TaskElements(const Layout& layout) const {
