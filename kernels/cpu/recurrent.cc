@@ -21,6 +21,9 @@ enum class Cell { kLstm, kGru, kRnn };
 // Bytes of gates that one task computes ahead: they stay in the second-level cache.
 constexpr int64_t kChunkBytes = 512 << 10;
 constexpr int64_t kTileRows = 32;
+// Elements of R (times rows, where arithmetic and not memory decides) from which one step takes so
+// long, some 5 us, that several threads share it.
+constexpr int64_t kSpreadElements = 128 << 10;
 
 int64_t Align(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -119,6 +122,8 @@ class RecurrentKernel : public Kernel {
     block_ = std::max<int64_t>(1, (batch_ + blocks - 1) / blocks);
     tasks_ = static_cast<int>((batch_ + block_ - 1) / block_ * directions);
     spread_input_ = tasks_ < threads_;
+    spread_steps_ =
+        spread_input_ && width_ * hidden_ * std::max<int64_t>(block_ / 2, 1) >= kSpreadElements;
     flat_ = batch_ == 1 || (block_ == batch_ && !config_.batch_first);
     const int64_t chunk_rows = std::max<int64_t>(kTileRows, kChunkBytes / (width_ * sizeof(T)));
     chunk_ = std::max<int64_t>(1, chunk_rows / block_);
@@ -160,7 +165,11 @@ class RecurrentKernel : public Kernel {
           InputPanel(f, ChunkAt(static_cast<int>(i / panels), done), i % panels);
         }
       });
-      c.pool->RunTasks(tasks_, [&](int task, int) { RunChunk(f, ChunkAt(task, done)); });
+      if (spread_steps_) {
+        for (int task = 0; task < tasks_; ++task) RunChunk(f, ChunkAt(task, done));
+      } else {
+        c.pool->RunTasks(tasks_, [&](int task, int) { RunChunk(f, ChunkAt(task, done)); });
+      }
     }
     c.pool->RunTasks(tasks_, [&](int task, int) { End(f, task); });
     return absl::OkStatus();
@@ -443,10 +452,15 @@ class RecurrentKernel : public Kernel {
 
   void Multiply(const TileGemm<T>& gemm, const Frame& f, const Chunk& chunk, const Segment& s,
                 const T* a, T* out) const {
-    for (int64_t p = 0; p < Panels(s.rows); ++p) {
-      const int64_t panel = (chunk.direction * width_ + s.column) / kPanel + p;
-      gemm.Run(a, f.r + panel * hidden_ * kPanel, out + p * kPanel);
-    }
+    auto run = [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p) {
+        const int64_t panel = (chunk.direction * width_ + s.column) / kPanel + p;
+        gemm.Run(a, f.r + panel * hidden_ * kPanel, out + p * kPanel);
+      }
+    };
+    const int64_t panels = Panels(s.rows);
+    if (!spread_steps_) return run(0, panels);
+    f.c.pool->ParallelFor(panels, (panels + threads_ - 1) / threads_, run);
   }
 
   void RunStep(const Frame& f, const Chunk& chunk, int64_t t) const {
@@ -577,6 +591,7 @@ class RecurrentKernel : public Kernel {
   int tasks_ = 0;
   bool flat_ = false;          // a chunk's rows of X are one matrix
   bool spread_input_ = false;  // fewer tasks than threads: input products over all of them
+  bool spread_steps_ = false;  // and the products of each step
 
   std::vector<TileGemm<T>> input_;        // by rows
   TileGemm<T> recurrent_[2], linear_[2];  // of a whole block, and of the last one

@@ -14,7 +14,7 @@ struct Weights {
   int64_t gates, hidden, features;
   Vec w, r, wb, rb, p;
   double W(int64_t row, const double* x) const {
-    return Dot(&w[row * features], x, features) + wb[row];
+    return Dot(w.data() + row * features, x, features) + wb[row];
   }
   double R(int64_t row, const double* h) const {
     return Dot(&r[row * hidden], h, hidden) + rb[row];
@@ -141,8 +141,8 @@ void Check(const Options& o) {
           c(c0.begin() + state(d, i), c0.begin() + state(d, i) + n);
       for (int64_t k = 0; k < lengths[i]; ++k) {
         const int64_t t = reverse ? lengths[i] - 1 - k : k;
-        Step(o, weights, &x[(o.batch_first ? i * o.steps + t : t * o.batch + i) * o.features], &h,
-             &c);
+        Step(o, weights,
+             x.data() + (o.batch_first ? i * o.steps + t : t * o.batch + i) * o.features, &h, &c);
         const int64_t to =
             o.batch_first ? (i * o.steps + t) * directions + d : (t * directions + d) * o.batch + i;
         std::copy(h.begin(), h.end(), y.begin() + to * n);
