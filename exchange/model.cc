@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "exchange/file.h"
+#include "exchange/graph_file.h"
 #include "exchange/onnx_export.h"
 #include "exchange/onnx_import.h"
 #include "exchange/safetensors.h"
@@ -18,10 +19,6 @@
 
 namespace sluice {
 namespace {
-
-absl::Status In(const std::string& path, const absl::Status& status) {
-  return absl::Status(status.code(), absl::StrCat(Quote(path), ": ", status.message()));
-}
 
 std::string WeightsBeside(const std::string& path) { return absl::StrCat(path, ".safetensors"); }
 
@@ -95,22 +92,33 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path,
     if (!found.ok()) return found.status();
     format = *found;
   }
-  if (format == ModelFormat::kText) return ReadText(path, options);
-  if (format == ModelFormat::kOnnx) {
-    OnnxImportOptions import;
-    import.max_nodes = options.max_nodes;
-    import.max_depth = options.max_depth;
-    return ImportOnnx(path, import);
+  switch (format) {
+    case ModelFormat::kText:
+      return ReadText(path, options);
+    case ModelFormat::kFile:
+      return ReadGraphFile(path, options);
+    case ModelFormat::kOnnx: {
+      OnnxImportOptions import;
+      import.max_nodes = options.max_nodes;
+      import.max_depth = options.max_depth;
+      return ImportOnnx(path, import);
+    }
+    default:
+      return ReadGraphFolder(path, options);
   }
-  return In(path, absl::UnimplementedError("binary models"));
 }
 
 absl::Status WriteModel(const Graph& graph, const std::string& path, const WriteOptions& options) {
-  const ModelFormat format =
-      options.format == ModelFormat::kAuto ? FormatByName(path) : options.format;
-  if (format == ModelFormat::kText) return WriteText(graph, path);
-  if (format == ModelFormat::kOnnx) return ExportOnnx(graph, path);
-  return In(path, absl::UnimplementedError("binary models"));
+  switch (options.format == ModelFormat::kAuto ? FormatByName(path) : options.format) {
+    case ModelFormat::kText:
+      return WriteText(graph, path);
+    case ModelFormat::kFile:
+      return WriteGraphFile(graph, path);
+    case ModelFormat::kOnnx:
+      return ExportOnnx(graph, path);
+    default:
+      return WriteGraphFolder(graph, path);
+  }
 }
 
 }  // namespace sluice

@@ -28,6 +28,7 @@ class WireReader {
   bool Next() {
     const char* begin = rest_.data();
     if (rest_.empty() || !Varint(&tag)) return false;
+    tag &= 0xffffffff;  // as protobuf reads it: a longer one must not look like another field
     uint64_t size = 0;
     switch (tag & 7) {
       case 0:
@@ -158,6 +159,8 @@ absl::StatusOr<OnnxFile> ParseOnnx(absl::string_view bytes, const MappedFile* fi
   }
   if (!result.model.has_graph())
     return absl::InvalidArgumentError("it is not an ONNX model: it holds no graph");
+  if (result.payloads.size() != static_cast<size_t>(result.model.graph().initializer_size()))
+    return absl::InvalidArgumentError("its protobuf encoding is ambiguous");
   return result;
 }
 

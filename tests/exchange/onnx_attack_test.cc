@@ -424,6 +424,13 @@ TEST(NotAModel, EveryTruncationAndManyBitFlipsEndInAStatus) {
       (void)ImportOnnxBytes(flipped);  // a graph or an error, never a crash
     }
   }
+  // A field number that only matches in its lower 32 bits.
+  std::string graph_bytes, odd = EmptyModel().SerializeAsString();
+  g->SerializeToString(&graph_bytes);
+  odd += std::string("\xba\x80\x80\x80\x10", 5) +
+         static_cast<char>((graph_bytes.size() & 127) | 128) +
+         static_cast<char>(graph_bytes.size() >> 7) + graph_bytes;
+  (void)ImportOnnxBytes(odd);
   for (const std::string& text : {std::string("hello"), std::string(100, '\0'), std::string()})
     EXPECT_FALSE(ImportOnnxBytes(text).ok());
   EXPECT_FALSE(ImportOnnx("/nonexistent.onnx").ok());

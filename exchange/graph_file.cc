@@ -1,0 +1,142 @@
+#include "exchange/graph_file.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "exchange/file.h"
+#include "exchange/safetensors.h"
+#include "exchange/weights.h"
+#include "graph/graph_def.h"
+#include "graph/hash.h"
+#include "graph/infer.h"
+#include "graph/text.h"
+#include "ops/op.h"
+
+namespace sluice {
+namespace {
+
+constexpr char kGraphTensor[] = "sluice.graph";
+constexpr char kGraphHash[] = "sluice.graph.hash";  // metadata of the weights
+
+absl::Status In(const std::string& path, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat(Quote(path), ": ", status.message()));
+}
+
+std::string HashOf(absl::string_view bytes) {
+  Hasher hasher;
+  hasher.AddBytes(bytes.data(), bytes.size());
+  return hasher.Hex();
+}
+
+// The graph's bytes; its larger constants go to `weights`.
+absl::StatusOr<std::string> Encode(const Graph& graph, Safetensors* weights) {
+  absl::flat_hash_set<std::string> seen;
+  auto sink = [&](const Tensor& t) -> absl::StatusOr<std::string> {
+    std::string hash = t.ContentHash();
+    if (seen.insert(hash).second) weights->tensors.push_back({hash, t});
+    return hash;
+  };
+  absl::StatusOr<proto::GraphDef> def = Export(graph, sink);
+  if (!def.ok()) return def.status();
+  absl::StatusOr<std::string> bytes = SerializeGraphDef(*def);
+  if (bytes.ok()) weights->metadata[kGraphHash] = HashOf(*bytes);
+  return bytes;
+}
+
+absl::StatusOr<std::unique_ptr<Graph>> Decode(absl::string_view bytes, Safetensors weights,
+                                              const ReadOptions& options) {
+  auto hash = weights.metadata.find(kGraphHash);
+  if (options.verify_checksums && hash != weights.metadata.end() && hash->second != HashOf(bytes)) {
+    return absl::DataLossError(
+        "the graph does not match its checksum: the file is damaged, or graph and weights are not "
+        "of one writing");
+  }
+  absl::StatusOr<proto::GraphDef> def = ParseGraphDef(bytes);
+  if (!def.ok()) return def.status();
+  const WeightStore store(std::move(weights), options.verify_checksums);
+  ImportOptions import;
+  import.max_depth = options.max_depth;
+  import.max_nodes = options.max_nodes;
+  auto graph =
+      Import(*def, StandardOps(), [&](absl::string_view name) { return store.Find(name); }, import);
+  if (!graph.ok()) return graph;
+  if (absl::Status s = InferTypes(graph->get()); !s.ok()) return s;
+  return graph;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFolder(const std::string& path,
+                                                       const ReadOptions& options) {
+  const std::string graph_path = path + "/graph.pb", weights_path = path + "/weights.safetensors";
+  if (access(graph_path.c_str(), F_OK) != 0) {
+    return absl::NotFoundError(absl::StrCat(
+        Quote(path), " is a folder without graph.pb, so no model of ours; name the file inside"));
+  }
+  absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(graph_path);
+  if (!file.ok()) return file.status();
+  absl::StatusOr<Safetensors> weights = ReadSafetensors(weights_path);
+  if (!weights.ok()) return weights.status();
+  auto graph = Decode((*file)->bytes(), *std::move(weights), options);
+  if (!graph.ok()) return In(path, graph.status());
+  return graph;
+}
+
+absl::Status WriteGraphFolder(const Graph& graph, const std::string& path) {
+  Safetensors weights;
+  absl::StatusOr<std::string> bytes = Encode(graph, &weights);
+  if (!bytes.ok()) return In(path, bytes.status());
+  const bool made = mkdir(path.c_str(), 0777) == 0;
+  if (!made && errno != EEXIST)
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot make folder ", Quote(path)));
+  absl::Status status = [&] {
+    auto graph_file = AtomicFile::Create(path + "/graph.pb");
+    if (!graph_file.ok()) return graph_file.status();
+    auto weights_file = AtomicFile::Create(path + "/weights.safetensors");
+    if (!weights_file.ok()) return weights_file.status();
+    absl::Status s = (*graph_file)->Append(*bytes);
+    if (s.ok()) s = AppendSafetensors(weights, weights_file->get());
+    if (s.ok()) s = (*graph_file)->Sync();
+    if (s.ok()) s = (*weights_file)->Commit();
+    return s.ok() ? (*graph_file)->Commit() : s;
+  }();
+  if (!status.ok() && made) {
+    unlink((path + "/weights.safetensors").c_str());
+    rmdir(path.c_str());
+  }
+  return status;
+}
+
+absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFile(const std::string& path,
+                                                     const ReadOptions& options) {
+  absl::StatusOr<Safetensors> content = ReadSafetensors(path);
+  if (!content.ok()) return content.status();
+  Tensor bytes;
+  for (const auto& [name, tensor] : content->tensors) {
+    if (name == kGraphTensor && tensor.dtype() == DType::kU8) bytes = tensor;
+  }
+  if (!bytes.valid()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        Quote(path), " is a safetensors file, but no model: it has no tensor sluice.graph (U8)"));
+  }
+  auto graph = Decode({bytes.data<char>(), bytes.bytes()}, *std::move(content), options);
+  if (!graph.ok()) return In(path, graph.status());
+  return graph;
+}
+
+absl::Status WriteGraphFile(const Graph& graph, const std::string& path) {
+  Safetensors content;
+  absl::StatusOr<std::string> bytes = Encode(graph, &content);
+  if (!bytes.ok()) return In(path, bytes.status());
+  const int64_t size = static_cast<int64_t>(bytes->size());
+  content.tensors.push_back(
+      {kGraphTensor, Tensor::Wrap(DType::kU8, {size}, bytes->data(), nullptr)});
+  return WriteSafetensors(content, path);
+}
+
+}  // namespace sluice

@@ -1,0 +1,200 @@
+#include "exchange/model.h"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+
+#include "exchange/file.h"
+#include "exchange/safetensors.h"
+#include "graph/builder.h"
+#include "graph/text.h"
+#include "ops/op.h"
+#include "tests/exchange/model_builder.h"
+
+namespace sluice {
+namespace {
+
+// Weights large and small, strings, a generated constant, a body that captures, odd names.
+std::unique_ptr<Graph> Sample() {
+  auto graph = std::make_unique<Graph>(StandardOps(), "sample");
+  GraphBuilder b(graph.get());
+  Value* x = b.Input("x", Type::Tensor(DType::kF32, Shape{Dim::Symbol("batch"), Dim(32)}));
+  Value* c = b.Input("a \"choice\"\n", Type::Tensor(DType::kBool, Shape{}));
+  Tensor w = *Tensor::Allocate(DType::kF32, {32, 16});
+  for (int i = 0; i < 512; ++i) w.mutable_data<float>()[i] = static_cast<float>(i % 37) / 37;
+  Value* h = b.Op("MatMul", {x, b.Constant(w, "w")});
+  h = b.Op("Add", {h, b.Constant(*Tensor::Random(DType::kF32, {16}, {.seed = 7}), "bias")});
+  Node* node = b.RawOp("If", {c}, 1);
+  for (const char* name : {"then_branch", "else_branch"}) {
+    Graph* body = node->AddBody(name);
+    GraphBuilder inner(body);
+    inner.Output(inner.Op(name[0] == 't' ? "Relu" : "Neg", {h}));
+    EXPECT_TRUE(inner.status().ok()) << inner.status();
+  }
+  b.Finish(node);
+  b.Output(node->output(), "y");
+  EXPECT_TRUE(b.status().ok()) << b.status();
+  graph->metadata()["author"] = "test";
+  graph->signatures()["default"] = {{"x"}, {"y"}};
+  return graph;
+}
+
+struct Format {
+  const char* name;
+  size_t files;
+};
+const Format kFormats[] = {{"m", 1}, {"m.sluice", 1}, {"m.sluice.txt", 2}};
+
+TEST(Model, RoundTripsThroughEveryFormOfOurs) {
+  const auto graph = Sample();
+  for (const Format& f : kFormats) {
+    TemporaryFolder folder;
+    ASSERT_TRUE(WriteModel(*graph, folder / f.name).ok()) << WriteModel(*graph, folder / f.name);
+    EXPECT_EQ(folder.Count(), f.files) << f.name;
+    auto back = ReadModel(folder / f.name);
+    ASSERT_TRUE(back.ok()) << back.status();
+    std::string difference;
+    EXPECT_TRUE(Equal(*graph, **back, &difference)) << f.name << ": " << difference;
+    ASSERT_TRUE(WriteModel(**back, folder / f.name).ok()) << "a model may replace itself";
+    EXPECT_TRUE(ReadModel(folder / f.name).ok());
+  }
+}
+
+TEST(Model, OnnxKeepsMeaningAndNames) {
+  const auto graph = Sample();
+  TemporaryFolder folder;
+  ASSERT_TRUE(WriteModel(*graph, folder / "m.onnx").ok()) << WriteModel(*graph, folder / "m.onnx");
+  auto back = ReadModel(folder / "m.onnx");
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ((*back)->inputs()[1]->name(), graph->inputs()[1]->name());
+  EXPECT_EQ((*back)->output_names(), graph->output_names());
+  EXPECT_EQ((*back)->outputs()[0]->type(), graph->outputs()[0]->type());
+  EXPECT_EQ((*back)->metadata()["author"], "test");
+}
+
+TEST(Model, WeightsAreMappedNotCopied) {
+  const auto graph = Sample();
+  TemporaryFolder folder;
+  ASSERT_TRUE(WriteModel(*graph, folder / "m.sluice").ok());
+  auto back = ReadModel(folder / "m.sluice");
+  ASSERT_TRUE(back.ok()) << back.status();
+  const Tensor* w = (*back)->FindValue("w")->constant();
+  ASSERT_NE(w, nullptr);
+  const auto* file = static_cast<const MappedFile*>(w->owner().get());
+  EXPECT_GE(w->data<char>(), file->bytes().data());
+  EXPECT_LT(w->data<char>(), file->bytes().data() + file->bytes().size());
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(w->raw()) % 64, 0u);
+}
+
+// ATTACKS.md, class 15.
+TEST(Model, DamageIsNoticed) {
+  const auto graph = Sample();
+  for (const Format& f : kFormats) {
+    TemporaryFolder folder;
+    ASSERT_TRUE(WriteModel(*graph, folder / f.name).ok());
+    std::vector<std::string> files;
+    for (const auto& e : std::filesystem::recursive_directory_iterator(folder.path())) {
+      if (e.is_regular_file()) files.push_back(e.path());
+    }
+    for (const std::string& file : files) {
+      const std::string good((*MappedFile::Open(file))->bytes());
+      auto write = [&](const std::string& bytes) {
+        std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
+      };
+      const bool text = absl::string_view(file).find(".txt") == file.size() - 4;
+      for (size_t n = 0; n < good.size(); n += 1 + good.size() / 97) {
+        write(good.substr(0, n));
+        if (!text) EXPECT_FALSE(ReadModel(folder / f.name).ok()) << file << " cut at " << n;
+        std::string flipped = good;
+        flipped[n] = static_cast<char>(flipped[n] ^ 4);
+        write(flipped);
+        auto read = ReadModel(folder / f.name);  // an error, or the very same graph
+        if (!text && read.ok()) EXPECT_TRUE(Equal(*graph, **read)) << file << " flipped at " << n;
+      }
+      write(good);
+      EXPECT_TRUE(ReadModel(folder / f.name).ok());
+    }
+  }
+}
+
+TEST(Model, GraphAndWeightsOfDifferentWritingsAreToldApart) {
+  TemporaryFolder folder;
+  auto graph = Sample();
+  ASSERT_TRUE(WriteModel(*graph, folder / "a").ok());
+  graph->metadata()["author"] = "another";
+  ASSERT_TRUE(WriteModel(*graph, folder / "b").ok());
+  std::filesystem::copy_file(folder / "b/graph.pb", folder / "a/graph.pb",
+                             std::filesystem::copy_options::overwrite_existing);
+  ExpectError(ReadModel(folder / "a").status(), "not of one writing");
+}
+
+TEST(Model, WhatIsNoModelIsSaid) {
+  TemporaryFolder folder;
+  ExpectError(ReadModel(folder / "missing").status(), "cannot open");
+  ExpectError(ReadModel(folder.path()).status(), "graph.pb");
+  ExpectError(ReadModel(folder.Write("empty", "")).status(), "empty");
+  EXPECT_FALSE(ReadModel(folder.Write("text", "hello world")).ok());
+  EXPECT_FALSE(ReadModel(folder.Write("bytes", std::string(1000, '\x01'))).ok());
+  Safetensors weights;
+  weights.tensors.push_back({"w", Tensor::Scalar<float>(1)});
+  ASSERT_TRUE(WriteSafetensors(weights, folder / "w.sluice").ok());
+  ExpectError(ReadModel(folder / "w.sluice").status(), "no tensor sluice.graph");
+}
+
+// A disk that is full: here a limit on the size of files, in a process of its own.
+TEST(Model, NothingIsLeftWhereWritingFails) {
+  const auto graph = Sample();
+  for (const char* name : {"m", "m.sluice", "m.sluice.txt", "m.onnx"}) {
+    TemporaryFolder folder;
+    const pid_t child = fork();
+    if (child == 0) {
+      std::signal(SIGXFSZ, SIG_IGN);
+      const rlimit limit = {512, 512};
+      setrlimit(RLIMIT_FSIZE, &limit);
+      _exit(WriteModel(*graph, folder / name).ok() ? 1 : 0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0) << name;
+    EXPECT_EQ(folder.Count(), 0u) << name;
+  }
+  EXPECT_FALSE(WriteModel(*graph, "/nonexistent/m.onnx").ok());
+  EXPECT_FALSE(WriteModel(*graph, "/proc/m").ok());
+}
+
+// Over 2 GB, by a sparse file: needs address space, not memory. Full form:
+//   SLUICE_LARGE_TESTS=1 bazel test //tests/exchange:exchange_test
+TEST(Model, FoldersOver2GigabytesLoadWithoutACopy) {
+  if (std::getenv("SLUICE_LARGE_TESTS") == nullptr) GTEST_SKIP() << "SLUICE_LARGE_TESTS is not set";
+  TemporaryFolder folder;
+  const int64_t columns = int64_t{5} << 27;  // 2.5 GiB of f32
+  Graph graph(StandardOps(), "large");
+  GraphBuilder b(&graph);
+  // Zero pages of an anonymous file cost nothing until they are read.
+  folder.Write("zeros", "");
+  std::filesystem::resize_file(folder / "zeros", static_cast<uintmax_t>(columns) * 4);
+  auto zeros = *MappedFile::Open(folder / "zeros");
+  Value* w = b.Constant(Tensor::Wrap(DType::kF32, {columns}, zeros->bytes().data(), zeros), "w");
+  Value* x = b.Input("x", Type::Tensor(DType::kI64, Shape{Dim(1)}));
+  b.Output(b.Op("Gather", {w, x}), "y");
+  ASSERT_TRUE(b.status().ok()) << b.status();
+  ASSERT_TRUE(WriteModel(graph, folder / "m").ok()) << WriteModel(graph, folder / "m");
+  EXPECT_GT(std::filesystem::file_size(folder / "m/weights.safetensors"), uintmax_t{1} << 31);
+  rusage before, after;
+  getrusage(RUSAGE_SELF, &before);
+  auto back = ReadModel(folder / "m", {.verify_checksums = false});
+  getrusage(RUSAGE_SELF, &after);
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ((*back)->FindValue("w")->constant()->elements(), columns);
+  EXPECT_TRUE(WriteModel(**back, folder / "m.onnx").ok());
+  EXPECT_TRUE(std::filesystem::exists(folder / "m.onnx.data"));
+  auto onnx = ReadModel(folder / "m.onnx");
+  ASSERT_TRUE(onnx.ok()) << onnx.status();
+  EXPECT_EQ((*onnx)->outputs()[0]->type().ToString(), "f32[1]");
+}
+
+}  // namespace
+}  // namespace sluice
