@@ -138,8 +138,7 @@ void AddCheck(CLI::App& app, Job* job) {
                    "Folder with input_* and output_*, or with test_data_set_0, ...")
       ->required()
       ->type_name("DIR");
-  command->add_option("--rtol", o->rtol, "An output agrees when max|a-b| <= atol + rtol * max|b|",
-                      true);
+  command->add_option("--rtol", o->rtol, "An output agrees when max|a-b| <= atol + rtol * max|b|")->capture_default_str();
   command->add_option("--atol", o->atol, "")->capture_default_str();
   command->add_option("--threads", o->threads, "Threads (default: every core)")->type_name("N");
   command->add_flag("--no-passes", o->plain, "Run without optimisation");
