@@ -26,7 +26,9 @@ absl::StatusOr<std::unique_ptr<Kernel>> KernelTable::Prepare(
       if (refusals != nullptr) *refusals = std::move(reasons);
       return kernel;
     }
-    if (!absl::IsUnimplemented(kernel.status())) return kernel;
+    if (!absl::IsUnimplemented(kernel.status())) {
+      return NodeError(context.node, kernel.status().code(), kernel.status().message());
+    }
     reasons.push_back(absl::StrCat(c.name, ": ", kernel.status().message()));
   }
   const std::string why =

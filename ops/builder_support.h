@@ -24,6 +24,13 @@ struct Required {
   T value;
 };
 
+template <typename T>
+struct Required<std::vector<T>> {
+  Required(std::initializer_list<T> v) : value(v) {}        // NOLINT: {.kernel_shape = {2, 2}}
+  Required(std::vector<T> v) : value(std::move(v)) {}       // NOLINT
+  std::vector<T> value;
+};
+
 // A list attribute: absent unless given, {2, 2} or a vector.
 template <typename T>
 struct List {

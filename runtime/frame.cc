@@ -226,7 +226,6 @@ absl::Status Frame::Run(const Plan& plan, absl::Span<const Tensor> inputs,
     const bool has_given = i < given.size() && given[i].valid();
     if (outputs[i].direct) {
       (*results)[i] = kept_[i];
-      if (!keep) kept_[i] = Tensor();
       continue;
     }
     Tensor view = View(plan, outputs[i].slot, inputs, run);
@@ -242,6 +241,9 @@ absl::Status Frame::Run(const Plan& plan, absl::Span<const Tensor> inputs,
     }
   }
   for (Tensor& t : dynamic_) t = Tensor();
+  if (!keep) {
+    for (Tensor& t : kept_) t = Tensor();
+  }
   return absl::OkStatus();
 }
 

@@ -288,6 +288,23 @@ graph g (%x: f32[2]) {
   EXPECT_THAT(Floats((*r)[3]), testing::ElementsAre(0, 1));
 }
 
+TEST(Session, AViewOfAFetchedValueIsFetchedToo) {
+  SessionOptions options{.threads = 1};
+  options.passes.enabled = false;
+  auto session = MakeSession(R"(
+graph g (%x: f32[2]) {
+  %y = Relu(%x)
+  %z = Identity(%y)
+  return %y, %z
+}
+)",
+                             std::move(options));
+  auto r = session->Run({{"x", MakeTensor<float>({2}, {-1, 1})}});
+  ASSERT_TRUE(r.ok()) << r.status();
+  EXPECT_THAT(Floats((*r)[0]), testing::ElementsAre(0, 1));
+  EXPECT_THAT(Floats((*r)[1]), testing::ElementsAre(0, 1));
+}
+
 TEST(Session, ProfileNamesSourceNodes) {
   auto session = MakeSession(kAffine);
   Profile profile;
