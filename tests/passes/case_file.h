@@ -15,6 +15,7 @@
 #define SLUICE_TESTS_PASSES_CASE_FILE_H_
 
 #include <map>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,8 @@ struct PassCase {
   std::string Option(const std::string& key, const std::string& otherwise = "") const;
   std::vector<std::string> List(const std::string& key, const std::string& otherwise = "") const;
 };
+
+inline void PrintTo(const PassCase& c, std::ostream* out) { *out << c.file << " " << c.name; }
 
 // Every case of every .sluice file in `folder`; a file that is no case file gives a case of that
 // error's name with no graph, so that it fails loudly.
