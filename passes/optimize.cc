@@ -13,6 +13,7 @@
 #include "passes/inline_calls.h"
 #include "passes/pass.h"
 #include "passes/prune.h"
+#include "passes/recognize_activations.h"
 #include "passes/simplify_algebra.h"
 #include "passes/simplify_shapes.h"
 
@@ -26,6 +27,7 @@ constexpr FoldConstants kFoldConstants;
 constexpr SimplifyShapes kSimplifyShapes;
 constexpr SimplifyAlgebra kSimplifyAlgebra;
 constexpr EliminateCommonSubexpressions kEliminateCommonSubexpressions;
+constexpr RecognizeActivations kRecognizeActivations;
 constexpr FoldBatchNorm kFoldBatchNorm;
 constexpr FuseBiasActivation kFuseBiasActivation;
 
@@ -41,6 +43,7 @@ std::vector<Group> Pipeline() {
   return {
       {1, {&kInlineCalls, &kPrune}},  // rules see through calls, and only what results need
       {8, simplify},
+      {1, {&kRecognizeActivations}},  // while no scale of theirs has gone into weights
       {4, {&kFoldBatchNorm, &kFoldConstants, &kPrune}},  // chains of scales fold one by one
       {1, {&kFuseBiasActivation}},  // first whole ops: an expansion may hide a step's name
       {1, {&kExpandOps}},           // what no kernel takes
