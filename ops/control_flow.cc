@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "graph/infer.h"
+#include "ops/infer_util.h"
 #include "ops/op.h"
 
 namespace sluice {
@@ -19,24 +20,38 @@ absl::Status ExpectCondition(const InferContext& c, const Type& type, absl::stri
   return absl::OkStatus();
 }
 
-// The value of a condition that is constant.
+// The value of a constant condition.
 std::optional<bool> ConstantBool(const Tensor* t) {
   if (t == nullptr || t->dtype() != DType::kBool || t->elements() != 1) return std::nullopt;
   return t->data<uint8_t>()[0] != 0;
 }
 
+// The condition where it is constant, or follows from shapes.
+std::optional<bool> KnownCondition(const InferContext& c, size_t i) {
+  const std::optional<Shape> value = SmallInputDims(c, i);
+  if (!value || value->size() != 1 || !(*value)[0].is_number()) return std::nullopt;
+  return (*value)[0].number() != 0;
+}
+
 absl::Status InferIf(InferContext& c) {
   if (absl::Status s = ExpectCondition(c, c.InputType(0), "cond"); !s.ok()) return s;
-  absl::StatusOr<std::vector<Type>> then_types = c.InferBody("then_branch", {});
-  if (!then_types.ok()) return then_types.status();
-  absl::StatusOr<std::vector<Type>> else_types = c.InferBody("else_branch", {});
-  if (!else_types.ok()) return else_types.status();
-  if (then_types->size() != c.num_outputs() || else_types->size() != c.num_outputs()) {
-    return c.Error("it has ", c.num_outputs(), " outputs, then_branch returns ", then_types->size(),
-                   ", else_branch ", else_types->size(), "; the three must agree");
+  const absl::StatusOr<std::vector<Type>> then_types = c.InferBody("then_branch", {});
+  const absl::StatusOr<std::vector<Type>> else_types = c.InferBody("else_branch", {});
+  const std::optional<bool> cond = KnownCondition(c, 0);
+  // A branch that is never taken may be wrong for these shapes: that is what conditions are for.
+  if (!then_types.ok() && cond != false) return then_types.status();
+  if (!else_types.ok() && cond != true) return else_types.status();
+  for (const char* branch : {"then_branch", "else_branch"}) {
+    const size_t returns = c.node().body(branch)->outputs().size();
+    if (returns == c.num_outputs()) continue;
+    return c.Error(branch, " returns ", returns, " values, but the node has ", c.num_outputs(),
+                   " outputs");
   }
-  const std::optional<bool> cond = ConstantBool(c.InputTensor(0));
   for (size_t i = 0; i < c.num_outputs(); ++i) {
+    if (cond) {
+      c.SetOutput(i, *cond ? (*then_types)[i] : (*else_types)[i]);
+      continue;
+    }
     const Type& a = (*then_types)[i];
     const Type& b = (*else_types)[i];
     if (!a.is_unknown() && !b.is_unknown() && a.kind() == b.kind() && a.dtype() != b.dtype() &&
@@ -44,7 +59,7 @@ absl::Status InferIf(InferContext& c) {
       return c.Error("output ", i, " is ", a.ToString(), " from then_branch and ", b.ToString(),
                      " from else_branch; the element types must be the same");
     }
-    c.SetOutput(i, cond ? (*cond ? a : b) : JoinTypes(a, b, Unknown));
+    c.SetOutput(i, JoinTypes(a, b, Unknown));
   }
   return absl::OkStatus();
 }
@@ -142,7 +157,7 @@ absl::StatusOr<bool> Widen(const InferContext& c, size_t state, const Type& next
 // early.
 Dim TripCount(const InferContext& c) {
   const Graph& body = *c.node().body("body");
-  const std::optional<bool> cond = ConstantBool(c.InputTensor(1));
+  const std::optional<bool> cond = KnownCondition(c, 1);
   if (cond == false) return 0;
   if (c.HasInput(1) && !cond) return Dim::Unknown();
   const Value* next = body.outputs()[0];

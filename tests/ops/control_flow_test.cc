@@ -140,6 +140,20 @@ TEST_F(ControlFlow, IfJoinsWhatItsBranchesAgreeOn) {
   EXPECT_EQ(TypeOf(taken), "f32[4,3]");
 }
 
+TEST_F(ControlFlow, IfForgivesABranchThatTheShapesRuleOut) {
+  Value* x = In("x", {5});
+  Value* size = ops::Size(g_, x);
+  Value* y = ops::If(
+      g_, ops::Equal(g_, size, g_.Scalar<int64_t>(5)),
+      [&](GraphBuilder& b) { return ops::Values{ops::Relu(b, x)}; },
+      [&](GraphBuilder& b) {  // would not do for 5 elements: inferred only with the If itself
+        Value* other = b.Constant(*Tensor::Random(DType::kF32, {3, 4}, {}));
+        return ops::Values{b.RawOp("MatMul", std::vector<Value*>{x, other}, 1)->output()};
+      })[0];
+  ASSERT_TRUE(g_.status().ok()) << g_.status();
+  EXPECT_EQ(TypeOf(y), "f32[5]");
+}
+
 TEST_F(ControlFlow, IfRefusesBranchesOfDifferentElementTypes) {
   Value* x = In("x", {3});
   ops::If(
