@@ -35,6 +35,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareDepthToSpace(const PrepareContext
   if (absl::Status s = CheckBlock(b, in); !s.ok()) return s;
   const int64_t n = in[0], c = in[1] / (b * b), h = in[2], w = in[3];
   if (c * b * b != in[1]) return Invalid(in[1], " channels do not divide by ", b * b);
+  if (h > INT64_MAX / b || w > INT64_MAX / b) return Invalid(DimsToString(in), " is too large");
   const Dims out = {n, c, h * b, w * b};
   if (context.node.String("mode") == "CRD") {
     return Permuted(context, {n, c, b, b, h, w}, {0, 1, 4, 2, 5, 3}, out);
@@ -49,6 +50,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareSpaceToDepth(const PrepareContext
   if (in[2] % b != 0 || in[3] % b != 0) {
     return Invalid(DimsToString(in), " does not divide into blocks of ", b);
   }
+  if (in[1] > INT64_MAX / (b * b)) return Invalid(DimsToString(in), " is too large");
   const int64_t n = in[0], c = in[1], h = in[2] / b, w = in[3] / b;
   return Permuted(context, {n, c, h, b, w, b}, {0, 3, 5, 1, 2, 4}, {n, b * b * c, h, w});
 }

@@ -14,9 +14,9 @@ class GatherKernel : public Kernel {
   GatherKernel(const PrepareContext& context, int axis) : axis_(axis) {
     const Dims in = context.input_dims(0);
     extent_ = in[axis];
-    for (int i = 0; i < axis; ++i) outer_ *= in[i];
-    for (size_t i = axis + 1; i < in.size(); ++i) inner_ *= in[i];
-    for (int64_t d : context.input_dims(1)) count_ *= d;
+    outer_ = Product(absl::MakeConstSpan(in).subspan(0, axis));
+    inner_ = Product(absl::MakeConstSpan(in).subspan(axis + 1));
+    count_ = Product(context.input_dims(1));
     strings_ = context.input_dtype(0) == DType::kString;
     unit_ = inner_ * static_cast<int64_t>(ByteSize(context.input_dtype(0)));
     narrow_ = context.input_dtype(1) == DType::kI32;
@@ -30,6 +30,7 @@ class GatherKernel : public Kernel {
  private:
   template <typename Index>
   absl::Status Run(const LaunchContext& c) const {
+    if (outer_ == 0 || inner_ == 0 || count_ == 0) return absl::OkStatus();
     const Index* indices = c.input<Index>(1);
     const char* src = c.input<char>(0);
     char* dst = c.output<char>(0);

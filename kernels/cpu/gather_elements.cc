@@ -24,7 +24,7 @@ class GatherElementsKernel : public Kernel {
         extent_(context.input_dims(0)[axis]),
         strides_(RowMajorStrides(context.input_dims(0))) {
     row_ = dims_.back();
-    for (size_t i = 0; i + 1 < dims_.size(); ++i) rows_ *= dims_[i];
+    rows_ = Product(absl::MakeConstSpan(dims_).first(dims_.size() - 1));
   }
 
   absl::Status Launch(const LaunchContext& c) const override {
@@ -97,16 +97,17 @@ class GatherNDKernel : public Kernel {
       extents_.push_back(in[batch_dims + i]);
       strides_.push_back(strides[batch_dims + i]);
     }
-    for (int64_t i = 0; i < batch_dims; ++i) batches_ *= indices[i];
-    for (size_t i = batch_dims; i + 1 < indices.size(); ++i) tuples_ *= indices[i];
-    for (size_t i = batch_dims + depth_; i < in.size(); ++i) inner_ *= in[i];
-    batch_stride_ = inner_;
-    for (int64_t extent : extents_) batch_stride_ *= extent;
+    const auto index_span = absl::MakeConstSpan(indices);
+    batches_ = Product(index_span.first(batch_dims));
+    tuples_ = Product(index_span.subspan(batch_dims, indices.size() - 1 - batch_dims));
+    inner_ = Product(absl::MakeConstSpan(in).subspan(batch_dims + depth_));
+    batch_stride_ = Product(absl::MakeConstSpan(in).subspan(batch_dims));
     strings_ = context.input_dtype(0) == DType::kString;
     size_ = static_cast<int64_t>(ByteSize(context.input_dtype(0)));
   }
 
   absl::Status Launch(const LaunchContext& c) const override {
+    if (batches_ == 0 || tuples_ == 0 || inner_ == 0) return absl::OkStatus();
     const int64_t* indices = c.input<int64_t>(1);
     const char* src = c.input<char>(0);
     char* dst = c.output<char>(0);

@@ -1,5 +1,7 @@
 #include "kernels/cpu/int_input.h"
 
+#include "kernels/cpu/strided_copy.h"
+
 namespace sluice::cpu {
 
 IntInput::IntInput(const PrepareContext& context, size_t i) {
@@ -7,8 +9,7 @@ IntInput::IntInput(const PrepareContext& context, size_t i) {
   present_ = true;
   index_ = i;
   dtype_ = context.input_dtype(i);
-  count_ = 1;
-  for (int64_t d : context.input_dims(i)) count_ *= d;  // a type that fits memory
+  count_ = Product(context.input_dims(i));
   if (context.IsConstant(i)) constant_ = context.constants[i];
 }
 

@@ -43,6 +43,10 @@ MappedCopy::MappedCopy(DType dtype, absl::Span<const int64_t> in,
     : strings_(dtype == DType::kString),
       size_(static_cast<int64_t>(ByteSize(dtype))),
       unit_(size_) {
+  for (const std::vector<int64_t>& map : maps) {
+    if (map.empty()) rows_ = 0;
+  }
+  if (rows_ == 0) return;
   const Dims strides = RowMajorStrides(in);
   size_t axes = in.size();
   while (axes > 1 && IsIdentity(maps[axes - 1], in[axes - 1])) unit_ *= in[--axes];

@@ -26,7 +26,7 @@ class NonZeroKernel : public Kernel {
  public:
   explicit NonZeroKernel(const PrepareContext& context)
       : dtype_(context.input_dtype(0)), dims_(context.input_dims(0)) {
-    for (int64_t d : dims_) elements_ *= d;
+    elements_ = Product(dims_);
   }
 
   absl::Status Launch(const LaunchContext& c) const override {
@@ -88,13 +88,13 @@ class CompressKernel : public Kernel {
  public:
   CompressKernel(const PrepareContext& context, std::optional<int> axis)
       : dtype_(context.input_dtype(0)), in_(context.input_dims(0)), axis_(axis) {
-    for (int64_t d : context.input_dims(1)) conditions_ *= d;
+    conditions_ = Product(context.input_dims(1));
     if (!axis.has_value()) {
-      for (int64_t d : in_) extent_ *= d;
+      extent_ = Product(in_);
     } else {
-      for (int i = 0; i < *axis; ++i) outer_ *= in_[i];
+      outer_ = Product(absl::MakeConstSpan(in_).first(*axis));
       extent_ = in_[*axis];
-      for (size_t i = *axis + 1; i < in_.size(); ++i) inner_ *= in_[i];
+      inner_ = Product(absl::MakeConstSpan(in_).subspan(*axis + 1));
     }
     conditions_ = std::min(conditions_, extent_);
   }
@@ -107,6 +107,7 @@ class CompressKernel : public Kernel {
     dims[axis_.value_or(0)] = taken;
     absl::StatusOr<void*> out = OutputMemory(c, 0, std::nullopt, dims);
     if (!out.ok()) return out.status();
+    if (Product(dims) == 0) return absl::OkStatus();
     const int64_t unit = inner_ * static_cast<int64_t>(ByteSize(dtype_));
     char* dst = static_cast<char*>(*out);
     const char* src = c.input<char>(0);

@@ -32,8 +32,8 @@ class OneHotKernel : public Kernel {
         in_(context.input_dims(0)),
         axis_(axis),
         planned_(PlannedDims(context)) {
-    for (int i = 0; i < axis; ++i) outer_ *= in_[i];
-    for (size_t i = axis; i < in_.size(); ++i) inner_ *= in_[i];
+    outer_ = Product(absl::MakeConstSpan(in_).first(axis));
+    inner_ = Product(absl::MakeConstSpan(in_).subspan(axis));
   }
 
   absl::Status Launch(const LaunchContext& c) const override {
@@ -49,6 +49,7 @@ class OneHotKernel : public Kernel {
     }
     absl::StatusOr<void*> out = OutputMemory(c, 0, planned_, dims);
     if (!out.ok()) return out.status();
+    if (Product(dims) == 0) return absl::OkStatus();
     const int64_t size = static_cast<int64_t>(ByteSize(dtype_));
     FillElements(dtype_, *out, outer_ * depth * inner_, c.inputs[2], c.pool);
     const char* on = c.input<char>(2) + size;

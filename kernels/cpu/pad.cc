@@ -128,6 +128,7 @@ class MappedPadKernel : public Kernel {
  private:
   absl::StatusOr<MappedCopy> Map(const Pads& pads) const {
     std::vector<std::vector<int64_t>> maps(in_.size());
+    const bool empty = Product(pads.out) == 0;  // its other extents may be any number
     for (size_t i = 0; i < in_.size(); ++i) {
       // Negative pads cut first; what is left is mirrored, repeated or wrapped.
       const int64_t cut = std::max<int64_t>(0, -pads.begin[i]);
@@ -137,8 +138,8 @@ class MappedPadKernel : public Kernel {
         return Invalid("mode ", mode_, " has nothing to pad axis ", i, " with: ", DimsToString(in_),
                        " leaves none of its elements");
       }
-      if (left > INT64_MAX / 4) return Invalid("axis ", i, " is too long");
-      for (int64_t k = 0; k < pads.out[i]; ++k) {
+      if (!empty && left > INT64_MAX / 4) return Invalid("axis ", i, " is too long");
+      for (int64_t k = 0; !empty && k < pads.out[i]; ++k) {
         maps[i].push_back(cut + Source(mode_, k - before, left));
       }
     }

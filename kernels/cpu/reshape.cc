@@ -19,13 +19,17 @@ class ViewKernel : public Kernel {
         planned_(PlannedDims(context)),
         ints_(std::move(ints)),
         reshape_(std::move(reshape)) {
-    for (int64_t d : context.input_dims(0)) elements_ *= d;
+    elements_ = Product(context.input_dims(0));
   }
 
   absl::Status Prepare() {
     if (!ints_.constant()) return absl::OkStatus();
     absl::StatusOr<Dims> dims = reshape_(ints_.present() ? ints_.Constant() : IntList());
     if (!dims.ok()) return dims.status();
+    if (planned_.has_value() && *dims != *planned_) {
+      return Invalid("the output has extents ", DimsToString(*dims), ", but ",
+                     DimsToString(*planned_), " was declared");
+    }
     dims_ = *std::move(dims);
     return absl::OkStatus();
   }

@@ -60,8 +60,7 @@ class ResizeKernel : public Kernel {
     // An empty list says "not given", as absence does.
     for (size_t i : {1, 2, 3}) {
       if (!context.HasInput(i)) continue;
-      int64_t n = 1;
-      for (int64_t d : context.input_dims(i)) n *= d;
+      const int64_t n = Product(context.input_dims(i));
       counts_[i] = n;
       dtypes_[i] = context.input_dtype(i);
       if (n > 0) fixed_ &= context.IsConstant(i) || (i == 1 && !Crops());
@@ -141,7 +140,9 @@ class ResizeKernel : public Kernel {
     if (!n.ok()) return n.status();
     if (mode_.interpolation == Interpolation::kNearest || layout.order.empty() || *n == 0) {
       std::vector<std::vector<int64_t>> maps;
-      for (const ResizeAxis& axis : layout.axes) maps.push_back(NearestMap(mode_, axis));
+      for (const ResizeAxis& axis : layout.axes) {
+        maps.push_back(*n == 0 ? std::vector<int64_t>() : NearestMap(mode_, axis));
+      }
       layout.mapped.emplace(dtype_, in_, std::move(maps));
       return layout;
     }

@@ -13,7 +13,7 @@ class ReverseSequenceKernel : public Kernel {
       : dtype_(context.input_dtype(0)),
         dims_(context.input_dims(0)),
         time_first_(context.node.Int("time_axis") == 0) {
-    for (size_t i = 2; i < dims_.size(); ++i) inner_ *= dims_[i];
+    inner_ = Product(absl::MakeConstSpan(dims_).subspan(2));
   }
 
   absl::Status Launch(const LaunchContext& c) const override {
@@ -25,6 +25,7 @@ class ReverseSequenceKernel : public Kernel {
             absl::StrCat("sequence_lens[", b, "] is ", lengths[b], "; expected 0 to ", time));
       }
     }
+    if (Product(dims_) == 0) return absl::OkStatus();
     const int64_t time_step = time_first_ ? batch : 1, batch_step = time_first_ ? 1 : time;
     const int64_t unit = inner_ * static_cast<int64_t>(ByteSize(dtype_));
     const int64_t grain = std::max<int64_t>(1, (32 << 10) / std::max<int64_t>(unit, 16));

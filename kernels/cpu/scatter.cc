@@ -100,7 +100,7 @@ class ScatterKernel : public Kernel {
  public:
   explicit ScatterKernel(const PrepareContext& context)
       : dtype_(context.input_dtype(0)), reduction_(ReadReduction(context)) {
-    for (int64_t d : context.input_dims(0)) elements_ *= d;
+    elements_ = Product(context.input_dims(0));
   }
   std::vector<std::pair<int, int>> in_place() const override { return {{0, 0}}; }
 
@@ -124,12 +124,13 @@ class ScatterElementsKernel : public ScatterKernel {
         dims_(context.input_dims(1)),
         strides_(RowMajorStrides(context.input_dims(0))),
         extent_(context.input_dims(0)[axis]) {
-    for (int i = 0; i < axis; ++i) outer_ *= dims_[i];
-    for (size_t i = axis + 1; i < dims_.size(); ++i) inner_ *= dims_[i];
+    outer_ = Product(absl::MakeConstSpan(dims_).first(axis));
+    inner_ = Product(absl::MakeConstSpan(dims_).subspan(axis + 1));
   }
 
   absl::Status Launch(const LaunchContext& c) const override {
     CopyData(c);
+    if (Product(dims_) == 0) return absl::OkStatus();
     BadIndex bad;
     VisitScatter(dtype_, reduction_, [&]<typename T, Reduction R>() {
       // Lines along the axis are disjoint: one task takes a line whole.
@@ -192,8 +193,8 @@ class ScatterNDKernel : public ScatterKernel {
     depth_ = indices.back();
     extents_.assign(in.begin(), in.begin() + depth_);
     strides_.assign(strides.begin(), strides.begin() + depth_);
-    for (size_t i = 0; i + 1 < indices.size(); ++i) tuples_ *= indices[i];
-    for (size_t i = depth_; i < in.size(); ++i) inner_ *= in[i];
+    tuples_ = Product(absl::MakeConstSpan(indices).first(indices.size() - 1));
+    inner_ = Product(absl::MakeConstSpan(in).subspan(depth_));
   }
 
   absl::Status Launch(const LaunchContext& c) const override {

@@ -84,9 +84,10 @@ struct Block {
   }
   static void Transpose(const char* src, int64_t src_row, char* dst, int64_t dst_row) {
     V r[N];
-    for (size_t i = 0; i < N; ++i) std::memcpy(&r[i], src + i * src_row, 16);
+    constexpr int64_t kRows = N;
+    for (int64_t i = 0; i < kRows; ++i) std::memcpy(&r[i], src + i * src_row, 16);
     for (size_t n = 1; n < N; n *= 2) Shuffle(r);
-    for (size_t i = 0; i < N; ++i) std::memcpy(dst + i * dst_row, &r[i], 16);
+    for (int64_t i = 0; i < kRows; ++i) std::memcpy(dst + i * dst_row, &r[i], 16);
   }
 };
 
@@ -153,11 +154,19 @@ constexpr bool IsPowerUpTo16(int64_t n) { return n == 1 || n == 2 || n == 4 || n
 
 }  // namespace
 
-Dims RowMajorStrides(absl::Span<const int64_t> dims) {
-  Dims strides(dims.size(), 1);
-  for (size_t i = dims.size(); i-- > 1;) {  // may wrap beside an extent of 0, where none is used
-    strides[i - 1] = static_cast<int64_t>(static_cast<uint64_t>(strides[i]) * dims[i]);
+int64_t Product(absl::Span<const int64_t> extents) {
+  if (std::find(extents.begin(), extents.end(), 0) != extents.end()) return 0;
+  int64_t product = 1;
+  for (int64_t e : extents) {
+    if (__builtin_mul_overflow(product, e, &product)) return INT64_MAX;
   }
+  return product;
+}
+
+Dims RowMajorStrides(absl::Span<const int64_t> dims) {
+  if (Product(dims) == 0) return Dims(dims.size(), 0);
+  Dims strides(dims.size(), 1);
+  for (size_t i = dims.size(); i-- > 1;) strides[i - 1] = strides[i] * dims[i];
   return strides;
 }
 

@@ -22,7 +22,9 @@
 
 namespace sluice::cpu {
 
-// Elements from one index to the next along each axis of a row-major array.
+// The product of some extents; saturates, as those beside an extent of 0 may be any number.
+int64_t Product(absl::Span<const int64_t> extents);
+// Elements from one index to the next along each axis of a row-major array; 0 where it is empty.
 Dims RowMajorStrides(absl::Span<const int64_t> dims);
 
 class StridedCopy {

@@ -15,7 +15,7 @@ class TriluKernel : public Kernel {
     const Dims in = context.input_dims(0);
     height_ = in[in.size() - 2];
     width_ = in.back();
-    for (size_t i = 0; i + 1 < in.size(); ++i) rows_ *= in[i];
+    rows_ = Product(absl::MakeConstSpan(in).first(in.size() - 1));
   }
 
   absl::Status Launch(const LaunchContext& c) const override {
@@ -74,6 +74,7 @@ class EyeLikeKernel : public Kernel {
       : dtype_(context.output_dtype(0)), dims_(context.input_dims(0)), k_(context.node.Int("k")) {}
 
   absl::Status Launch(const LaunchContext& c) const override {
+    if (Product(dims_) == 0) return absl::OkStatus();
     const int64_t height = dims_[0], width = dims_[1];
     FillElements(dtype_, c.outputs[0], height * width, ZeroElement(dtype_), c.pool);
     if (k_ <= -height || k_ >= width) return absl::OkStatus();

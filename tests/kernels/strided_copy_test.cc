@@ -9,7 +9,7 @@ namespace sluice::cpu {
 namespace {
 
 // Every element moved one by one: what StridedCopy must equal.
-void Naive(size_t size, const Dims& extents, const Dims& src_strides, const Dims& dst_strides,
+void Naive(int64_t size, const Dims& extents, const Dims& src_strides, const Dims& dst_strides,
            const char* src, char* dst) {
   int64_t n = 1;
   for (int64_t e : extents) n *= e;
@@ -20,7 +20,7 @@ void Naive(size_t size, const Dims& extents, const Dims& src_strides, const Dims
       to += rest % extents[a] * dst_strides[a];
       rest /= extents[a];
     }
-    std::memcpy(dst + to * size, src + from * size, size);
+    std::memcpy(dst + to * size, src + from * size, static_cast<size_t>(size));
   }
 }
 
@@ -69,8 +69,10 @@ TEST(StridedCopyTest, EqualsElementByElementOnRandomBoxes) {
     std::vector<char> from(src_elements * size), got(dst_elements * size, 1), want(got);
     for (char& c : from) c = static_cast<char>(rng());
     StridedCopy copy(OfSize(size), extents, src, dst);
-    copy.Run(from.data() + offset * size, got.data(), round % 2 == 0 ? &pool : nullptr);
-    Naive(size, extents, src, dst, from.data() + offset * size, want.data());
+    copy.Run(from.data() + offset * static_cast<int64_t>(size), got.data(),
+             round % 2 == 0 ? &pool : nullptr);
+    Naive(static_cast<int64_t>(size), extents, src, dst,
+          from.data() + offset * static_cast<int64_t>(size), want.data());
     ASSERT_EQ(got, want) << copy.kind() << " size " << size << " extents " << DimsToString(extents)
                          << " src " << DimsToString(src) << " dst " << DimsToString(dst);
   }

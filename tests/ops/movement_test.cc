@@ -189,6 +189,37 @@ TYPED_TEST(MovementTest, ResizeToTheNearest) {
                {0, 0, 1, 0, 0, 1, 2, 2, 3, 2, 2, 3});
 }
 
+// An extent of 0 lets the others be anything: no loop and no table is as long as they are.
+TEST(EmptyTensorTest, HugeExtentsBesideAnEmptyOneCostNothing) {
+  const int64_t huge = int64_t{1} << 61;
+  const Tensor x = *Tensor::Allocate(DType::kF32, {huge, 3, 0});
+  const Tensor none = *Tensor::Allocate(DType::kI64, {huge, 1, 0});
+  for (auto [op, inputs, attrs] :
+       std::vector<std::tuple<const char*, std::vector<Tensor>, AttrList>>{
+           {"Gather", {x, Ints({0, 1})}, {{"axis", 1}}},
+           {"GatherElements", {x, none}, {{"axis", 1}}},
+           {"GatherND", {x, MakeTensor<int64_t>({1, 1}, {0})}, {}},
+           {"ScatterElements",
+            {x, none, *Tensor::Allocate(DType::kF32, {huge, 1, 0})},
+            {{"axis", 1}}},
+           {"Transpose", {x}, {}},
+           {"Concat", {x, x}, {{"axis", 1}}},
+           {"Split", {x, Ints({3})}, {{"axis", 1}}},
+           {"Slice", {x, Ints({1}), Ints({INT64_MAX}), Ints({0}), Ints({5})}, {}},
+           {"Pad", {x, Ints({0, 1, 0, 0, 1, 0})}, {}},
+           {"Pad", {x, Ints({0, 1, 0, 0, 1, 0})}, {{"mode", "edge"}}},
+           {"Resize", {x, Tensor(), Tensor(), Ints({huge, 5, 0})}, {{"mode", "linear"}}},
+           {"Resize", {x, Tensor(), Tensor(), Ints({huge, 5, 0})}, {}},
+           {"Compress", {x, MakeBools({1}, {1})}, {{"axis", 1}}},
+           {"NonZero", {x}, {}},
+           {"Trilu", {x}, {}},
+           {"Reshape", {x, Ints({0, 0, 0})}, {}}}) {
+    absl::StatusOr<std::vector<Tensor>> y = RunOp(op, inputs, attrs);
+    ASSERT_TRUE(y.ok()) << op << ": " << y.status();
+    EXPECT_EQ((*y)[0].elements(), 0) << op;
+  }
+}
+
 TEST(MovementErrorTest, AnIndexOutOfRangeNamesItselfAndTheExtent) {
   const Tensor x = Iota<float>({3, 2});
   for (auto [op, inputs] : std::vector<std::pair<const char*, std::vector<Tensor>>>{
