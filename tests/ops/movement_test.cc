@@ -10,183 +10,192 @@ namespace {
 Tensor Ints(const std::vector<int64_t>& values) {
   return MakeTensor<int64_t>({static_cast<int64_t>(values.size())}, values);
 }
+Tensor Iota(DType dtype, absl::Span<const int64_t> dims) {
+  Tensor t = *Tensor::Allocate(dtype, dims);
+  for (int64_t i = 0; i < t.elements() && dtype == DType::kString; ++i) {
+    t.mutable_data<std::string>()[i] =
+        std::string(static_cast<size_t>(i % 30), 'a') + std::to_string(i);
+  }
+  VisitDType(
+      dtype,
+      [&]<typename T>() {
+        for (int64_t i = 0; i < t.elements(); ++i) {
+          t.mutable_data<T>()[i] = static_cast<T>(static_cast<float>(i));
+        }
+      },
+      [] {});
+  return t;
+}
 template <typename T>
 Tensor Iota(absl::Span<const int64_t> dims) {
-  Tensor t = *Tensor::Allocate(kDTypeOf<T>, dims);
-  for (int64_t i = 0; i < t.elements(); ++i) {
-    if constexpr (std::is_same_v<T, std::string>) {
-      t.mutable_data<T>()[i] = std::string(static_cast<size_t>(i % 30), 'a') + std::to_string(i);
-    } else if constexpr (sizeof(T) == 2 && !std::is_integral_v<T>) {
-      t.mutable_data<T>()[i] = T(static_cast<float>(i));
-    } else {
-      t.mutable_data<T>()[i] = static_cast<T>(i);
-    }
-  }
-  return t;
+  return Iota(kDTypeOf<T>, dims);
 }
 
 // The elements of a result as positions in Iota(): the same for every dtype.
-template <typename T>
 std::vector<int64_t> Positions(const Tensor& t) {
   std::vector<int64_t> result;
-  for (const T& v : t.values<T>()) {
-    if constexpr (std::is_same_v<T, std::string>) {
-      result.push_back(v.empty() ? 0 : std::stoll(v.substr(v.find_first_not_of('a'))));
-    } else {
-      result.push_back(static_cast<int64_t>(v));
-    }
+  for (int64_t i = 0; i < t.elements() && t.dtype() == DType::kString; ++i) {
+    const std::string& v = t.data<std::string>()[i];
+    result.push_back(v.empty() ? 0 : std::stoll(v.substr(v.find_first_not_of('a'))));
   }
+  VisitDType(
+      t.dtype(),
+      [&]<typename T>() {
+        for (const T& v : t.values<T>()) result.push_back(static_cast<int64_t>(v));
+      },
+      [] {});
   return result;
 }
 
-template <typename T>
-class MovementTest : public ::testing::Test {
+class MovementTest : public ::testing::TestWithParam<DType> {
  protected:
+  Tensor Iota(absl::Span<const int64_t> dims) { return ::sluice::Iota(GetParam(), dims); }
   void Expect(absl::string_view op, const std::vector<Tensor>& inputs, const AttrList& attrs,
               const Dims& dims, const std::vector<int64_t>& positions) {
     absl::StatusOr<std::vector<Tensor>> y = RunOp(op, inputs, attrs, 1, 2);
     ASSERT_TRUE(y.ok()) << op << ": " << y.status();
     EXPECT_EQ(DimsToString((*y)[0].dims()), DimsToString(dims)) << op;
-    EXPECT_EQ(Positions<T>((*y)[0]), positions) << op;
+    EXPECT_EQ(Positions((*y)[0]), positions) << op;
   }
 };
-using ElementTypes = ::testing::Types<float, double, Float16, BFloat16, int64_t, int32_t, int16_t,
-                                      int8_t, uint64_t, uint32_t, uint16_t, uint8_t, std::string>;
-TYPED_TEST_SUITE(MovementTest, ElementTypes);
+INSTANTIATE_TEST_SUITE_P(EveryDType, MovementTest,
+                         ::testing::Values(DType::kF64, DType::kF32, DType::kF16, DType::kBF16,
+                                           DType::kI64, DType::kI32, DType::kI16, DType::kI8,
+                                           DType::kU64, DType::kU32, DType::kU16, DType::kU8,
+                                           DType::kString),
+                         [](const auto& info) { return std::string(ToString(info.param)); });
 
-TYPED_TEST(MovementTest, Transpose) {
-  this->Expect("Transpose", {Iota<TypeParam>({2, 3})}, {}, {3, 2}, {0, 3, 1, 4, 2, 5});
-  this->Expect("Transpose", {Iota<TypeParam>({2, 1, 3})}, {{"perm", std::vector<int64_t>{1, 2, 0}}},
-               {1, 3, 2}, {0, 3, 1, 4, 2, 5});
-  this->Expect("Transpose", {Iota<TypeParam>({0, 3})}, {}, {3, 0}, {});
-  this->Expect("Transpose", {Iota<TypeParam>({})}, {}, {}, {0});
+TEST_P(MovementTest, Transpose) {
+  Expect("Transpose", {Iota({2, 3})}, {}, {3, 2}, {0, 3, 1, 4, 2, 5});
+  Expect("Transpose", {Iota({2, 1, 3})}, {{"perm", std::vector<int64_t>{1, 2, 0}}}, {1, 3, 2},
+         {0, 3, 1, 4, 2, 5});
+  Expect("Transpose", {Iota({0, 3})}, {}, {3, 0}, {});
+  Expect("Transpose", {Iota({})}, {}, {}, {0});
 }
 
-TYPED_TEST(MovementTest, ConcatAndSplit) {
-  const Tensor x = Iota<TypeParam>({2, 3});
-  this->Expect("Concat", {x, Iota<TypeParam>({2, 0}), Iota<TypeParam>({2, 1})}, {{"axis", -1}},
-               {2, 4}, {0, 1, 2, 0, 3, 4, 5, 1});
-  this->Expect("Concat", {x, x}, {{"axis", 0}}, {4, 3}, {0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5});
+TEST_P(MovementTest, ConcatAndSplit) {
+  const Tensor x = Iota({2, 3});
+  Expect("Concat", {x, Iota({2, 0}), Iota({2, 1})}, {{"axis", -1}}, {2, 4},
+         {0, 1, 2, 0, 3, 4, 5, 1});
+  Expect("Concat", {x, x}, {{"axis", 0}}, {4, 3}, {0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5});
   absl::StatusOr<std::vector<Tensor>> parts = RunOp("Split", {x}, {{"axis", 1}}, 2);
   ASSERT_TRUE(parts.ok()) << parts.status();
-  EXPECT_EQ(Positions<TypeParam>((*parts)[0]), (std::vector<int64_t>{0, 1, 3, 4}));
-  EXPECT_EQ(Positions<TypeParam>((*parts)[1]), (std::vector<int64_t>{2, 5}));
+  EXPECT_EQ(Positions((*parts)[0]), (std::vector<int64_t>{0, 1, 3, 4}));
+  EXPECT_EQ(Positions((*parts)[1]), (std::vector<int64_t>{2, 5}));
   parts = RunOp("Split", {x, Ints({0, 2, 1})}, {{"axis", -1}}, 3);
   ASSERT_TRUE(parts.ok()) << parts.status();
   EXPECT_EQ((*parts)[0].elements(), 0);
-  EXPECT_EQ(Positions<TypeParam>((*parts)[2]), (std::vector<int64_t>{2, 5}));
+  EXPECT_EQ(Positions((*parts)[2]), (std::vector<int64_t>{2, 5}));
 }
 
-TYPED_TEST(MovementTest, Slice) {
-  const Tensor x = Iota<TypeParam>({3, 4});
-  this->Expect("Slice", {x, Ints({1, 0}), Ints({3, 4}), Ints({0, 1}), Ints({1, 2})}, {}, {2, 2},
-               {4, 6, 8, 10});
-  this->Expect("Slice", {x, Ints({-1}), Ints({INT64_MIN}), Ints({1}), Ints({-3})}, {}, {3, 2},
-               {3, 0, 7, 4, 11, 8});
-  this->Expect("Slice", {x, Ints({100}), Ints({-100}), Ints({0}), Ints({-1})}, {}, {3, 4},
-               {8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3});
-  this->Expect("Slice", {x, Ints({2}), Ints({1})}, {}, {0, 4}, {});
-  this->Expect("Slice", {x, Ints({0}), Ints({3}), Ints({0}), Ints({INT64_MAX})}, {}, {1, 4},
-               {0, 1, 2, 3});
-  this->Expect("Slice", {x, Ints({2}), Ints({-9}), Ints({0}), Ints({INT64_MIN})}, {}, {1, 4},
-               {8, 9, 10, 11});
+TEST_P(MovementTest, Slice) {
+  const Tensor x = Iota({3, 4});
+  Expect("Slice", {x, Ints({1, 0}), Ints({3, 4}), Ints({0, 1}), Ints({1, 2})}, {}, {2, 2},
+         {4, 6, 8, 10});
+  Expect("Slice", {x, Ints({-1}), Ints({INT64_MIN}), Ints({1}), Ints({-3})}, {}, {3, 2},
+         {3, 0, 7, 4, 11, 8});
+  Expect("Slice", {x, Ints({100}), Ints({-100}), Ints({0}), Ints({-1})}, {}, {3, 4},
+         {8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3});
+  Expect("Slice", {x, Ints({2}), Ints({1})}, {}, {0, 4}, {});
+  Expect("Slice", {x, Ints({0}), Ints({3}), Ints({0}), Ints({INT64_MAX})}, {}, {1, 4},
+         {0, 1, 2, 3});
+  Expect("Slice", {x, Ints({2}), Ints({-9}), Ints({0}), Ints({INT64_MIN})}, {}, {1, 4},
+         {8, 9, 10, 11});
 }
 
-TYPED_TEST(MovementTest, ExpandAndTile) {
-  this->Expect("Expand", {Iota<TypeParam>({2, 1}), Ints({2, 1, 3})}, {}, {2, 2, 3},
-               {0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1});
-  this->Expect("Expand", {Iota<TypeParam>({}), Ints({0})}, {}, {0}, {});
-  this->Expect("Tile", {Iota<TypeParam>({2, 2}), Ints({2, 2})}, {}, {4, 4},
-               {0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 0, 1, 2, 3, 2, 3});
-  this->Expect("Tile", {Iota<TypeParam>({2, 2}), Ints({1, 0})}, {}, {2, 0}, {});
+TEST_P(MovementTest, ExpandAndTile) {
+  Expect("Expand", {Iota({2, 1}), Ints({2, 1, 3})}, {}, {2, 2, 3},
+         {0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1});
+  Expect("Expand", {Iota({}), Ints({0})}, {}, {0}, {});
+  Expect("Tile", {Iota({2, 2}), Ints({2, 2})}, {}, {4, 4},
+         {0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 0, 1, 2, 3, 2, 3});
+  Expect("Tile", {Iota({2, 2}), Ints({1, 0})}, {}, {2, 0}, {});
 }
 
-TYPED_TEST(MovementTest, PadInEveryMode) {
-  const Tensor x = Iota<TypeParam>({2, 3}), pads = Ints({0, 2, 1, 1});
+TEST_P(MovementTest, PadInEveryMode) {
+  const Tensor x = Iota({2, 3}), pads = Ints({0, 2, 1, 1});
   auto mode = [](const char* m) { return AttrList{{"mode", m}}; };
-  this->Expect("Pad", {x, pads}, {}, {3, 6},
-               {0, 0, 0, 1, 2, 0, 0, 0, 3, 4, 5, 0, 0, 0, 0, 0, 0, 0});
-  this->Expect("Pad", {x, pads}, mode("edge"), {3, 6},
-               {0, 0, 0, 1, 2, 2, 3, 3, 3, 4, 5, 5, 3, 3, 3, 4, 5, 5});
-  this->Expect("Pad", {x, pads}, mode("reflect"), {3, 6},
-               {2, 1, 0, 1, 2, 1, 5, 4, 3, 4, 5, 4, 2, 1, 0, 1, 2, 1});
-  this->Expect("Pad", {x, pads}, mode("wrap"), {3, 6},
-               {1, 2, 0, 1, 2, 0, 4, 5, 3, 4, 5, 3, 1, 2, 0, 1, 2, 0});
-  this->Expect("Pad", {x, Ints({-1, 1}), Tensor(), Ints({-1})}, {}, {2, 3}, {1, 2, 0, 4, 5, 0});
-  this->Expect("Pad", {x, Ints({-1, 1}), Tensor(), Ints({-1})}, mode("reflect"), {2, 3},
-               {1, 2, 1, 4, 5, 4});
-  this->Expect("Pad", {x, Ints({-3, 2}), Tensor(), Ints({1})}, {}, {2, 2}, {0, 0, 0, 0});
+  Expect("Pad", {x, pads}, {}, {3, 6}, {0, 0, 0, 1, 2, 0, 0, 0, 3, 4, 5, 0, 0, 0, 0, 0, 0, 0});
+  Expect("Pad", {x, pads}, mode("edge"), {3, 6},
+         {0, 0, 0, 1, 2, 2, 3, 3, 3, 4, 5, 5, 3, 3, 3, 4, 5, 5});
+  Expect("Pad", {x, pads}, mode("reflect"), {3, 6},
+         {2, 1, 0, 1, 2, 1, 5, 4, 3, 4, 5, 4, 2, 1, 0, 1, 2, 1});
+  Expect("Pad", {x, pads}, mode("wrap"), {3, 6},
+         {1, 2, 0, 1, 2, 0, 4, 5, 3, 4, 5, 3, 1, 2, 0, 1, 2, 0});
+  Expect("Pad", {x, Ints({-1, 1}), Tensor(), Ints({-1})}, {}, {2, 3}, {1, 2, 0, 4, 5, 0});
+  Expect("Pad", {x, Ints({-1, 1}), Tensor(), Ints({-1})}, mode("reflect"), {2, 3},
+         {1, 2, 1, 4, 5, 4});
+  Expect("Pad", {x, Ints({-3, 2}), Tensor(), Ints({1})}, {}, {2, 2}, {0, 0, 0, 0});
 }
 
-TYPED_TEST(MovementTest, GatherFamily) {
-  const Tensor x = Iota<TypeParam>({3, 2});
-  this->Expect("Gather", {x, MakeTensor<int32_t>({2, 1}, {2, -3})}, {}, {2, 1, 2}, {4, 5, 0, 1});
-  this->Expect("Gather", {x, Tensor::Scalar<int64_t>(-1)}, {{"axis", 1}}, {3}, {1, 3, 5});
-  this->Expect("GatherElements", {x, MakeTensor<int64_t>({1, 2}, {2, -2})}, {}, {1, 2}, {4, 3});
-  this->Expect("GatherElements", {x, MakeTensor<int64_t>({3, 1}, {1, 0, -1})}, {{"axis", 1}},
-               {3, 1}, {1, 2, 5});
-  this->Expect("GatherND", {x, MakeTensor<int64_t>({2, 2}, {0, 1, -1, 0})}, {}, {2}, {1, 4});
-  this->Expect("GatherND", {x, MakeTensor<int64_t>({2, 1}, {1, 0})}, {}, {2, 2}, {2, 3, 0, 1});
-  this->Expect("GatherND", {x, MakeTensor<int64_t>({3, 1}, {1, 0, 1})}, {{"batch_dims", 1}}, {3},
-               {1, 2, 5});
+TEST_P(MovementTest, GatherFamily) {
+  const Tensor x = Iota({3, 2});
+  Expect("Gather", {x, MakeTensor<int32_t>({2, 1}, {2, -3})}, {}, {2, 1, 2}, {4, 5, 0, 1});
+  Expect("Gather", {x, Tensor::Scalar<int64_t>(-1)}, {{"axis", 1}}, {3}, {1, 3, 5});
+  Expect("GatherElements", {x, MakeTensor<int64_t>({1, 2}, {2, -2})}, {}, {1, 2}, {4, 3});
+  Expect("GatherElements", {x, MakeTensor<int64_t>({3, 1}, {1, 0, -1})}, {{"axis", 1}}, {3, 1},
+         {1, 2, 5});
+  Expect("GatherND", {x, MakeTensor<int64_t>({2, 2}, {0, 1, -1, 0})}, {}, {2}, {1, 4});
+  Expect("GatherND", {x, MakeTensor<int64_t>({2, 1}, {1, 0})}, {}, {2, 2}, {2, 3, 0, 1});
+  Expect("GatherND", {x, MakeTensor<int64_t>({3, 1}, {1, 0, 1})}, {{"batch_dims", 1}}, {3},
+         {1, 2, 5});
 }
 
-TYPED_TEST(MovementTest, ScatterFamily) {
-  const Tensor x = Iota<TypeParam>({3, 2});
-  this->Expect("ScatterElements",
-               {x, MakeTensor<int64_t>({1, 2}, {2, -3}), Iota<TypeParam>({1, 2})}, {}, {3, 2},
-               {0, 1, 2, 3, 0, 5});
-  this->Expect("ScatterElements", {x, MakeTensor<int64_t>({2, 1}, {1, 1}), Iota<TypeParam>({2, 1})},
-               {{"axis", 1}}, {3, 2}, {0, 0, 2, 1, 4, 5});
-  this->Expect("ScatterND", {x, MakeTensor<int64_t>({1, 1}, {-1}), Iota<TypeParam>({1, 2})}, {},
-               {3, 2}, {0, 1, 2, 3, 0, 1});
+TEST_P(MovementTest, ScatterFamily) {
+  const Tensor x = Iota({3, 2});
+  Expect("ScatterElements", {x, MakeTensor<int64_t>({1, 2}, {2, -3}), Iota({1, 2})}, {}, {3, 2},
+         {0, 1, 2, 3, 0, 5});
+  Expect("ScatterElements", {x, MakeTensor<int64_t>({2, 1}, {1, 1}), Iota({2, 1})}, {{"axis", 1}},
+         {3, 2}, {0, 0, 2, 1, 4, 5});
+  Expect("ScatterND", {x, MakeTensor<int64_t>({1, 1}, {-1}), Iota({1, 2})}, {}, {3, 2},
+         {0, 1, 2, 3, 0, 1});
 }
 
-TYPED_TEST(MovementTest, ChannelsAndPixels) {
-  const Tensor x = Iota<TypeParam>({1, 4, 1, 2});
-  this->Expect("DepthToSpace", {x}, {{"blocksize", 2}}, {1, 1, 2, 4}, {0, 2, 1, 3, 4, 6, 5, 7});
-  this->Expect("SpaceToDepth", {Iota<TypeParam>({1, 1, 2, 4})}, {{"blocksize", 2}}, {1, 4, 1, 2},
-               {0, 2, 1, 3, 4, 6, 5, 7});
-  const Tensor c = Iota<TypeParam>({1, 8, 1, 1});
-  this->Expect("DepthToSpace", {c}, {{"blocksize", 2}}, {1, 2, 2, 2}, {0, 2, 4, 6, 1, 3, 5, 7});
-  this->Expect("DepthToSpace", {c}, {{"blocksize", 2}, {"mode", "CRD"}}, {1, 2, 2, 2},
-               {0, 1, 2, 3, 4, 5, 6, 7});
+TEST_P(MovementTest, ChannelsAndPixels) {
+  const Tensor x = Iota({1, 4, 1, 2});
+  Expect("DepthToSpace", {x}, {{"blocksize", 2}}, {1, 1, 2, 4}, {0, 2, 1, 3, 4, 6, 5, 7});
+  Expect("SpaceToDepth", {Iota({1, 1, 2, 4})}, {{"blocksize", 2}}, {1, 4, 1, 2},
+         {0, 2, 1, 3, 4, 6, 5, 7});
+  const Tensor c = Iota({1, 8, 1, 1});
+  Expect("DepthToSpace", {c}, {{"blocksize", 2}}, {1, 2, 2, 2}, {0, 2, 4, 6, 1, 3, 5, 7});
+  Expect("DepthToSpace", {c}, {{"blocksize", 2}, {"mode", "CRD"}}, {1, 2, 2, 2},
+         {0, 1, 2, 3, 4, 5, 6, 7});
 }
 
-TYPED_TEST(MovementTest, TrianglesSequencesAndSelections) {
-  const Tensor x = Iota<TypeParam>({2, 3});
-  this->Expect("Trilu", {x, Tensor::Scalar<int64_t>(1)}, {}, {2, 3}, {0, 1, 2, 0, 0, 5});
-  this->Expect("Trilu", {x}, {{"upper", 0}}, {2, 3}, {0, 0, 0, 3, 4, 0});
-  this->Expect("Trilu", {x, Tensor::Scalar<int64_t>(INT64_MIN)}, {}, {2, 3}, {0, 1, 2, 3, 4, 5});
-  this->Expect("ReverseSequence", {x, Ints({3, 2})}, {{"batch_axis", 0}, {"time_axis", 1}}, {2, 3},
-               {2, 1, 0, 4, 3, 5});
-  this->Expect("ReverseSequence", {x, Ints({1, 0, 2})}, {}, {2, 3}, {0, 1, 5, 3, 4, 2});
-  this->Expect("Compress", {x, MakeBools({2}, {0, 1})}, {{"axis", 1}}, {2, 1}, {1, 4});
-  this->Expect("Compress", {x, MakeBools({6}, {1, 0, 0, 1, 0, 1})}, {}, {3}, {0, 3, 5});
-  this->Expect("OneHot", {Ints({1, -1, 3}), Tensor::Scalar<int32_t>(3), Iota<TypeParam>({2})}, {},
-               {3, 3}, {0, 1, 0, 0, 0, 1, 0, 0, 0});
-  this->Expect("OneHot", {Ints({1, 0}), Tensor::Scalar<float>(2), Iota<TypeParam>({2})},
-               {{"axis", 0}}, {2, 2}, {0, 1, 1, 0});
-  this->Expect("CenterCropPad", {x, Ints({3, 2})}, {}, {3, 2}, {0, 1, 3, 4, 0, 0});
-  this->Expect("CenterCropPad", {x, MakeTensor<int32_t>({1}, {6})},
-               {{"axes", std::vector<int64_t>{-1}}}, {2, 6}, {0, 0, 1, 2, 0, 0, 0, 3, 4, 5, 0, 0});
+TEST_P(MovementTest, TrianglesSequencesAndSelections) {
+  const Tensor x = Iota({2, 3});
+  Expect("Trilu", {x, Tensor::Scalar<int64_t>(1)}, {}, {2, 3}, {0, 1, 2, 0, 0, 5});
+  Expect("Trilu", {x}, {{"upper", 0}}, {2, 3}, {0, 0, 0, 3, 4, 0});
+  Expect("Trilu", {x, Tensor::Scalar<int64_t>(INT64_MIN)}, {}, {2, 3}, {0, 1, 2, 3, 4, 5});
+  Expect("ReverseSequence", {x, Ints({3, 2})}, {{"batch_axis", 0}, {"time_axis", 1}}, {2, 3},
+         {2, 1, 0, 4, 3, 5});
+  Expect("ReverseSequence", {x, Ints({1, 0, 2})}, {}, {2, 3}, {0, 1, 5, 3, 4, 2});
+  Expect("Compress", {x, MakeBools({2}, {0, 1})}, {{"axis", 1}}, {2, 1}, {1, 4});
+  Expect("Compress", {x, MakeBools({6}, {1, 0, 0, 1, 0, 1})}, {}, {3}, {0, 3, 5});
+  Expect("OneHot", {Ints({1, -1, 3}), Tensor::Scalar<int32_t>(3), Iota({2})}, {}, {3, 3},
+         {0, 1, 0, 0, 0, 1, 0, 0, 0});
+  Expect("OneHot", {Ints({1, 0}), Tensor::Scalar<float>(2), Iota({2})}, {{"axis", 0}}, {2, 2},
+         {0, 1, 1, 0});
+  Expect("CenterCropPad", {x, Ints({3, 2})}, {}, {3, 2}, {0, 1, 3, 4, 0, 0});
+  Expect("CenterCropPad", {x, MakeTensor<int32_t>({1}, {6})}, {{"axes", std::vector<int64_t>{-1}}},
+         {2, 6}, {0, 0, 1, 2, 0, 0, 0, 3, 4, 5, 0, 0});
 }
 
-TYPED_TEST(MovementTest, ViewsKeepTheElements) {
-  const Tensor x = Iota<TypeParam>({1, 2, 1, 3});
+TEST_P(MovementTest, ViewsKeepTheElements) {
+  const Tensor x = Iota({1, 2, 1, 3});
   const std::vector<int64_t> all = {0, 1, 2, 3, 4, 5};
-  this->Expect("Reshape", {x, Ints({0, 3, -1})}, {}, {1, 3, 2}, all);
-  this->Expect("Squeeze", {x}, {}, {2, 3}, all);
-  this->Expect("Squeeze", {x, Ints({-2})}, {}, {1, 2, 3}, all);
-  this->Expect("Unsqueeze", {x, Ints({-1, 0})}, {}, {1, 1, 2, 1, 3, 1}, all);
-  this->Expect("Flatten", {x}, {{"axis", 2}}, {2, 3}, all);
-  this->Expect("Flatten", {x}, {{"axis", 0}}, {1, 6}, all);
+  Expect("Reshape", {x, Ints({0, 3, -1})}, {}, {1, 3, 2}, all);
+  Expect("Squeeze", {x}, {}, {2, 3}, all);
+  Expect("Squeeze", {x, Ints({-2})}, {}, {1, 2, 3}, all);
+  Expect("Unsqueeze", {x, Ints({-1, 0})}, {}, {1, 1, 2, 1, 3, 1}, all);
+  Expect("Flatten", {x}, {{"axis", 2}}, {2, 3}, all);
+  Expect("Flatten", {x}, {{"axis", 0}}, {1, 6}, all);
 }
 
-TYPED_TEST(MovementTest, ResizeToTheNearest) {
-  const Tensor x = Iota<TypeParam>({1, 1, 2, 2});
-  this->Expect("Resize", {x, Tensor(), MakeTensor<float>({4}, {1, 1, 2, 1.5f})}, {}, {1, 1, 4, 3},
-               {0, 0, 1, 0, 0, 1, 2, 2, 3, 2, 2, 3});
+TEST_P(MovementTest, ResizeToTheNearest) {
+  const Tensor x = Iota({1, 1, 2, 2});
+  Expect("Resize", {x, Tensor(), MakeTensor<float>({4}, {1, 1, 2, 1.5f})}, {}, {1, 1, 4, 3},
+         {0, 0, 1, 0, 0, 1, 2, 2, 3, 2, 2, 3});
 }
 
 // An extent of 0 lets the others be anything: no loop and no table is as long as they are.
@@ -326,10 +335,10 @@ TEST(FillTest, ConstantOfShapeAndEyeLike) {
   y = RunOp("EyeLike", {Iota<int32_t>({2, 3})}, {{"k", -1}, {"dtype", DType::kF16}});
   ASSERT_TRUE(y.ok()) << y.status();
   EXPECT_EQ((*y)[0].TypeString(), "f16[2,3]");
-  EXPECT_EQ(Positions<Float16>((*y)[0]), (std::vector<int64_t>{0, 0, 0, 1, 0, 0}));
+  EXPECT_EQ(Positions((*y)[0]), (std::vector<int64_t>{0, 0, 0, 1, 0, 0}));
   y = RunOp("EyeLike", {Iota<int32_t>({2, 3})}, {{"k", INT64_MIN}});
   ASSERT_TRUE(y.ok()) << y.status();
-  EXPECT_EQ(Positions<int32_t>((*y)[0]), (std::vector<int64_t>(6, 0)));
+  EXPECT_EQ(Positions((*y)[0]), (std::vector<int64_t>(6, 0)));
 }
 
 TEST(ShapeTest, ExtentsAsData) {
