@@ -1,3 +1,4 @@
+#include "ops/norm_expansion.h"
 #include "ops/op.h"
 
 namespace sluice {
@@ -40,6 +41,45 @@ absl::Status InferBatchNormalization(InferContext& c) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<Value*>> ExpandBatchNormalization(GraphBuilder& b, const Node& node) {
+  const Type& type = node.input(0)->type();
+  if (!type.has_shape()) return absl::UnimplementedError("the expansion needs the rank of X");
+  const int rank = type.rank();
+  // Everything in the widest dtype of the inputs, f32 at least.
+  DType wide = DType::kF32;
+  for (const Value* v : node.inputs()) {
+    if (v->type().dtype() == DType::kF64) wide = DType::kF64;
+  }
+  std::vector<Value*> in;
+  for (Value* v : node.inputs()) in.push_back(CastLike(b, v, wide));
+  Value *mean = in[3], *variance = in[4];
+  std::vector<Value*> outputs = {nullptr};
+  if (node.Int("training_mode") != 0) {
+    std::vector<int64_t> axes = AxisRange(2, rank);
+    axes.push_back(0);
+    const auto average = [&](Value* v) {
+      Value* m = b.Op("ReduceMean", {v, b.Ints(axes)}, {{"keepdims", 0}});
+      return rank > 1 ? m : b.Op("Unsqueeze", {m, b.Ints({0})});
+    };
+    mean = average(in[0]);
+    Value* d = b.Op("Sub", {in[0], PerChannel(b, mean, rank)});
+    variance = average(b.Op("Mul", {d, d}));
+    const double momentum = node.Float("momentum");
+    for (size_t i = 1; i < node.num_outputs(); ++i) {
+      Value* old_part = b.Op("Mul", {in[i + 2], b.ScalarLike(mean, momentum)});
+      Value* new_part = b.Op("Mul", {i == 1 ? mean : variance, b.ScalarLike(mean, 1 - momentum)});
+      outputs.push_back(
+          CastLike(b, b.Op("Add", {old_part, new_part}), node.input(3)->type().dtype()));
+    }
+  }
+  Value* factor = b.Op("Mul", {in[1], InverseSpread(b, variance, node.Float("epsilon"))});
+  Value* y =
+      b.Op("Mul", {b.Op("Sub", {in[0], PerChannel(b, mean, rank)}), PerChannel(b, factor, rank)});
+  y = b.Op("Add", {y, PerChannel(b, in[2], rank)});
+  outputs[0] = CastLike(b, y, type.dtype());
+  return outputs;
+}
+
 }  // namespace
 
 SLUICE_DECLARE_OP(BatchNormalization) {
@@ -62,6 +102,7 @@ SLUICE_DECLARE_OP(BatchNormalization) {
       .Attr("momentum", 0.9f, "weight of the old running value")
       .Attr("training_mode", 0)
       .Infer(InferBatchNormalization)
+      .Expansion(ExpandBatchNormalization)
       .GradientPending();
 }
 

@@ -1,4 +1,6 @@
 // GroupNormalization and InstanceNormalization: statistics per sample and group of channels.
+#include "ops/gradient_util.h"
+#include "ops/norm_expansion.h"
 #include "ops/op.h"
 
 namespace sluice {
@@ -33,6 +35,27 @@ absl::Status InferGroup(InferContext& c) {
   return InferPerChannel(c, "scale", "bias");
 }
 
+// `grouped` is the shape [N, groups, rest] for Reshape.
+absl::StatusOr<std::vector<Value*>> Expand(GraphBuilder& b, const Node& node,
+                                           const std::vector<int64_t>& grouped) {
+  const Type& type = node.input(0)->type();
+  if (!type.has_shape()) return absl::UnimplementedError("the expansion needs the rank of X");
+  Value* axes = b.Ints({-1});
+  Value* x = b.Op("Reshape", {Widened(b, node.input(0)), b.Ints(grouped)});
+  Value* centred = b.Op("Sub", {x, MeanOver(b, x, axes)});
+  Value* inverse =
+      InverseSpread(b, MeanOver(b, b.Op("Mul", {centred, centred}), axes), node.Float("epsilon"));
+  Value* y = b.Op("Reshape", {b.Op("Mul", {centred, inverse}), ShapeOf(b, node.input(0))});
+  y = b.Op("Mul", {CastLike(b, y, type.dtype()), PerChannel(b, node.input(1), type.rank())});
+  return std::vector<Value*>{b.Op("Add", {y, PerChannel(b, node.input(2), type.rank())})};
+}
+absl::StatusOr<std::vector<Value*>> ExpandInstance(GraphBuilder& b, const Node& node) {
+  return Expand(b, node, {0, 0, -1});
+}
+absl::StatusOr<std::vector<Value*>> ExpandGroup(GraphBuilder& b, const Node& node) {
+  return Expand(b, node, {0, node.Int("num_groups"), -1});
+}
+
 }  // namespace
 
 SLUICE_DECLARE_OP(InstanceNormalization) {
@@ -47,6 +70,7 @@ SLUICE_DECLARE_OP(InstanceNormalization) {
       .Types("T", kFloatTypes)
       .Attr("epsilon", 1e-5f)
       .Infer(InferInstance)
+      .Expansion(ExpandInstance)
       .GradientPending();
 }
 
@@ -64,6 +88,7 @@ SLUICE_DECLARE_OP(GroupNormalization) {
       .Attr("epsilon", 1e-5f)
       .Attr("stash_type", 1, "precision of the statistics: 1 is f32")
       .Infer(InferGroup)
+      .Expansion(ExpandGroup)
       .GradientPending();
 }
 

@@ -1,4 +1,5 @@
 // LayerNormalization and RMSNormalization: over all axes from `axis` on.
+#include "ops/norm_expansion.h"
 #include "ops/op.h"
 
 namespace sluice {
@@ -59,6 +60,44 @@ absl::Status InferRMSNormalization(InferContext& c) {
   return absl::OkStatus();
 }
 
+// The axes from `axis` to the last. A negative axis needs no rank.
+absl::StatusOr<Value*> RowAxes(GraphBuilder& b, const Node& node) {
+  const int64_t axis = node.Int("axis");
+  if (axis < 0) return b.Ints(AxisRange(axis, 0));
+  if (!node.input(0)->type().has_shape()) {
+    return absl::UnimplementedError("the expansion needs the rank of X for an axis >= 0");
+  }
+  return b.Ints(AxisRange(axis, node.input(0)->type().rank()));
+}
+
+absl::StatusOr<std::vector<Value*>> ExpandLayerNormalization(GraphBuilder& b, const Node& node) {
+  absl::StatusOr<Value*> axes = RowAxes(b, node);
+  if (!axes.ok()) return axes.status();
+  const DType dtype = node.input(0)->type().dtype();
+  Value* x = Widened(b, node.input(0));
+  Value* mean = MeanOver(b, x, *axes);
+  Value* centred = b.Op("Sub", {x, mean});
+  Value* inverse =
+      InverseSpread(b, MeanOver(b, b.Op("Mul", {centred, centred}), *axes), node.Float("epsilon"));
+  Value* y = CastLike(b, b.Op("Mul", {centred, inverse}), dtype);
+  y = b.Op("Mul", {y, node.input(1)});
+  if (node.input(2) != nullptr) y = b.Op("Add", {y, node.input(2)});
+  std::vector<Value*> outputs = {y, mean, inverse};
+  const DType stash = node.Int("stash_type") == 1 ? DType::kF32 : DType::kBF16;
+  for (size_t i = 1; i < 3; ++i) outputs[i] = CastLike(b, outputs[i], stash);
+  outputs.resize(node.num_outputs());
+  return outputs;
+}
+
+absl::StatusOr<std::vector<Value*>> ExpandRMSNormalization(GraphBuilder& b, const Node& node) {
+  absl::StatusOr<Value*> axes = RowAxes(b, node);
+  if (!axes.ok()) return axes.status();
+  Value* x = Widened(b, node.input(0));
+  Value* inverse = InverseSpread(b, MeanOver(b, b.Op("Mul", {x, x}), *axes), node.Float("epsilon"));
+  Value* y = CastLike(b, b.Op("Mul", {x, inverse}), node.input(1)->type().dtype());
+  return std::vector<Value*>{b.Op("Mul", {y, node.input(1)})};
+}
+
 }  // namespace
 
 SLUICE_DECLARE_OP(LayerNormalization) {
@@ -78,6 +117,7 @@ SLUICE_DECLARE_OP(LayerNormalization) {
       .Attr("epsilon", 1e-5f)
       .Attr("stash_type", 1, "dtype of Mean and InvStdDev: 1 is f32, 16 is bf16")
       .Infer(InferLayerNormalization)
+      .Expansion(ExpandLayerNormalization)
       .GradientPending();
 }
 
@@ -95,6 +135,7 @@ SLUICE_DECLARE_OP(RMSNormalization) {
       .Attr("epsilon", 1e-5f)
       .Attr("stash_type", 1, "precision of the statistics: 1 is f32, 16 is bf16")
       .Infer(InferRMSNormalization)
+      .Expansion(ExpandRMSNormalization)
       .GradientPending();
 }
 

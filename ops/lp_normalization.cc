@@ -1,4 +1,5 @@
 // LpNormalization and MeanVarianceNormalization: normalisation without parameters.
+#include "ops/norm_expansion.h"
 #include "ops/op.h"
 
 namespace sluice {
@@ -33,6 +34,26 @@ absl::Status InferMeanVariance(InferContext& c) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<Value*>> ExpandLpNormalization(GraphBuilder& b, const Node& node) {
+  Value* x = node.input(0);
+  Value* norm = b.Op(node.Int("p") == 1 ? "ReduceL1" : "ReduceL2", {x, b.Ints({node.Int("axis")})});
+  Value* is_zero = b.Op("Equal", {norm, b.ScalarLike(norm, 0)});
+  return std::vector<Value*>{
+      b.Op("Div", {x, b.Op("Where", {is_zero, b.ScalarLike(norm, 1), norm})})};
+}
+
+absl::StatusOr<std::vector<Value*>> ExpandMeanVariance(GraphBuilder& b, const Node& node) {
+  Value* x = Widened(b, node.input(0));
+  Value* axes = b.Ints(node.Ints("axes"));
+  const auto mean = [&](Value* v) {
+    return b.Op("ReduceMean", {v, axes}, {{"noop_with_empty_axes", 1}});
+  };
+  Value* centred = b.Op("Sub", {x, mean(x)});
+  Value* spread = b.Op("Sqrt", {mean(b.Op("Mul", {centred, centred}))});
+  Value* y = b.Op("Div", {centred, b.Op("Add", {spread, b.ScalarLike(spread, 1e-9)})});
+  return std::vector<Value*>{CastLike(b, y, node.input(0)->type().dtype())};
+}
+
 }  // namespace
 
 SLUICE_DECLARE_OP(LpNormalization) {
@@ -44,6 +65,7 @@ SLUICE_DECLARE_OP(LpNormalization) {
       .Attr("axis", -1)
       .Attr("p", 2, "which norm: 1 or 2")
       .Infer(InferLpNormalization)
+      .Expansion(ExpandLpNormalization)
       .GradientPending();
 }
 
@@ -55,6 +77,7 @@ SLUICE_DECLARE_OP(MeanVarianceNormalization) {
       .Types("T", kFloatTypes)
       .Attr("axes", std::vector<int64_t>{0, 2, 3})
       .Infer(InferMeanVariance)
+      .Expansion(ExpandMeanVariance)
       .GradientPending();
 }
 

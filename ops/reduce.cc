@@ -216,6 +216,38 @@ absl::Status ReduceProdGradient(GradientContext& c) {
   return absl::OkStatus();
 }
 
+// The same axes, kept or not as the node says.
+Value* Reduced(GraphBuilder& b, const Node& node, absl::string_view op, Value* x) {
+  return b.Op(op, {x, node.input(1)},
+              {{"keepdims", node.Int("keepdims")},
+               {"noop_with_empty_axes", node.Int("noop_with_empty_axes")}});
+}
+
+absl::StatusOr<std::vector<Value*>> ExpandSumSquare(GraphBuilder& b, const Node& node) {
+  Value* x = node.input(0);
+  return std::vector<Value*>{Reduced(b, node, "ReduceSum", b.Op("Mul", {x, x}))};
+}
+absl::StatusOr<std::vector<Value*>> ExpandL1(GraphBuilder& b, const Node& node) {
+  return std::vector<Value*>{Reduced(b, node, "ReduceSum", b.Op("Abs", {node.input(0)}))};
+}
+
+// `last` of what `sum` gives; integers are computed in f64.
+absl::StatusOr<std::vector<Value*>> ExpandFractional(GraphBuilder& b, const Node& node,
+                                                     absl::string_view sum,
+                                                     absl::string_view last) {
+  const DType dtype = node.input(0)->type().dtype();
+  Value* x = node.input(0);
+  if (!IsFloat(dtype)) x = b.Op("Cast", {x}, {{"to", DType::kF64}});
+  Value* y = b.Op(last, {Reduced(b, node, sum, x)});
+  return std::vector<Value*>{IsFloat(dtype) ? y : b.Op("Cast", {y}, {{"to", dtype}})};
+}
+absl::StatusOr<std::vector<Value*>> ExpandL2(GraphBuilder& b, const Node& node) {
+  return ExpandFractional(b, node, "ReduceSumSquare", "Sqrt");
+}
+absl::StatusOr<std::vector<Value*>> ExpandLogSum(GraphBuilder& b, const Node& node) {
+  return ExpandFractional(b, node, "ReduceSum", "Log");
+}
+
 Op Reduction(absl::string_view name, absl::string_view doc, DTypeSet dtypes) {
   return Op(name)
       .Doc(doc)
@@ -258,14 +290,17 @@ SLUICE_DECLARE_OP(ReduceProd) {
 }
 SLUICE_DECLARE_OP(ReduceL1) {
   return Reduction("ReduceL1", "The sum of absolute values over `axes`.", kReduceTypes)
+      .Expansion(ExpandL1)
       .Gradient(ReduceL1Gradient);
 }
 SLUICE_DECLARE_OP(ReduceL2) {
   return Reduction("ReduceL2", "The square root of the sum of squares over `axes`.", kReduceTypes)
+      .Expansion(ExpandL2)
       .Gradient(ReduceL2Gradient);
 }
 SLUICE_DECLARE_OP(ReduceLogSum) {
   return Reduction("ReduceLogSum", "The logarithm of the sum over `axes`.", kReduceTypes)
+      .Expansion(ExpandLogSum)
       .Gradient(ReduceLogSumGradient);
 }
 SLUICE_DECLARE_OP(ReduceLogSumExp) {
@@ -275,6 +310,7 @@ SLUICE_DECLARE_OP(ReduceLogSumExp) {
 }
 SLUICE_DECLARE_OP(ReduceSumSquare) {
   return Reduction("ReduceSumSquare", "The sum of squares over `axes`.", kReduceTypes)
+      .Expansion(ExpandSumSquare)
       .Gradient(ReduceSumSquareGradient);
 }
 

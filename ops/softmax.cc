@@ -15,6 +15,23 @@ absl::Status InferAlongAxis(InferContext& c) {
   return absl::OkStatus();
 }
 
+// x less its largest element along the axis, and the sum of the exponentials of that.
+std::pair<Value*, Value*> Centred(GraphBuilder& b, const Node& node) {
+  Value* axis = b.Ints({node.Int("axis")});
+  Value* centred = b.Op("Sub", {node.input(0), b.Op("ReduceMax", {node.input(0), axis})});
+  return {centred, b.Op("ReduceSum", {b.Op("Exp", {centred}), axis})};
+}
+
+absl::StatusOr<std::vector<Value*>> ExpandSoftmax(GraphBuilder& b, const Node& node) {
+  const auto [centred, sum] = Centred(b, node);
+  return std::vector<Value*>{b.Op("Div", {b.Op("Exp", {centred}), sum})};
+}
+
+absl::StatusOr<std::vector<Value*>> ExpandLogSoftmax(GraphBuilder& b, const Node& node) {
+  const auto [centred, sum] = Centred(b, node);
+  return std::vector<Value*>{b.Op("Sub", {centred, b.Op("Log", {sum})})};
+}
+
 Value* SumAlongAxis(GradientContext& c, Value* v) {
   GraphBuilder& b = c.builder();
   return b.Op("ReduceSum", {v, b.Ints({c.node().Int("axis")})}, {{"keepdims", 1}});
@@ -51,10 +68,12 @@ Op AlongAxis(absl::string_view name, absl::string_view doc) {
 
 SLUICE_DECLARE_OP(Softmax) {
   return AlongAxis("Softmax", "exp(x - max x) / sum exp(x - max x) along `axis`.")
+      .Expansion(ExpandSoftmax)
       .Gradient(SoftmaxGradient);
 }
 SLUICE_DECLARE_OP(LogSoftmax) {
   return AlongAxis("LogSoftmax", "x - max x - log sum exp(x - max x) along `axis`.")
+      .Expansion(ExpandLogSoftmax)
       .Gradient(LogSoftmaxGradient);
 }
 SLUICE_DECLARE_OP(Hardmax) {

@@ -1,0 +1,45 @@
+// What the norms share: centring and scaling by the spread of a row, as steps of a tile program.
+#ifndef SLUICE_KERNELS_CPU_NORM_STEPS_H_
+#define SLUICE_KERNELS_CPU_NORM_STEPS_H_
+
+#include "kernels/cpu/tile_program.h"
+
+namespace sluice::cpu {
+
+// f64 where one of `dtypes` is f64, else f32: what norms compute in.
+inline DType NormType(std::initializer_list<DType> dtypes) {
+  for (DType d : dtypes) {
+    if (d == DType::kF64) return DType::kF64;
+  }
+  return DType::kF32;
+}
+
+struct NormSteps {
+  TileProgram& p;
+  const int64_t count;  // elements of a row
+  const DType dtype;    // computed in
+
+  using ValueId = TileProgram::ValueId;
+  ValueId Input(DType stored, absl::Span<const int64_t> strides) const {
+    const ValueId v = p.Input(stored, strides);
+    return p.dtype(v) == dtype ? v : p.Convert(v, dtype);
+  }
+  ValueId Number(double value) const { return p.Scalar(dtype, value); }
+  ValueId Mean(ValueId x) const {
+    const ValueId sum = p.Reduce(ReduceOp::kSum, x);
+    return p.Step(StepOp::kMul, {sum, Number(1.0 / static_cast<double>(count))});
+  }
+  ValueId MeanSquare(ValueId x) const { return Mean(p.Step(StepOp::kSquare, {x})); }
+  // 1 / sqrt(variance + epsilon). A division, exact to the last bits: Rsqrt may be approximate.
+  ValueId InverseSpread(ValueId variance, double epsilon) const {
+    const ValueId sum = p.Step(StepOp::kAdd, {variance, Number(epsilon)});
+    return p.Step(StepOp::kReciprocal, {p.Step(StepOp::kSqrt, {sum})});
+  }
+  ValueId Sub(ValueId a, ValueId b) const { return p.Step(StepOp::kSub, {a, b}); }
+  ValueId Mul(ValueId a, ValueId b) const { return p.Step(StepOp::kMul, {a, b}); }
+  ValueId Add(ValueId a, ValueId b) const { return p.Step(StepOp::kAdd, {a, b}); }
+};
+
+}  // namespace sluice::cpu
+
+#endif  // SLUICE_KERNELS_CPU_NORM_STEPS_H_

@@ -1,0 +1,46 @@
+// Softmax and LogSoftmax along one axis, as tile programs.
+#include "kernels/cpu/program_kernel.h"
+
+namespace sluice::cpu {
+namespace {
+
+// The space [outer, axis, inner] of a contiguous tensor.
+struct AxisSpace {
+  Dims space, strides;
+};
+
+AxisSpace AlongAxis(const PrepareContext& context) {
+  const Dims dims = context.input_dims(0);
+  const int rank = static_cast<int>(dims.size());
+  const int64_t given = context.node.Int("axis");
+  const int axis = static_cast<int>(given < 0 ? given + rank : given);
+  int64_t outer = 1, inner = 1;
+  for (int i = 0; i < axis; ++i) outer *= dims[i];
+  for (int i = axis + 1; i < rank; ++i) inner *= dims[i];
+  return {{outer, dims[axis], inner}, {dims[axis] * inner, inner, 1}};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Kernel>> PrepareSoftmax(const PrepareContext& context) {
+  const AxisSpace s = AlongAxis(context);
+  TileProgram p(s.space, {1, 2});
+  const auto x = p.Input(context.input_dtype(0), s.strides);
+  const auto e = p.Step(StepOp::kExp, {p.Step(StepOp::kSub, {x, p.Reduce(ReduceOp::kMax, x)})});
+  const auto scale = p.Step(StepOp::kReciprocal, {p.Reduce(ReduceOp::kSum, e)});
+  p.Output(p.Step(StepOp::kMul, {e, scale}), context.output_dtype(0), s.strides);
+  return MakeProgramKernel(std::move(p), {0}, context);
+}
+
+absl::StatusOr<std::unique_ptr<Kernel>> PrepareLogSoftmax(const PrepareContext& context) {
+  const AxisSpace s = AlongAxis(context);
+  TileProgram p(s.space, {1, 2});
+  const auto x = p.Input(context.input_dtype(0), s.strides);
+  const auto centred = p.Step(StepOp::kSub, {x, p.Reduce(ReduceOp::kMax, x)});
+  const auto sum = p.Reduce(ReduceOp::kSum, p.Step(StepOp::kExp, {centred}));
+  p.Output(p.Step(StepOp::kSub, {centred, p.Step(StepOp::kLog, {sum})}), context.output_dtype(0),
+           s.strides);
+  return MakeProgramKernel(std::move(p), {0}, context);
+}
+
+}  // namespace sluice::cpu
