@@ -1,0 +1,241 @@
+#include "kernels/cpu/tile_program.h"
+
+#include <cmath>
+#include <functional>
+#include <numeric>
+#include <random>
+
+#include "gtest/gtest.h"
+
+namespace sluice::cpu {
+namespace {
+
+std::vector<float> RandomFloats(int64_t n, uint32_t seed) {
+  std::mt19937 engine(seed);
+  std::uniform_real_distribution<float> uniform(-2, 2);
+  std::vector<float> x(n);
+  for (float& v : x) v = uniform(engine);
+  return x;
+}
+
+Dims Contiguous(absl::Span<const int64_t> dims) { return BroadcastStrides(dims, dims); }
+
+int64_t Elements(absl::Span<const int64_t> dims) { return *ElementCount(dims); }
+
+void RunProgram(const TileProgram& p, std::vector<const void*> inputs, std::vector<void*> outputs,
+                int threads) {
+  std::vector<char> scratch(p.scratch_bytes() + 64);
+  char* aligned = scratch.data() + (64 - reinterpret_cast<uintptr_t>(scratch.data()) % 64) % 64;
+  ThreadPool pool(threads);
+  p.Run(inputs, outputs, aligned, &pool);
+}
+
+// The elements of `from` as broadcast to `space`.
+std::vector<float> Broadcast(const std::vector<float>& from, absl::Span<const int64_t> dims,
+                             absl::Span<const int64_t> space) {
+  const Dims strides = BroadcastStrides(dims, space);
+  std::vector<float> out(Elements(space));
+  for (int64_t i = 0; i < static_cast<int64_t>(out.size()); ++i) {
+    int64_t rest = i, offset = 0;
+    for (size_t k = space.size(); k-- > 0;) {
+      offset += rest % space[k] * strides[k];
+      rest /= space[k];
+    }
+    out[i] = from[offset];
+  }
+  return out;
+}
+
+struct BroadcastCase {
+  Dims a, b, space;
+};
+class TileBroadcast : public testing::TestWithParam<BroadcastCase> {};
+
+TEST_P(TileBroadcast, FusedChainEqualsElementByElement) {
+  const BroadcastCase& c = GetParam();
+  const std::vector<float> a = RandomFloats(Elements(c.a), 1), b = RandomFloats(Elements(c.b), 2);
+  const std::vector<float> wide_a = Broadcast(a, c.a, c.space), wide_b = Broadcast(b, c.b, c.space);
+  for (int threads : {1, 3}) {
+    TileProgram p(c.space);
+    const auto x = p.Input(DType::kF32, BroadcastStrides(c.a, c.space));
+    const auto y = p.Input(DType::kF32, BroadcastStrides(c.b, c.space));
+    const auto two = p.Scalar(DType::kF32, 2);
+    const auto scaled = p.Step(StepOp::kMul, {p.Step(StepOp::kSub, {x, y}), two});
+    const auto chosen = p.Step(StepOp::kWhere, {p.Step(StepOp::kLess, {x, y}), scaled, y});
+    p.Output(chosen, DType::kF32, Contiguous(c.space));
+    p.Output(p.Step(StepOp::kPRelu, {x, y}), DType::kF64, Contiguous(c.space));
+    ASSERT_TRUE(p.Finish(threads).ok());
+    std::vector<float> out(wide_a.size() + 1, -77);
+    std::vector<double> out2(wide_a.size() + 1, -77);
+    RunProgram(p, {a.data(), b.data()}, {out.data(), out2.data()}, threads);
+    for (size_t i = 0; i < wide_a.size(); ++i) {
+      const float u = wide_a[i], v = wide_b[i];
+      ASSERT_EQ(out[i], u < v ? (u - v) * 2 : v) << i;
+      ASSERT_EQ(out2[i], u < 0 ? u * v : u) << i;
+    }
+    EXPECT_EQ(out.back(), -77);
+    EXPECT_EQ(out2.back(), -77);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, TileBroadcast,
+    testing::Values(BroadcastCase{{100}, {100}, {100}}, BroadcastCase{{}, {}, {}},
+                    BroadcastCase{{0}, {1}, {0}}, BroadcastCase{{3, 0, 2}, {}, {3, 0, 2}},
+                    BroadcastCase{{200000}, {}, {200000}}, BroadcastCase{{}, {70001}, {70001}},
+                    BroadcastCase{{50, 1000}, {1000}, {50, 1000}},
+                    BroadcastCase{{5000, 3}, {3}, {5000, 3}},
+                    BroadcastCase{{5000, 3}, {5000, 1}, {5000, 3}},
+                    BroadcastCase{{4, 7, 3136}, {7, 1}, {4, 7, 3136}},
+                    BroadcastCase{{4, 7, 300}, {7, 1}, {4, 7, 300}},
+                    BroadcastCase{{4, 7, 9999}, {1, 7, 1}, {4, 7, 9999}},
+                    BroadcastCase{{37, 1}, {1, 41}, {37, 41}},
+                    BroadcastCase{{300, 1, 7}, {1, 41, 1}, {300, 41, 7}},
+                    BroadcastCase{{1, 5, 1, 7, 1}, {3, 1, 4, 1, 6}, {3, 5, 4, 7, 6}},
+                    BroadcastCase{{2, 1, 128, 128}, {2, 1, 1, 128}, {2, 1, 128, 128}},
+                    BroadcastCase{{2, 12, 128, 128}, {2, 1, 1, 128}, {2, 12, 128, 128}}));
+
+struct SoftmaxCase {
+  int64_t outer, row, inner;
+};
+class TileSoftmax : public testing::TestWithParam<SoftmaxCase> {};
+
+// Three levels: maximum, sum of exponentials, quotient. And a mean as a row output.
+TEST_P(TileSoftmax, EveryModeGivesTheSameNumbers) {
+  const auto [outer, row, inner] = GetParam();
+  const Dims space = {outer, row, inner};
+  const std::vector<float> x = RandomFloats(Elements(space), 3);
+  for (int threads : {1, 2}) {
+    TileProgram p(space, {1, 2});
+    const auto in = p.Input(DType::kF32, Contiguous(space));
+    const auto shifted = p.Step(StepOp::kSub, {in, p.Reduce(ReduceOp::kMax, in)});
+    const auto e = p.Step(StepOp::kExp, {shifted});
+    const auto softmax = p.Step(StepOp::kDiv, {e, p.Reduce(ReduceOp::kSum, e)});
+    const auto mean = p.Step(StepOp::kMul, {p.Reduce(ReduceOp::kSum, in),
+                                            p.Scalar(DType::kF32, 1.0 / static_cast<double>(row))});
+    p.Output(softmax, DType::kF32, Contiguous(space));
+    const Dims kept = {outer, 1, inner};
+    p.Output(mean, DType::kF32, BroadcastStrides(kept, space));
+    ASSERT_TRUE(p.Finish(threads).ok());
+    std::vector<float> out(x.size()), means(outer * inner);
+    RunProgram(p, {x.data()}, {out.data(), means.data()}, threads);
+    for (int64_t o = 0; o < outer; ++o) {
+      for (int64_t i = 0; i < inner; ++i) {
+        const auto at = [&](int64_t r) { return (o * row + r) * inner + i; };
+        double sum = 0, total = 0;
+        for (int64_t r = 0; r < row; ++r) {
+          sum += std::exp(double{x[at(r)]});
+          total += x[at(r)];
+        }
+        ASSERT_NEAR(means[o * inner + i], total / static_cast<double>(row), 2e-5);
+        for (int64_t r = 0; r < row; ++r) {
+          const double expected = std::exp(double{x[at(r)]}) / sum;
+          ASSERT_NEAR(out[at(r)], expected, 4e-6 * expected) << o << " " << r << " " << i;
+        }
+      }
+    }
+    // In place: the input may be overwritten, as nothing reads it later.
+    ASSERT_EQ(p.in_place().size(), 1u);
+    std::vector<float> shared = x;
+    RunProgram(p, {shared.data()}, {shared.data(), means.data()}, threads);
+    EXPECT_EQ(shared, out);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, TileSoftmax,
+                         testing::Values(SoftmaxCase{64, 1000, 1}, SoftmaxCase{1000, 3, 1},
+                                         SoftmaxCase{1, 1, 1}, SoftmaxCase{5, 1, 9},
+                                         SoftmaxCase{3, 20000, 1}, SoftmaxCase{2, 150001, 1},
+                                         SoftmaxCase{5, 37, 19}, SoftmaxCase{2, 100, 3000},
+                                         SoftmaxCase{1, 8, 20000}, SoftmaxCase{7, 5, 2}));
+
+TEST(TileProgram, ReducesAnEmptyRowToTheNeutralElement) {
+  TileProgram p({4, 0}, {1, 2});
+  const auto x = p.Input(DType::kF32, {0, 1});
+  p.Output(p.Reduce(ReduceOp::kSum, x), DType::kF32, {1, 0});
+  p.Output(p.Reduce(ReduceOp::kMax, x), DType::kF32, {1, 0});
+  ASSERT_TRUE(p.Finish(1).ok());
+  std::vector<float> sums(4, 5), highest(4, 5);
+  RunProgram(p, {sums.data()}, {sums.data(), highest.data()}, 1);
+  EXPECT_EQ(sums, std::vector<float>(4, 0));
+  EXPECT_EQ(highest, std::vector<float>(4, -INFINITY));
+}
+
+TEST(TileProgram, SumsRowsOfEveryIntegerWithWrapping) {
+  const std::vector<int8_t> x = {100, 100, 1, -100, -100, 2};
+  TileProgram p({2, 3}, {1, 2});
+  p.Output(p.Reduce(ReduceOp::kSum, p.Input(DType::kI8, {3, 1})), DType::kI8, {1, 0});
+  ASSERT_TRUE(p.Finish(1).ok());
+  std::vector<int8_t> sums(2);
+  RunProgram(p, {x.data()}, {sums.data()}, 1);
+  EXPECT_EQ(sums, (std::vector<int8_t>{-55, 58}));
+}
+
+TEST(TileProgram, NormalisesHalvesWithScaleAndBias) {
+  constexpr int64_t kRows = 33, kColumns = 257;
+  std::vector<Float16> x, y(kRows * kColumns);
+  for (float v : RandomFloats(kRows * kColumns, 5)) x.push_back(Float16(v));
+  const std::vector<float> gamma = RandomFloats(kColumns, 6), beta = RandomFloats(kColumns, 7);
+  TileProgram p({kRows, kColumns}, {1, 2});
+  const auto in = p.Input(DType::kF16, {kColumns, 1});
+  const auto share = p.Scalar(DType::kF32, 1.0 / kColumns);
+  const auto mean = p.Step(StepOp::kMul, {p.Reduce(ReduceOp::kSum, in), share});
+  const auto centred = p.Step(StepOp::kSub, {in, mean});
+  const auto squares = p.Reduce(ReduceOp::kSum, p.Step(StepOp::kSquare, {centred}));
+  const auto variance = p.Step(StepOp::kMul, {squares, share});
+  const auto scale =
+      p.Step(StepOp::kRsqrt, {p.Step(StepOp::kAdd, {variance, p.Scalar(DType::kF32, 1e-5)})});
+  const auto scaled =
+      p.Step(StepOp::kMul, {p.Step(StepOp::kMul, {centred, scale}), p.Input(DType::kF32, {0, 1})});
+  p.Output(p.Step(StepOp::kAdd, {scaled, p.Input(DType::kF32, {0, 1})}), DType::kF16,
+           {kColumns, 1});
+  ASSERT_TRUE(p.Finish(2).ok());
+  RunProgram(p, {x.data(), gamma.data(), beta.data()}, {y.data()}, 2);
+  for (int64_t r = 0; r < kRows; ++r) {
+    double sum = 0, square = 0;
+    for (int64_t c = 0; c < kColumns; ++c) sum += x[r * kColumns + c];
+    const double m = sum / kColumns;
+    for (int64_t c = 0; c < kColumns; ++c) square += std::pow(x[r * kColumns + c] - m, 2);
+    for (int64_t c = 0; c < kColumns; ++c) {
+      const double e = (x[r * kColumns + c] - m) / std::sqrt(square / kColumns + 1e-5) * gamma[c];
+      ASSERT_NEAR(y[r * kColumns + c], e + beta[c], 4e-3);
+    }
+  }
+}
+
+TEST(TileProgram, MayNotOverwriteAnInputThatAStepReadsLater) {
+  TileProgram p({100});
+  const auto x = p.Input(DType::kF32, {1});
+  const auto e = p.Step(StepOp::kExp, {x});
+  p.Output(e, DType::kF32, {1});
+  p.Output(p.Step(StepOp::kAdd, {e, x}), DType::kF32, {1});
+  ASSERT_TRUE(p.Finish(1).ok());
+  EXPECT_EQ(p.in_place(), (std::vector<std::pair<int, int>>{{1, 0}}));
+}
+
+TEST(TileProgram, WritesTransposedResults) {
+  const std::vector<float> x = RandomFloats(6, 8);
+  TileProgram p({2, 3});
+  p.Output(p.Step(StepOp::kNeg, {p.Input(DType::kF32, {3, 1})}), DType::kF32, {1, 2});
+  ASSERT_TRUE(p.Finish(1).ok());
+  std::vector<float> y(6);
+  RunProgram(p, {x.data()}, {y.data()}, 1);
+  for (int i = 0; i < 2; ++i) {
+    for (int j = 0; j < 3; ++j) EXPECT_EQ(y[j * 2 + i], -x[i * 3 + j]);
+  }
+}
+
+TEST(TileProgram, MisuseIsAnErrorThatNamesTheStep) {
+  TileProgram mixed({4});
+  mixed.Step(StepOp::kAdd, {mixed.Input(DType::kF32, {1}), mixed.Input(DType::kI32, {1})});
+  EXPECT_EQ(mixed.Finish(1).message(), "step add of a tile program mixes i32 and others");
+  TileProgram missing({4});
+  missing.Step(StepOp::kExp, {missing.Input(DType::kI32, {1})});
+  EXPECT_EQ(missing.Finish(1).code(), absl::StatusCode::kUnimplemented);
+  TileProgram strides({4, 4});
+  strides.Input(DType::kF32, {1});
+  EXPECT_FALSE(strides.Finish(1).ok());
+}
+
+}  // namespace
+}  // namespace sluice::cpu
