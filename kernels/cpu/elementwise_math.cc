@@ -60,8 +60,7 @@ SLUICE_VECTOR_FUNCTION(Mish, Mish(x))
 SLUICE_VECTOR_FUNCTION(Swish, Swish(x, a))
 SLUICE_VECTOR_FUNCTION(Elu, SelectBelowZero(x, hn::Mul(a, Expm1(x)), x))
 SLUICE_VECTOR_FUNCTION(Selu, hn::Mul(b, SelectBelowZero(x, hn::Mul(a, Expm1(x)), x)))
-SLUICE_VECTOR_FUNCTION(Celu, hn::Add(hn::Max(x, hn::Zero(DF())),
-                                     hn::Min(hn::Mul(a, Expm1(hn::Div(x, a))), hn::Zero(DF()))))
+SLUICE_VECTOR_FUNCTION(Celu, SelectBelowZero(x, hn::Mul(a, Expm1(hn::Div(x, a))), x))
 #undef SLUICE_VECTOR_FUNCTION
 
 // Sin, Cos, Tan: vectors with a lane beyond the range of the reduction go to libm, lane by lane.

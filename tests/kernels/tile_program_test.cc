@@ -108,11 +108,11 @@ TEST_P(TileSoftmax, EveryModeGivesTheSameNumbers) {
   for (int threads : {1, 2}) {
     TileProgram p(space, {1, 2});
     const auto in = p.Input(DType::kF32, Contiguous(space));
+    const auto mean = p.Step(StepOp::kMul, {p.Reduce(ReduceOp::kSum, in),
+                                            p.Scalar(DType::kF32, 1.0 / static_cast<double>(row))});
     const auto shifted = p.Step(StepOp::kSub, {in, p.Reduce(ReduceOp::kMax, in)});
     const auto e = p.Step(StepOp::kExp, {shifted});
     const auto softmax = p.Step(StepOp::kDiv, {e, p.Reduce(ReduceOp::kSum, e)});
-    const auto mean = p.Step(StepOp::kMul, {p.Reduce(ReduceOp::kSum, in),
-                                            p.Scalar(DType::kF32, 1.0 / static_cast<double>(row))});
     p.Output(softmax, DType::kF32, Contiguous(space));
     const Dims kept = {outer, 1, inner};
     p.Output(mean, DType::kF32, BroadcastStrides(kept, space));
