@@ -240,8 +240,6 @@ absl::Status Frame::Run(const Plan& plan, absl::Span<const Tensor> inputs,
       (*results)[i] = std::move(view);
     }
   }
-  // Only now: one value may be several outputs, and the others are copies of the first.
-  if (!keep) std::fill(kept_.begin(), kept_.end(), Tensor());
   for (Tensor& t : dynamic_) t = Tensor();
   if (!keep) {
     for (Tensor& t : kept_) t = Tensor();
