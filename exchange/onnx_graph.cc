@@ -311,7 +311,11 @@ absl::Status OnnxGraphImporter::ImportOp(const NodeProto& node, const Environmen
   for (size_t i = 0; i < n.num_outputs; ++i) names.push_back(FreeName(node.output(i), *scope));
   Node* made = graph->AddNode(*op, n.inputs, names);
   made->mutable_origin() = origin;
-  for (auto& [name, value] : n.attrs) made->SetAttr(name, std::move(value));
+  for (auto& [name, value] : n.attrs) {
+    const AttrDef* def = op->FindAttr(name);
+    if (def != nullptr && def->value.has_value() && *def->value == value) continue;  // canonical
+    made->SetAttr(name, std::move(value));
+  }
   std::sort(bodies.begin(), bodies.end());
   for (const auto& [name, proto] : bodies) {
     Graph* body = made->AddBody(name);

@@ -1,6 +1,7 @@
 // Imports every model below a folder. Not part of CI, which has no such folders:
 //   SLUICE_IMPORT_ALL=/tmp/models bazel-bin/tests/exchange/exchange_test
-// With SLUICE_EXPORT_TO=DIR each is also written as DIR/<parent folder's name>.onnx and read again.
+// With SLUICE_EXPORT_TO=DIR each is also written as DIR/<parent folder's name>.onnx and read again,
+// with SLUICE_ROUND_TRIP=1 written and read in every form of ours.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,9 +9,11 @@
 #include <filesystem>
 #include <map>
 
+#include "exchange/model.h"
 #include "exchange/onnx_export.h"
 #include "exchange/onnx_import.h"
 #include "graph/infer.h"
+#include "tests/exchange/model_builder.h"
 
 namespace sluice {
 namespace {
@@ -64,6 +67,19 @@ TEST(ImportAll, EveryModelGivesAGraphOrACleanError) {
       absl::Status s = ExportOnnx(**graph, copy);
       if (s.ok()) s = ImportOnnx(copy).status();
       if (!s.ok()) errors["export: " + std::string(s.message())].push_back(path);
+    }
+    if (std::getenv("SLUICE_ROUND_TRIP") != nullptr) {
+      for (const char* name : {"m", "m.sluice", "m.sluice.txt"}) {
+        const TemporaryFolder folder;
+        absl::Status s = WriteModel(**graph, folder / name);
+        auto back = s.ok() ? ReadModel(folder / name) : s;
+        std::string difference;
+        if (!back.ok()) {
+          errors["round trip: " + std::string(back.status().message())].push_back(path);
+        } else if (!Equal(**graph, **back, &difference)) {
+          errors["round trip through " + std::string(name) + ": " + difference].push_back(path);
+        }
+      }
     }
     int known = 0, all = 0;
     std::string unknown;
