@@ -11,7 +11,7 @@ using ::testing::HasSubstr;
 
 const float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-std::vector<int64_t> Run(absl::string_view op, const Tensor& x, int64_t axis, int64_t last = 0) {
+std::vector<int64_t> Arg(absl::string_view op, const Tensor& x, int64_t axis, int64_t last = 0) {
   auto y = RunOp(op, {x}, {{"axis", axis}, {"select_last_index", last}, {"keepdims", 0}});
   EXPECT_TRUE(y.ok()) << y.status();
   if (!y.ok()) return {};
@@ -20,20 +20,20 @@ std::vector<int64_t> Run(absl::string_view op, const Tensor& x, int64_t axis, in
 
 TEST(ArgMax, FirstOrLastAmongEqualOnesOnEveryAxis) {
   const Tensor x = MakeTensor<float>({2, 4}, {3, 1, 3, 2, 3, 1, 0, 2});
-  EXPECT_EQ(Run("ArgMax", x, 1), (std::vector<int64_t>{0, 0}));
-  EXPECT_EQ(Run("ArgMax", x, -1, 1), (std::vector<int64_t>{2, 0}));
-  EXPECT_EQ(Run("ArgMax", x, 0), (std::vector<int64_t>{0, 0, 0, 0}));
-  EXPECT_EQ(Run("ArgMax", x, 0, 1), (std::vector<int64_t>{1, 1, 0, 1}));
-  EXPECT_EQ(Run("ArgMin", x, 1), (std::vector<int64_t>{1, 2}));
-  EXPECT_EQ(Run("ArgMin", x, 0, 1), (std::vector<int64_t>{1, 1, 1, 1}));
+  EXPECT_EQ(Arg("ArgMax", x, 1), (std::vector<int64_t>{0, 0}));
+  EXPECT_EQ(Arg("ArgMax", x, -1, 1), (std::vector<int64_t>{2, 0}));
+  EXPECT_EQ(Arg("ArgMax", x, 0), (std::vector<int64_t>{0, 0, 0, 0}));
+  EXPECT_EQ(Arg("ArgMax", x, 0, 1), (std::vector<int64_t>{1, 1, 0, 1}));
+  EXPECT_EQ(Arg("ArgMin", x, 1), (std::vector<int64_t>{1, 2}));
+  EXPECT_EQ(Arg("ArgMin", x, 0, 1), (std::vector<int64_t>{1, 1, 1, 1}));
 }
 
 TEST(ArgMax, NaNIsTheExtreme) {
   const Tensor x = MakeTensor<float>({2, 4}, {3, kNaN, 9, kNaN, 3, 1, 0, 2});
   for (const char* op : {"ArgMax", "ArgMin"}) {
-    EXPECT_EQ(Run(op, x, 1)[0], 1);
-    EXPECT_EQ(Run(op, x, 1, 1)[0], 3);
-    EXPECT_EQ(Run(op, x, 0)[1], 0);
+    EXPECT_EQ(Arg(op, x, 1)[0], 1);
+    EXPECT_EQ(Arg(op, x, 1, 1)[0], 3);
+    EXPECT_EQ(Arg(op, x, 0)[1], 0);
   }
 }
 
@@ -51,7 +51,7 @@ TEST(ArgMax, EveryDTypeRowsAndColumns) {
     for (const bool min : {false, true}) {
       for (int axis : {0, 1}) {
         const int64_t n = axis == 0 ? 3 : 50, step = axis == 0 ? 50 : 1;
-        const std::vector<int64_t> got = Run(min ? "ArgMin" : "ArgMax", x, axis);
+        const std::vector<int64_t> got = Arg(min ? "ArgMin" : "ArgMax", x, axis);
         for (size_t i = 0; i < got.size(); ++i) {
           const int64_t base = axis == 0 ? static_cast<int64_t>(i) : static_cast<int64_t>(i) * 50;
           int64_t best = 0;
@@ -70,8 +70,8 @@ TEST(ArgMax, RowsLongerThanATile) {
   Tensor x = *Tensor::Random(DType::kF16, {2, 5000}, {.seed = 3});
   x.mutable_data<Float16>()[4321] = Float16(7.0f);
   x.mutable_data<Float16>()[4990] = Float16(7.0f);
-  EXPECT_EQ(Run("ArgMax", x, 1)[0], 4321);
-  EXPECT_EQ(Run("ArgMax", x, 1, 1)[0], 4990);
+  EXPECT_EQ(Arg("ArgMax", x, 1)[0], 4321);
+  EXPECT_EQ(Arg("ArgMax", x, 1, 1)[0], 4990);
 }
 
 TEST(ArgMax, NothingToChooseFromIsAnError) {

@@ -59,7 +59,8 @@ TEST(BatchNormalization, TrainingUsesTheBatchAndBlendsTheRunningStatistics) {
     const auto s = GroupStatistics(in.x, 3, [&](int64_t i) { return in.channel(i); });
     ExpectElements((*y)[0], [&](int64_t i) {
       const int64_t c = in.channel(i);
-      return (At(in.x, i) - s[c].mean()) / std::sqrt(s[c].variance() + 1e-2) * At(in.scale, c) +
+      return (At(in.x, i) - s[c].mean()) / std::sqrt(s[c].variance() + static_cast<double>(1e-2f)) *
+                 At(in.scale, c) +
              At(in.bias, c);
     });
     ExpectElements((*y)[1], [&](int64_t c) { return At(in.mean, c) * 0.75 + s[c].mean() * 0.25; });

@@ -21,7 +21,7 @@ inline double Tolerance(DType dtype) {
   return dtype == DType::kF16    ? 4e-3
          : dtype == DType::kBF16 ? 4e-2
          : dtype == DType::kF32  ? 1e-5
-                                 : 1e-12;
+                                 : 1e-10;
 }
 
 struct Statistics {
