@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "ops/movement_gradient.h"
 #include "ops/op.h"
 #include "ops/shape_util.h"
 
@@ -51,7 +52,7 @@ SLUICE_DECLARE_OP(Compress) {
       .Types("T", kAllTypes)
       .OptionalAttr("axis", AttrKind::kInt)
       .Infer(InferCompress)
-      .GradientPending();
+      .Gradient(MovementGradient);
 }
 
 }  // namespace sluice

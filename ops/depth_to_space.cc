@@ -1,4 +1,5 @@
 // DepthToSpace and SpaceToDepth: channels to pixels and back.
+#include "ops/movement_gradient.h"
 #include "ops/op.h"
 #include "ops/shape_util.h"
 
@@ -75,7 +76,7 @@ SLUICE_DECLARE_OP(DepthToSpace) {
       .RequiredAttr("blocksize", AttrKind::kInt)
       .Attr("mode", "DCR", "DCR or CRD")
       .Infer(InferDepthToSpace)
-      .GradientPending();
+      .Gradient(MovementGradient);
 }
 
 SLUICE_DECLARE_OP(SpaceToDepth) {

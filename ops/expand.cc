@@ -1,5 +1,6 @@
 // Expand and Tile: copies along axes.
 #include "absl/strings/str_join.h"
+#include "ops/movement_gradient.h"
 #include "ops/op.h"
 #include "ops/shape_util.h"
 
@@ -99,7 +100,7 @@ SLUICE_DECLARE_OP(Tile) {
       .Output("output", "T")
       .Types("T", kAllTypes)
       .Infer(InferTile)
-      .GradientPending();
+      .Gradient(MovementGradient);
 }
 
 }  // namespace sluice

@@ -1,4 +1,5 @@
 // Gather, GatherElements, GatherND: reads by index.
+#include "ops/movement_gradient.h"
 #include "ops/op.h"
 #include "ops/shape_util.h"
 
@@ -96,6 +97,20 @@ absl::Status InferGatherND(InferContext& c) {
   return absl::OkStatus();
 }
 
+// Rows of axis 0 are added up whole: the usual case is an embedding.
+absl::Status GatherGradient(GradientContext& c) {
+  if (c.node().Int("axis") != 0) return MovementGradient(c);
+  GraphBuilder& b = c.builder();
+  Value* indices = c.input(1);
+  if (indices->type().dtype() != DType::kI64) {
+    indices = b.Op("Cast", {indices}, {{"to", DType::kI64}});
+  }
+  Value* tuples = b.Op("Unsqueeze", {indices, b.Ints({-1})});
+  c.SetInputGrad(0, b.Op("ScatterND", {ZerosLike(b, c.input(0)), tuples, c.output_grad()},
+                         {{"reduction", "add"}}));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 SLUICE_DECLARE_OP(Gather) {
@@ -108,7 +123,7 @@ SLUICE_DECLARE_OP(Gather) {
       .Types("Tind", kIndexTypes)
       .Attr("axis", 0)
       .Infer(InferGather)
-      .GradientPending();
+      .Gradient(GatherGradient);
 }
 
 SLUICE_DECLARE_OP(GatherElements) {
@@ -121,7 +136,7 @@ SLUICE_DECLARE_OP(GatherElements) {
       .Types("Tind", kIndexTypes)
       .Attr("axis", 0)
       .Infer(InferGatherElements)
-      .GradientPending();
+      .Gradient(MovementGradient);
 }
 
 SLUICE_DECLARE_OP(GatherND) {
@@ -133,7 +148,7 @@ SLUICE_DECLARE_OP(GatherND) {
       .Types("T", kAllTypes)
       .Attr("batch_dims", 0, "leading axes that data and indices share")
       .Infer(InferGatherND)
-      .GradientPending();
+      .Gradient(MovementGradient);
 }
 
 }  // namespace sluice

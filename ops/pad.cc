@@ -1,3 +1,4 @@
+#include "ops/movement_gradient.h"
 #include "ops/op.h"
 #include "ops/shape_util.h"
 
@@ -57,6 +58,20 @@ absl::Status InferPad(InferContext& c) {
   return absl::OkStatus();
 }
 
+// The constant's margins are cut off again; a cut is padded with zeros.
+absl::Status PadGradient(GradientContext& c) {
+  if (c.node().String("mode") != "constant") return MovementGradient(c);
+  GraphBuilder& b = c.builder();
+  Value* dx = b.Op("Pad", {c.output_grad(), b.Op("Neg", {c.input(1)}), nullptr, c.input(3)});
+  c.SetInputGrad(0, dx);
+  if (c.input(2) == nullptr) return absl::OkStatus();
+  const AttrList scalar = {{"keepdims", 0}};
+  Value* margin =
+      b.Op("Sub", {b.Op("ReduceSum", {c.output_grad()}, scalar), b.Op("ReduceSum", {dx}, scalar)});
+  c.SetInputGrad(2, b.Op("Reshape", {margin, b.Op("Shape", {c.input(2)})}));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 SLUICE_DECLARE_OP(Pad) {
@@ -73,7 +88,7 @@ SLUICE_DECLARE_OP(Pad) {
       .Types("Tind", kIndexTypes)
       .Attr("mode", "constant", "constant, reflect, edge or wrap")
       .Infer(InferPad)
-      .GradientPending();
+      .Gradient(PadGradient);
 }
 
 }  // namespace sluice

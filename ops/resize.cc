@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/movement_gradient.h"
 #include "ops/op.h"
 #include "ops/shape_util.h"
 
@@ -140,6 +141,14 @@ absl::Status InferResize(InferContext& c) {
   return absl::OkStatus();
 }
 
+absl::Status ResizeGradient(GradientContext& c) {
+  if (c.node().String("mode") != "nearest" ||
+      c.node().String("coordinate_transformation_mode") == "tf_crop_and_resize") {
+    return absl::UnimplementedError("only mode nearest, without cropping, has a gradient so far");
+  }
+  return MovementGradient(c);
+}
+
 }  // namespace
 
 SLUICE_DECLARE_OP(Resize) {
@@ -165,7 +174,7 @@ SLUICE_DECLARE_OP(Resize) {
       .Attr("nearest_mode", "round_prefer_floor",
             "round_prefer_floor, round_prefer_ceil, floor or ceil")
       .Infer(InferResize)
-      .GradientPending();
+      .Gradient(ResizeGradient);
 }
 
 }  // namespace sluice

@@ -1,4 +1,5 @@
 // ScatterElements and ScatterND: the data with some elements written by index.
+#include "ops/movement_gradient.h"
 #include "ops/op.h"
 #include "ops/shape_util.h"
 
@@ -76,6 +77,26 @@ absl::Status InferScatterND(InferContext& c) {
   return absl::OkStatus();
 }
 
+// Updates get the gradients of the places they went to; data that was overwritten gets none.
+absl::Status ScatterGradient(GradientContext& c, absl::string_view gather, const AttrList& axis) {
+  const std::string reduction = c.node().String("reduction");
+  if (reduction != "none" && reduction != "add") {
+    return absl::UnimplementedError("reductions other than add have no gradient so far");
+  }
+  GraphBuilder& b = c.builder();
+  Value* dy = c.output_grad();
+  c.SetInputGrad(0, reduction == "add" ? dy
+                                       : b.Op(c.node().op_name(),
+                                              {dy, c.input(1), ZerosLike(b, c.input(2))}, axis));
+  c.SetInputGrad(2, b.Op(gather, {dy, c.input(1)}, axis));
+  return absl::OkStatus();
+}
+
+absl::Status ScatterElementsGradient(GradientContext& c) {
+  return ScatterGradient(c, "GatherElements", {{"axis", c.node().Int("axis")}});
+}
+absl::Status ScatterNDGradient(GradientContext& c) { return ScatterGradient(c, "GatherND", {}); }
+
 }  // namespace
 
 SLUICE_DECLARE_OP(ScatterElements) {
@@ -92,7 +113,7 @@ SLUICE_DECLARE_OP(ScatterElements) {
       .Attr("axis", 0)
       .Attr("reduction", "none", "none, add, mul, max or min")
       .Infer(InferScatterElements)
-      .GradientPending();
+      .Gradient(ScatterElementsGradient);
 }
 
 SLUICE_DECLARE_OP(ScatterND) {
@@ -107,7 +128,7 @@ SLUICE_DECLARE_OP(ScatterND) {
       .Types("T", kAllTypes)
       .Attr("reduction", "none", "none, add, mul, max or min")
       .Infer(InferScatterND)
-      .GradientPending();
+      .Gradient(ScatterNDGradient);
 }
 
 }  // namespace sluice

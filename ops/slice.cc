@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "ops/movement_gradient.h"
 #include "ops/op.h"
 #include "ops/shape_util.h"
 
@@ -152,7 +153,7 @@ SLUICE_DECLARE_OP(Slice) {
       .Types("T", kAllTypes)
       .Types("Tind", kIndexTypes)
       .Infer(InferSlice)
-      .GradientPending();
+      .Gradient(MovementGradient);
 }
 
 }  // namespace sluice

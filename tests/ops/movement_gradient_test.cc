@@ -45,19 +45,40 @@ TEST(MovementGradientTest, IsTheTransposedMovement) {
       {"Flatten", {2, 3, 2}, {}, {{"axis", 2}}},
       {"Transpose", {2, 3, 4}, {}, {{"perm", std::vector<int64_t>{2, 0, 1}}}},
       {"Transpose", {2, 3}, {}, {}},
-      {"Expand", {3, 1}, {Ints({2, 1, 4})}, {}},
       {"Trilu", {3, 4}, {Tensor::Scalar<int64_t>(1)}, {}},
       {"ReverseSequence", {3, 2}, {Ints({3, 2})}, {}},
       {"SpaceToDepth", {1, 2, 2, 4}, {}, {{"blocksize", 2}}},
+      {"Tile", {2, 3}, {Ints({2, 2})}, {}},
+      {"Slice", {4, 5}, {Ints({-1, 0}), Ints({-9, 5}), Ints({0, 1}), Ints({-2, 2})}, {}},
+      {"Pad", {2, 3}, {Ints({1, -1, 0, 2})}, {}},
+      {"Pad", {2, 3}, {Ints({1, 2, 0, 1})}, {{"mode", "reflect"}}},
+      {"Gather", {4, 2}, {MakeTensor<int32_t>({3}, {1, -1, 1})}, {}},
+      {"Gather", {2, 4}, {Ints({3, 0, 3})}, {{"axis", 1}}},
+      {"GatherElements", {2, 3}, {MakeTensor<int64_t>({1, 3}, {1, 0, -1})}, {}},
+      {"GatherND", {2, 3}, {MakeTensor<int64_t>({2, 2}, {1, 0, 1, 0})}, {}},
+      {"DepthToSpace", {1, 4, 1, 2}, {}, {{"blocksize", 2}}},
+      {"Compress", {3, 2}, {MakeBools({3}, {1, 0, 1})}, {{"axis", 0}}},
+      {"Resize", {2, 3}, {Tensor(), MakeTensor<float>({2}, {2, 2})}, {}},
+      {"ScatterElements",
+       {2, 3},
+       {MakeTensor<int64_t>({1, 3}, {1, 0, 1}), MakeTensor<double>({1, 3}, {7, 8, 9})},
+       {}},
+      {"ScatterND",
+       {2, 3},
+       {MakeTensor<int64_t>({1, 1}, {1}), MakeTensor<double>({1, 3}, {7, 8, 9})},
+       {{"reduction", "add"}}},
       {"Split", {5, 2}, {Ints({2, 3})}, {}, 2},
       {"Concat", {2, 3}, {MakeTensor<double>({2, 1}, {7, 8})}, {{"axis", 1}}},
+      {"Expand", {3, 1}, {Ints({2, 1, 4})}, {}},
   };
   for (const Case& c : cases) {
     Graph graph(StandardOps());
     GraphBuilder b(&graph);
     Value* x = b.Input("x", Type::Tensor(DType::kF64, absl::MakeConstSpan(c.dims)));
     std::vector<Value*> inputs = {x};
-    for (const Tensor& t : c.others) inputs.push_back(b.Constant(t));
+    for (const Tensor& t : c.others) {
+      inputs.push_back(t.valid() ? b.Constant(t) : nullptr);
+    }
     std::vector<Value*> y = b.OpN(c.op, inputs, c.outputs, c.attrs);
     ASSERT_TRUE(b.status().ok()) << b.status();
     // The last output alone is weighed: of a Split, nothing flows back to the first.
