@@ -176,6 +176,22 @@ TEST_F(ControlFlow, ScanHonoursAxesAndChecksLengths) {
   EXPECT_NE(g_.status().message().find("one length"), std::string::npos) << g_.status();
 }
 
+TEST_F(ControlFlow, ACallsTypesFollowFromTheFunctions) {
+  auto function = std::make_unique<Graph>(StandardOps(), "twice");
+  GraphBuilder f(function.get());
+  Value* x = f.Input("x", Type::Tensor(DType::kF32, Shape{Dim::Symbol("n"), 3}));
+  f.Output(ops::Concat(f, {x, x}, {.axis = 0}));
+  ASSERT_TRUE(f.status().ok()) << f.status();
+  graph_.functions()["twice"] = std::move(function);
+  Value* y = ops::Call(g_, {In("a", {Dim::Symbol("b"), 3})}, 1, {.function = "twice"})[0];
+  Value* z = ops::Call(g_, {In("c", {4, 3})}, 1, {.function = "twice"})[0];
+  ASSERT_TRUE(g_.status().ok()) << g_.status();
+  EXPECT_EQ(TypeOf(y), "f32[2*b,3]");
+  EXPECT_EQ(TypeOf(z), "f32[8,3]");
+  ops::Call(g_, {In("d", {4, 3}, DType::kI64)}, 1, {.function = "twice"});
+  EXPECT_NE(g_.status().message().find("gets i64[4,3]"), std::string::npos) << g_.status();
+}
+
 TEST_F(ControlFlow, AssignWantsAVariable) {
   Value* v = g_.Variable("v", Tensor::Vector<float>(std::vector<float>{1, 2}));
   Value* next = ops::Assign(g_, v, ops::Add(g_, v, v));
