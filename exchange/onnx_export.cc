@@ -56,7 +56,6 @@ class Writer {
     for (const auto& [from, to] : copies_[&graph]) {
       NodeProto* copy = proto->add_node();
       copy->set_op_type("Identity");
-      copy->set_name(to);
       copy->add_input(Name(from));
       copy->add_output(to);
     }
@@ -102,6 +101,15 @@ class Writer {
     return it == names_.end() ? value->name() : it->second;
   }
 
+  // The imported node's name; ONNX Runtime wants each to stand once, and passes make several nodes
+  // of one.
+  std::string NodeName(const Node& node) {
+    const std::string& first = node.origin().name.empty() ? node.name() : node.origin().name;
+    std::string name = first;
+    while (!node_names_.insert(name).second) name = absl::StrCat(first, "_", ++renamed_nodes_);
+    return name;
+  }
+
   // Extents inside bodies may change from one iteration to the next: left out. Scalars stay; ONNX
   // Runtime wants to see that a loop's counter is one.
   static void WriteValueInfo(const std::string& name, const Type& type, bool shapes,
@@ -119,7 +127,7 @@ class Writer {
     }
     proto->set_op_type(std::string(node.op_name()));
     proto->set_domain(node.op().domain);
-    proto->set_name(node.origin().name.empty() ? node.name() : node.origin().name);
+    proto->set_name(NodeName(node));
     for (const Value* input : node.inputs()) proto->add_input(input ? Name(input) : "");
     for (size_t i = 0; i < node.num_outputs(); ++i) proto->add_output(Name(node.output(i)));
     for (const auto& [name, value] : node.attrs()) {
@@ -205,6 +213,8 @@ class Writer {
 
   AtomicFile* data_;
   std::string data_name_;
+  absl::flat_hash_set<std::string> node_names_;
+  int64_t renamed_nodes_ = 0;
   absl::flat_hash_map<const Value*, std::string> names_;
   absl::flat_hash_map<const Graph*, std::vector<std::pair<const Value*, std::string>>> copies_;
 };

@@ -7,8 +7,10 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <set>
 
 #include "exchange/file.h"
+#include "exchange/onnx_export.h"
 #include "exchange/safetensors.h"
 #include "graph/builder.h"
 #include "graph/text.h"
@@ -74,6 +76,24 @@ TEST(Model, OnnxKeepsMeaningAndNames) {
   EXPECT_EQ((*back)->output_names(), graph->output_names());
   EXPECT_EQ((*back)->outputs()[0]->type(), graph->outputs()[0]->type());
   EXPECT_EQ((*back)->metadata()["author"], "test");
+}
+
+// ONNX Runtime refuses two nodes of one name.
+TEST(Model, OnnxNodesHaveNamesOfTheirOwn) {
+  Graph graph(StandardOps());
+  GraphBuilder b(&graph);
+  Origin origin;
+  origin.name = "conv1";
+  b.SetOrigin(origin);
+  Value* x = b.Input("x", Type::Tensor(DType::kF32, Shape{Dim(2)}));
+  b.Output(b.Op("Relu", {b.Op("Neg", {b.Op("Relu", {x})})}), "y");
+  ASSERT_TRUE(b.status().ok()) << b.status();
+  auto bytes = ExportOnnxBytes(graph);
+  ASSERT_TRUE(bytes.ok()) << bytes.status();
+  onnx::ModelProto model;
+  ASSERT_TRUE(model.ParseFromString(*bytes));
+  std::set<std::string> names;
+  for (const auto& node : model.graph().node()) EXPECT_TRUE(names.insert(node.name()).second);
 }
 
 TEST(Model, WeightsAreMappedNotCopied) {
