@@ -121,7 +121,7 @@ HWY_INLINE VF Erf(VF x) {
   return KeepNaN(x, hn::IfThenElse(hn::Lt(t, Num(0.93f)), ErfNear(x), far));
 }
 
-// x Phi(x) = x/2 erfc(-x / sqrt 2): 6e-7 of the larger of |y| and 0.1; no cancellation below 0.
+// x Phi(x) = x/2 erfc(-x / sqrt 2): 7e-7 of the larger of |y| and 0.1; no cancellation below 0.
 HWY_INLINE VF Gelu(VF x) {
   const VF z = hn::Mul(x, Num(0.70710678f));
   const VF t = hn::Abs(z);

@@ -134,6 +134,7 @@ TEST_P(TileSoftmax, EveryModeGivesTheSameNumbers) {
         }
       }
     }
+    if (row == 1) continue;  // all values are rows then
     // In place: the input may be overwritten, as nothing reads it later.
     ASSERT_EQ(p.in_place().size(), 1u);
     std::vector<float> shared = x;
