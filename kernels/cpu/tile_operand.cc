@@ -57,11 +57,20 @@ int64_t TileOperand::repeated_run() const {
   return dims_.size() > 1 && strides_.back() == 0 ? dims_.back() : 0;
 }
 
-// Calls run(offset, stride, count, position) for the pieces along the innermost extent.
+void TileOperand::Carry(int from, int64_t* index, int64_t* offset) const {
+  for (int i = from; i > 0 && index[i] == dims_[i]; --i) {
+    *offset += strides_[i - 1] - dims_[i] * strides_[i];
+    index[i] = 0;
+    ++index[i - 1];
+  }
+}
+
+// Calls run(offset, stride, count, position) for the pieces along the innermost extent, as many
+// times as `repeats` says with the offset `step` further each time.
 template <typename Run>
 void TileOperand::ForRuns(int64_t begin, int64_t n, Run run) const {
   const int rank = static_cast<int>(dims_.size());
-  if (rank == 0) return run(int64_t{0}, int64_t{1}, n, int64_t{0});
+  if (rank == 0) return run(int64_t{0}, int64_t{1}, n, int64_t{0}, int64_t{1}, int64_t{0});
   int64_t index[kMaxTileRank];
   int64_t offset = 0, rest = begin;
   for (int i = rank - 1; i > 0; --i) {
@@ -73,17 +82,25 @@ void TileOperand::ForRuns(int64_t begin, int64_t n, Run run) const {
   offset += rest * strides_[0];
   const int last = rank - 1;
   for (int64_t done = 0;;) {
+    if (rank > 1 && index[last] == 0 && n - done >= 2 * dims_[last]) {
+      // Whole runs, up to the end of the extent around them: short ones would drown in this loop.
+      const int outer = last - 1;
+      const int64_t repeats = std::min((n - done) / dims_[last], dims_[outer] - index[outer]);
+      run(offset, strides_[last], dims_[last], done, repeats, strides_[outer]);
+      done += repeats * dims_[last];
+      if (done == n) return;
+      offset += repeats * strides_[outer];
+      index[outer] += repeats;
+      Carry(outer, index, &offset);
+      continue;
+    }
     const int64_t count = std::min(n - done, dims_[last] - index[last]);
-    run(offset, strides_[last], count, done);
+    run(offset, strides_[last], count, done, int64_t{1}, int64_t{0});
     done += count;
     if (done == n) return;
     offset += count * strides_[last];
     index[last] += count;
-    for (int i = last; i > 0 && index[i] == dims_[i]; --i) {
-      offset += strides_[i - 1] - dims_[i] * strides_[i];
-      index[i] = 0;
-      ++index[i - 1];
-    }
+    Carry(last, index, &offset);
   }
 }
 
@@ -95,22 +112,26 @@ const void* TileOperand::Load(const void* base, int64_t begin, int64_t n, void* 
   const void* direct = nullptr;
   char* to = static_cast<char*>(buffer);
   WithSize(element_size_, [&]<typename T>() {
-    ForRuns(begin, n, [&](int64_t offset, int64_t stride, int64_t count, int64_t position) {
-      const T* source = reinterpret_cast<const T*>(from) + offset;
-      if (count == n && stride <= 1) {
-        direct = source;
-        *single = stride == 0 && n > 1;
-        return;
-      }
-      T* target = reinterpret_cast<T*>(to) + position;
-      if (stride == 1) {
-        std::memcpy(target, source, count * sizeof(T));
-      } else if (stride == 0) {
-        std::fill_n(target, count, *source);
-      } else {
-        for (int64_t i = 0; i < count; ++i) target[i] = source[i * stride];
-      }
-    });
+    ForRuns(begin, n,
+            [&](int64_t offset, int64_t stride, int64_t count, int64_t position, int64_t repeats,
+                int64_t step) {
+              const T* source = reinterpret_cast<const T*>(from) + offset;
+              if (count == n && stride <= 1) {
+                direct = source;
+                *single = stride == 0 && n > 1;
+                return;
+              }
+              T* target = reinterpret_cast<T*>(to) + position;
+              for (int64_t r = 0; r < repeats; ++r, source += step, target += count) {
+                if (stride == 1) {
+                  std::copy_n(source, count, target);
+                } else if (stride == 0) {
+                  std::fill_n(target, count, *source);
+                } else {
+                  for (int64_t i = 0; i < count; ++i) target[i] = source[i * stride];
+                }
+              }
+            });
   });
   return direct != nullptr ? direct : buffer;
 }
@@ -118,14 +139,27 @@ const void* TileOperand::Load(const void* base, int64_t begin, int64_t n, void* 
 void TileOperand::Store(const void* from, void* base, int64_t begin, int64_t n) const {
   WithSize(element_size_, [&]<typename T>() {
     const T* source = static_cast<const T*>(from);
-    ForRuns(begin, n, [&](int64_t offset, int64_t stride, int64_t count, int64_t position) {
-      T* target = static_cast<T*>(base) + offset;
-      if (stride == 1) {
-        std::memmove(target, source + position, count * sizeof(T));
-      } else {
-        for (int64_t i = 0; i < count; ++i) target[i * stride] = source[position + i];
-      }
-    });
+    ForRuns(begin, n,
+            [&](int64_t offset, int64_t stride, int64_t count, int64_t position, int64_t repeats,
+                int64_t step) {
+              T* target = static_cast<T*>(base) + offset;
+              for (int64_t r = 0; r < repeats; ++r, target += step, position += count) {
+                if (stride == 1) {
+                  std::memmove(target, source + position, count * sizeof(T));
+                } else {
+                  for (int64_t i = 0; i < count; ++i) target[i * stride] = source[position + i];
+                }
+              }
+            });
+  });
+}
+
+void RepeatElements(void* out, const void* values, size_t element_size, int64_t count,
+                    int64_t repeats) {
+  WithSize(element_size, [&]<typename T>() {
+    const T* from = static_cast<const T*>(values);
+    T* to = static_cast<T*>(out);
+    for (int64_t i = 0; i < count; ++i, to += repeats) std::fill_n(to, repeats, from[i]);
   });
 }
 

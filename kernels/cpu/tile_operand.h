@@ -38,6 +38,8 @@ class TileOperand {
  private:
   template <typename Run>
   void ForRuns(int64_t begin, int64_t n, Run run) const;
+  // Extent `from` may have been gone through: goes on in the one around it.
+  void Carry(int from, int64_t* index, int64_t* offset) const;
 
   size_t element_size_ = 1;
   Dims dims_, strides_;
@@ -45,6 +47,9 @@ class TileOperand {
 
 // out[i] = *value for i < n.
 void FillElements(void* out, const void* value, size_t element_size, size_t n);
+// Each of `count` elements `repeats` times.
+void RepeatElements(void* out, const void* values, size_t element_size, int64_t count,
+                    int64_t repeats);
 
 }  // namespace sluice::cpu
 

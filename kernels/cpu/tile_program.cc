@@ -455,6 +455,26 @@ void TileProgram::Impl::FindInPlace() {
   }
 }
 
+// One step over whole operands needs no tiles.
+void TileProgram::Impl::FindLoneStep() {
+  if (outputs.size() != 1 || mode != Mode::kRows || row != 1) return;
+  const TileNode& n = nodes[outputs[0].value];
+  if (n.direct_output != 0) return;
+  int stretched = 0;
+  for (int k = 0; k < n.num_inputs; ++k) {
+    const TileNode& in = nodes[n.inputs[k]];
+    const bool operand = in.kind == TileNode::Kind::kInput || in.kind == TileNode::Kind::kScalar;
+    if (!operand) return;
+    if (in.extent == Extent::kOne) {
+      ++stretched;
+      if (k > 1 || (k == 0 ? n.step.scalar0 : n.step.scalar1) == nullptr) return;
+    } else if (in.extent != Extent::kFull || !in.box.contiguous()) {
+      return;
+    }
+  }
+  if (stretched <= 1) lone_step = outputs[0].value;
+}
+
 absl::Status TileProgram::Finish(int threads) {
   Impl& p = *impl_;
   if (!p.status.ok()) return p.status;
@@ -465,10 +485,12 @@ absl::Status TileProgram::Finish(int threads) {
   p.AssignSlots();
   p.PlanTiles(std::max(threads, 1));
   p.FindInPlace();
+  p.FindLoneStep();
   return absl::OkStatus();
 }
 
 size_t TileProgram::scratch_bytes() const {
+  if (impl_->lone_step >= 0) return 0;
   return static_cast<size_t>(impl_->max_tasks) * impl_->slots * impl_->slot_bytes;
 }
 

@@ -77,6 +77,7 @@ struct TileProgram::Impl {
   int slots = 0;
   size_t slot_bytes = 0;
   int max_tasks = 1;
+  int lone_step = -1;  // the program is this one step, from operands straight into the output
 
   int Add(TileNode node);
   void Fail(absl::Status s) {
@@ -89,6 +90,7 @@ struct TileProgram::Impl {
   void AssignDirectOutputs();
   void AssignSlots();
   void FindInPlace();
+  void FindLoneStep();
   size_t widest() const;
 };
 

@@ -140,10 +140,7 @@ class Worker {
     if (single_[id]) {
       FillElements(out, ptr_[id], size, count);
     } else {  // rows over their elements
-      const char* from = static_cast<const char*>(ptr_[id]);
-      for (int64_t r = 0; r < rows_; ++r) {
-        FillElements(out + r * p_.row * size, from + r * size, size, p_.row);
-      }
+      RepeatElements(out, ptr_[id], size, rows_, p_.row);
     }
     filled_[id] = count;
     return out;
@@ -238,12 +235,38 @@ class Worker {
   bool single_[kMaxTileNodes];  // ptr_ points to one element, which stands for all
 };
 
+// The step alone, over elements [begin, end).
+void RunLoneStep(const Impl& p, absl::Span<const void* const> inputs,
+                 absl::Span<void* const> outputs, int64_t begin, int64_t end) {
+  const TileNode& n = p.nodes[p.lone_step];
+  const void* in[3];
+  StepFn fn = n.step.fn;
+  for (int k = 0; k < n.num_inputs; ++k) {
+    const TileNode& operand = p.nodes[n.inputs[k]];
+    const bool constant = operand.kind == TileNode::Kind::kScalar;
+    in[k] = constant ? operand.constant : inputs[operand.operand];
+    if (operand.extent == Extent::kFull) {
+      in[k] = static_cast<const char*>(in[k]) + begin * ByteSize(operand.dtype);
+    } else {
+      fn = k == 0 ? n.step.scalar0 : n.step.scalar1;
+    }
+  }
+  char* out = static_cast<char*>(outputs[0]) + begin * ByteSize(n.dtype);
+  fn(in, out, static_cast<size_t>(end - begin), n.params);
+}
+
 }  // namespace
 
 void TileProgram::Run(absl::Span<const void* const> inputs, absl::Span<void* const> outputs,
                       void* scratch, ThreadPool* pool) const {
   const Impl& p = *impl_;
+  if (p.lone_step >= 0 && (p.max_tasks == 1 || pool == nullptr)) {
+    return RunLoneStep(p, inputs, outputs, 0, p.outer);
+  }
   const auto run = [&](int task, int tasks) {
+    if (p.lone_step >= 0) {
+      return RunLoneStep(p, inputs, outputs, p.outer * task / tasks, p.outer * (task + 1) / tasks);
+    }
     Worker worker(p, inputs, outputs, static_cast<char*>(scratch) + task * p.slots * p.slot_bytes);
     worker.RunUnits(p.units * task / tasks, p.units * (task + 1) / tasks);
   };
