@@ -16,19 +16,14 @@ constexpr size_t kMaxBucket = 8;
 
 using Table = absl::flat_hash_map<size_t, std::vector<Node*>>;
 
-// A few samples only: weights may be mapped from a file and large; equality then compares them all.
+// The first bytes only: weights may be mapped from a file that has not been read yet. Equality then
+// compares all of what hashes alike.
 size_t HashTensor(const Tensor& t) {
-  size_t h = absl::HashOf(static_cast<int>(t.dtype()), t.dims());
+  const size_t h = absl::HashOf(static_cast<int>(t.dtype()), t.dims());
   if (t.elements() == 0) return h;
   if (t.dtype() == DType::kString) return absl::HashOf(h, *t.data<std::string>());
-  const char* bytes = static_cast<const char*>(t.raw());
-  const size_t n = t.bytes(), word = std::min<size_t>(n, 8);
-  for (size_t i = 0; i < 4; ++i) {
-    uint64_t sample = 0;
-    std::memcpy(&sample, bytes + (n - word) / 3 * i, word);
-    h = absl::HashOf(h, sample);
-  }
-  return h;
+  return absl::HashOf(
+      h, absl::string_view(static_cast<const char*>(t.raw()), std::min<size_t>(t.bytes(), 256)));
 }
 
 size_t HashAttribute(const Attribute& a) {

@@ -1,5 +1,6 @@
 #include "passes/fuse_bias_activation.h"
 
+#include <cmath>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -106,6 +107,29 @@ Chain FollowChain(Value* value) {
   }
 }
 
+// An input of a MatMul that is some value times one constant, for MatMul alone.
+struct Scaled {
+  Value* value;
+  double scale = 1;
+};
+
+Scaled ReadScaled(Value* input, const Node& matmul) {
+  Node* node = input->producer();
+  if (node == nullptr || OnlyUse(*input) != &matmul || !node->control_inputs().empty() ||
+      !node->control_uses().empty()) {
+    return {input};
+  }
+  for (size_t side : {0, 1}) {
+    const bool divides = node->Is("Div") && side == 0;
+    if (!divides && !node->Is("Mul")) continue;
+    const std::optional<double> c = ConstantScalar(node->input(1 - side));
+    if (!c.has_value() || *c == 0 || !std::isfinite(*c)) continue;
+    if (!SameType(*node->input(side), *input)) continue;
+    return {node->input(side), divides ? 1 / *c : *c};
+  }
+  return {input};
+}
+
 // What the node is before steps are added: its op, inputs, attributes, and how many of the first
 // steps went into them.
 struct Start {
@@ -113,6 +137,7 @@ struct Start {
   std::vector<Value*> inputs;
   AttrList attrs;
   size_t used = 0;
+  bool scaled = false;  // a scale of an input has become alpha
 };
 
 // The bias of a Conv from an Add of one constant a channel.
@@ -150,6 +175,13 @@ Start StartOf(GraphBuilder& b, const Node& node, const std::vector<Step>& steps)
   start.op = "FusedMatMul";
   Value* bias = node.input(2);  // a MatMul has none
   double alpha = 1;
+  Scaled left{node.input(0)}, right{node.input(1)};
+  if (node.Is("MatMul") && DTypeOf(node.output()) != DType::kF16) {  // f16 may need it before
+    left = ReadScaled(node.input(0), node);
+    right = ReadScaled(node.input(1), node);
+    alpha = left.scale * right.scale;
+    start.scaled = left.value != node.input(0) || right.value != node.input(1);
+  }
   if (node.Is("Gemm")) {
     alpha = node.Float("alpha");
     start.attrs = {{"transpose_a", node.Int("transA")}, {"transpose_b", node.Int("transB")}};
@@ -157,7 +189,7 @@ Start StartOf(GraphBuilder& b, const Node& node, const std::vector<Step>& steps)
     const std::optional<double> c = ConstantScalar(steps[used].operand);
     const bool scales = steps[used].node->Is("Mul"), divides = steps[used].node->Is("Div");
     if (c.has_value() && (scales || (divides && *c != 0))) {
-      alpha = scales ? *c : 1 / *c;
+      alpha *= scales ? *c : 1 / *c;
       ++used;
     }
   }
@@ -166,13 +198,13 @@ Start StartOf(GraphBuilder& b, const Node& node, const std::vector<Step>& steps)
     bias = steps[used++].operand;
   }
   if (alpha != 1) start.attrs.push_back({"alpha", alpha});
-  start.inputs = {node.input(0), node.input(1), bias};
+  start.inputs = {left.value, right.value, bias};
   return start;
 }
 
 // Fuses all of `steps`. Unimplemented where no kernel takes the result.
 absl::StatusOr<bool> Fuse(Node& node, const std::vector<Step>& steps, PassContext& context) {
-  Node* last = steps.back().node;
+  Node* last = steps.empty() ? &node : steps.back().node;
   Patch patch(node.graph(), last, kPass);
   Origin origin = node.origin();
   absl::StrAppend(&origin.passes, origin.passes.empty() ? "" : ",", kPass);
@@ -189,7 +221,8 @@ absl::StatusOr<bool> Fuse(Node& node, const std::vector<Step>& steps, PassContex
     params.insert(params.end(), step.params.begin(), step.params.end());
     if (step.operand != nullptr) start.inputs.push_back(step.operand);
   }
-  if (told.size() == 1) return absl::UnimplementedError("");  // nothing but no-ops
+  if (start.scaled) told.insert(told.begin(), "scaled inputs");
+  if (told.size() == 1) return absl::UnimplementedError("");  // nothing to fuse
   if (!activations.empty()) start.attrs.push_back({"activations", activations});
   if (!params.empty()) start.attrs.push_back({"activation_params", params});
   Value* fused = patch.builder().Op(start.op, start.inputs, start.attrs);
@@ -220,12 +253,15 @@ absl::StatusOr<bool> FuseFrom(Node& node, PassContext& context) {
     context.Refused(kPass, node, "its beta is not 1");
     return false;
   }
-  if (!chain.stop.empty()) context.Refused(kPass, node, chain.stop);
+  if (!chain.stop.empty()) {
+    context.Refused(kPass, node, absl::StrCat("what follows is not fused: ", chain.stop));
+  }
   std::string refusal;
-  while (!chain.steps.empty()) {
+  while (true) {
     absl::StatusOr<bool> fused = Fuse(node, chain.steps, context);
     if (!absl::IsUnimplemented(fused.status())) return fused;
     if (refusal.empty()) refusal = std::string(fused.status().message().substr(0, 200));
+    if (chain.steps.empty()) break;
     chain.steps.pop_back();
   }
   if (!refusal.empty()) context.Refused(kPass, node, refusal);

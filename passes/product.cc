@@ -1,7 +1,10 @@
 #include "passes/product.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <limits>
+#include <type_traits>
 
 #include "passes/match.h"
 
@@ -82,6 +85,30 @@ std::optional<Product> FromBiasAdd(Node* add) {
   return std::nullopt;
 }
 
+// False where a number left the range of T. The largest magnitude is found by its bits, which a
+// compiler turns into vectors: models have a hundred million weights.
+template <typename T>
+bool ScaleRows(const Tensor& weight, const Product& p, absl::Span<const double> scale, Tensor* to) {
+  using Bits = std::conditional_t<sizeof(T) == 8, uint64_t,
+                                  std::conditional_t<sizeof(T) == 4, uint32_t, uint16_t>>;
+  constexpr Bits kMagnitude = static_cast<Bits>(-1) >> 1;
+  const Bits infinite = std::bit_cast<Bits>(static_cast<T>(std::numeric_limits<float>::infinity()));
+  Bits before = 0, after = 0;
+  const T* from = weight.data<T>();
+  T* out = to->mutable_data<T>();
+  for (int64_t o = 0; o < p.outer; ++o) {
+    const double* row = scale.data() + o / p.outer_per_group * p.inner_channels;
+    for (int64_t c = 0; c < p.inner_channels; ++c, from += p.inner, out += p.inner) {
+      for (int64_t i = 0; i < p.inner; ++i) {
+        out[i] = static_cast<T>(static_cast<double>(from[i]) * row[c]);
+        before = std::max<Bits>(before, std::bit_cast<Bits>(from[i]) & kMagnitude);
+        after = std::max<Bits>(after, std::bit_cast<Bits>(out[i]) & kMagnitude);
+      }
+    }
+  }
+  return after < infinite || before >= infinite;
+}
+
 }  // namespace
 
 std::optional<std::vector<double>> PerChannel(const Value* constant, int rank, int channel_axis,
@@ -119,18 +146,7 @@ Value* ScaledProduct(GraphBuilder& b, const Product& p, absl::Span<const double>
     VisitDType(
         weight.dtype(),
         [&]<typename T>() {
-          const T* from = weight.data<T>();
-          T* to = scaled->mutable_data<T>();
-          for (int64_t o = 0; o < p.outer; ++o) {
-            const double* row = scale.data() + o / p.outer_per_group * p.inner_channels;
-            for (int64_t c = 0; c < p.inner_channels; ++c) {
-              for (int64_t i = 0; i < p.inner; ++i, ++from, ++to) {
-                const double before = static_cast<double>(*from);
-                *to = static_cast<T>(before * row[c]);
-                finite &= std::isfinite(static_cast<double>(*to)) || !std::isfinite(before);
-              }
-            }
-          }
+          if constexpr (!std::is_integral_v<T>) finite = ScaleRows<T>(weight, p, scale, &*scaled);
         },
         [] {});
     new_weight = b.Constant(*std::move(scaled));

@@ -130,6 +130,49 @@ Value* TransposePair(Site& s) {
   return s.b.Op("Transpose", {inner->input(0)}, {{"perm", both}});
 }
 
+// For each axis of `merged`, how many axes of `split` in a row it is the product of; empty where it
+// is none of that.
+std::optional<std::vector<int>> AxesMerged(const Type& split, const Type& merged) {
+  std::vector<int> counts;
+  int next = 0;
+  for (int i = 0; i < merged.rank(); ++i) {
+    Dim product = 1;
+    int count = 0;
+    while (next < split.rank() && (count == 0 || product != merged.dim(i))) {
+      product = product * split.dim(next++);
+      ++count;
+    }
+    if (count == 0 || product != merged.dim(i)) return std::nullopt;
+    counts.push_back(count);
+  }
+  return next == split.rank() ? std::optional(counts) : std::nullopt;
+}
+
+// Reshape(Transpose(Reshape(x))) where the first merges axes and the last splits them again.
+Value* TransposeOfMergedAxes(Site& s) {
+  Node* transpose = ProducedBy(s.node.input(0), "Transpose");
+  Node* merge = transpose == nullptr ? nullptr : ProducedBy(transpose->input(0), "Reshape");
+  if (merge == nullptr || !RankOf(merge->input(0)) || !RankOf(s.node.output())) return nullptr;
+  const std::optional<std::vector<int64_t>> perm = Permutation(*transpose);
+  if (!perm.has_value()) return nullptr;
+  Value* x = merge->input(0);
+  const std::optional<std::vector<int>> counts = AxesMerged(x->type(), merge->output()->type());
+  if (!counts.has_value()) return nullptr;
+  std::vector<int64_t> axes;
+  for (int64_t block : *perm) {
+    int64_t first = 0;
+    for (int64_t i = 0; i < block; ++i) first += (*counts)[static_cast<size_t>(i)];
+    for (int i = 0; i < (*counts)[static_cast<size_t>(block)]; ++i) axes.push_back(first + i);
+  }
+  const Type& result = s.node.output()->type();
+  if (axes.size() != static_cast<size_t>(result.rank())) return nullptr;
+  for (int i = 0; i < result.rank(); ++i) {
+    if (result.dim(i) != x->type().dim(static_cast<int>(axes[static_cast<size_t>(i)])))
+      return nullptr;
+  }
+  return s.b.Op("Transpose", {x}, {{"perm", axes}});
+}
+
 // ---- Ops that happen to change nothing
 
 Value* SliceRule(Site& s) {
@@ -183,6 +226,13 @@ Value* CastOfCast(Site& s) {
   return s.b.Op("Cast", {inner->input(0)}, {{"to", to}});
 }
 
+// The second input gives its type only; without it, constants fold.
+Value* CastLikeRule(Site& s) {
+  const DType from = DTypeOf(s.node.input(0)), to = DTypeOf(s.node.input(1));
+  if (from == DType::kInvalid || to == DType::kInvalid) return nullptr;
+  return from == to ? s.node.input(0) : s.b.Op("Cast", {s.node.input(0)}, {{"to", to}});
+}
+
 constexpr Rule kRules[] = {
     {"Identity", "Identity is its input", IdentityRule},
     {"Dropout", "Dropout does nothing at inference", DropoutRule},
@@ -190,6 +240,7 @@ constexpr Rule kRules[] = {
     {"Flatten", "it keeps the shape", Same},
     {"Squeeze", "it keeps the shape", Same},
     {"Unsqueeze", "it keeps the shape", Same},
+    {"Reshape", "a Transpose of the axes that a Reshape merged", TransposeOfMergedAxes},
     {"Reshape", "of a view: one Reshape", ViewOfView},
     {"Flatten", "of a view: one Reshape", ViewOfView},
     {"Squeeze", "of a view: one Reshape", ViewOfView},
@@ -205,6 +256,7 @@ constexpr Rule kRules[] = {
     {"Split", "into one output", SplitRule},
     {"Cast", "to the same type", CastRule},
     {"Cast", "after a Cast that lost nothing", CastOfCast},
+    {"CastLike", "the type is known", CastLikeRule},
 };
 
 }  // namespace

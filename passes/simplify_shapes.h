@@ -8,9 +8,10 @@
 //
 // Covered: Identity, Dropout at inference; Reshape, Flatten, Squeeze, Unsqueeze (no-ops, pairs, and
 // computed shapes that inference knows); Transpose; Expand, Tile, Slice, Pad, Concat and Split that
-// change nothing; Cast to the same type, and Cast after a Cast that lost nothing.
-// Preconditions: extents are equal as numbers or as expressions over the symbols.
-// Never: assumes that two unknown extents are equal, or that an extent is not zero.
+// change nothing; a Transpose between a Reshape that merges axes and one that splits them again;
+// Cast to the same type, Cast after a Cast that lost nothing, and CastLike. Preconditions: extents
+// are equal as numbers or as expressions over the symbols. Never: assumes that two unknown extents
+// are equal, or that an extent is not zero.
 #ifndef SLUICE_PASSES_SIMPLIFY_SHAPES_H_
 #define SLUICE_PASSES_SIMPLIFY_SHAPES_H_
 
