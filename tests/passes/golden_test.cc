@@ -98,6 +98,20 @@ class PassGolden : public testing::TestWithParam<PassCase> {
     return (*session)->Run(feeds);
   }
 
+  void ExpectSameNumbers(const Graph& before, const Graph& after) {
+    if (GetParam().options.contains("numbers")) return;  // "no, ..."
+    auto expected = Results(before), actual = Results(after);
+    ASSERT_TRUE(expected.ok()) << expected.status();
+    ASSERT_TRUE(actual.ok()) << actual.status();
+    ASSERT_EQ(expected->size(), actual->size());
+    for (size_t i = 0; i < expected->size(); ++i) {
+      const bool half = ByteSize((*expected)[i].dtype()) == 2;
+      EXPECT_LE(Difference((*actual)[i], (*expected)[i]), half ? 2e-2 : 1e-5)
+          << "output " << i << ": " << (*actual)[i].ToString() << ", expected "
+          << (*expected)[i].ToString();
+    }
+  }
+
   ThreadPool pool_{1};
   PassContext context_;
 };
@@ -136,16 +150,23 @@ TEST_P(PassGolden, Holds) {
 
   // The types are still those that inference finds.
   ASSERT_TRUE(InferTypes(graph->get()).ok()) << InferTypes(graph->get());
-  if (c.options.contains("numbers")) return;  // "no, ..."
-  auto expected = Results(*original), actual = Results(**graph);
-  ASSERT_TRUE(expected.ok()) << expected.status();
-  ASSERT_TRUE(actual.ok()) << actual.status();
-  ASSERT_EQ(expected->size(), actual->size());
-  for (size_t i = 0; i < expected->size(); ++i) {
-    const bool half = ByteSize((*expected)[i].dtype()) == 2;
-    EXPECT_LE(Difference((*actual)[i], (*expected)[i]), half ? 2e-2 : 1e-5)
-        << "output " << i << ": " << (*actual)[i].ToString() << ", expected "
-        << (*expected)[i].ToString();
+  ExpectSameNumbers(*original, **graph);
+}
+
+// The whole pipeline stopped anywhere: each application must be right by itself.
+TEST_P(PassGolden, HoldsAtEveryFuel) {
+  auto graph = ParseCase(GetParam().before, "before");
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  for (int64_t fuel : {0, 1, 2, 3, 5, 8, 1000}) {
+    SCOPED_TRACE(absl::StrCat("fuel ", fuel));
+    std::unique_ptr<Graph> improved = (*graph)->Clone();
+    PassOptions options;
+    options.fuel = fuel;
+    auto report = Optimize(improved.get(), options, CpuEvaluator(&pool_), CpuTarget());
+    ASSERT_TRUE(report.ok()) << report.status();
+    ASSERT_TRUE(Verify(*improved).ok()) << Verify(*improved);
+    ExpectSameNumbers(**graph, *improved);
+    if (HasFailure()) FAIL() << Print(*improved);
   }
 }
 
