@@ -38,15 +38,27 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, cons
   const Geometry g = GeometryOf(p);
   const Desc x_plain = DnnlPlain(in, compute), y_plain = DnnlPlain(out, compute);
   const Desc bias = p.bias >= 0 ? DnnlPlain({p.features}, compute) : Desc();
+  // Steps that oneDNN lacks, and all behind them, are applied to the result.
   DnnlPostOps post;
+  Epilogue tail(compute, out);
+  std::vector<int> tail_inputs;
   size_t binary = 0;
   for (PostOp step : p.steps) {
-    Desc operand;
-    if (step.operand >= 0) {
-      const Dims& dims = p.operands[binary++];
-      operand = dims == out ? DnnlAny(dims, compute) : DnnlPlain(dims, compute);
+    const Dims* dims = step.operand >= 0 ? &p.operands[binary++] : nullptr;
+    if (tail.empty()) {
+      const Desc operand = dims == nullptr ? Desc()
+                           : *dims == out  ? DnnlAny(*dims, compute)
+                                           : DnnlPlain(*dims, compute);
+      if (AppendDnnlStep(step, operand, &post).ok()) continue;
     }
-    if (absl::Status s = AppendDnnlStep(step, operand, &post); !s.ok()) return s;
+    if (compute != DType::kF32 || (dims != nullptr && p.dtype != compute)) {
+      return absl::UnimplementedError(absl::StrCat("oneDNN has no post-op ", step.def->name));
+    }
+    if (dims != nullptr) {
+      tail_inputs.push_back(step.operand);
+      step.operand = static_cast<int>(tail_inputs.size()) - 1;
+    }
+    if (absl::Status s = tail.Append(step, dims == nullptr ? Dims() : *dims); !s.ok()) return s;
   }
   auto kernel = std::make_unique<DnnlNode>(context, compute);
   absl::Status refused;
@@ -71,6 +83,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, cons
       kernel->Input(o.id, o.input, DnnlPlain(p.operands[i], compute), wanted);
     }
     kernel->Output(y_plain, pd.dst_desc());
+    if (!tail.empty()) kernel->Tail(std::move(tail), std::move(tail_inputs));
     const bool reordered = pd.src_desc() != x_plain || pd.dst_desc() != y_plain;
     kernel->Finish(dnnl::convolution_forward(pd), pd.scratchpad_desc(),
                    absl::StrCat("onednn ", pd.impl_info_str(), compute == p.dtype ? "" : " in f32",

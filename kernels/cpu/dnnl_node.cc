@@ -64,6 +64,11 @@ void DnnlNode::Output(const Desc& plain, const Desc& wanted) {
   arguments_.push_back({DNNL_ARG_DST, wanted});
 }
 
+void DnnlNode::Tail(Epilogue tail, std::vector<int> inputs) {
+  tail_ = std::move(tail);
+  tail_inputs_ = std::move(inputs);
+}
+
 void DnnlNode::Finish(const dnnl::primitive& primitive, const Desc& scratchpad,
                       std::string description) {
   if (scratchpad.get_size() > 0) {
@@ -109,6 +114,11 @@ absl::Status DnnlNode::Launch(const LaunchContext& context) const {
   if (out_reorder_ != nullptr) {
     absl::Status s = out_reorder_->Run(context.pool, {out, plain, scratch + scratchpad_});
     if (!s.ok()) return s;
+  }
+  if (tail_.has_value()) {
+    absl::InlinedVector<const void*, 8> operands;
+    for (int i : tail_inputs_) operands.push_back(context.inputs[i]);
+    tail_->RunAll(plain, operands, context.pool);
   }
   if (convert) {
     ConvertParallel(FindConversion(compute_, out_dtype_), plain, ByteSize(compute_),

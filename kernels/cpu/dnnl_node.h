@@ -5,9 +5,11 @@
 #define SLUICE_KERNELS_CPU_DNNL_NODE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/cpu/staging.h"
 #include "kernels/kernel.h"
@@ -24,6 +26,9 @@ class DnnlNode final : public Kernel {
   // dnnl::error: call inside DnnlTry().
   void Input(int id, int input, const dnnl::memory::desc& plain, const dnnl::memory::desc& wanted);
   void Output(const dnnl::memory::desc& plain, const dnnl::memory::desc& wanted);
+  // Steps that the primitive does not take, applied to the plain result; their operands are the
+  // node's `inputs`, of the compute type.
+  void Tail(Epilogue tail, std::vector<int> inputs);
   void Finish(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad,
               std::string description);
   // Errors of packing, to be asked once after Finish().
@@ -56,6 +61,8 @@ class DnnlNode final : public Kernel {
   std::vector<Tensor> packed_;
   std::vector<int> unread_;
   std::unique_ptr<DnnlPrimitive> primitive_, out_reorder_;
+  std::optional<Epilogue> tail_;
+  std::vector<int> tail_inputs_;
   size_t out_reordered_ = 0, out_converted_ = 0;
   ScratchLayout layout_;
   size_t scratchpad_ = 0, scratchpad_bytes_ = 0;

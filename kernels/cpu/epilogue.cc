@@ -201,4 +201,22 @@ void Epilogue::Run(int64_t row, int64_t first, int64_t count, void* y,
   }
 }
 
+void Epilogue::RunAll(void* y, absl::Span<const void* const> operands, ThreadPool* pool) const {
+  const int64_t width = dims_.back();
+  int64_t rows = 1;
+  for (size_t i = 0; i + 1 < dims_.size(); ++i) rows *= dims_[i];
+  if (stages_.empty() || width == 0 || rows == 0) return;
+  auto body = [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      Run(row, 0, width, static_cast<char*>(y) + row * width * static_cast<int64_t>(element_),
+          operands);
+    }
+  };
+  if (pool == nullptr) {
+    body(0, rows);
+  } else {
+    pool->ParallelFor(rows, (1 << 13) / width + 1, body);
+  }
+}
+
 }  // namespace sluice::cpu

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "graph/tensor.h"
 #include "kernels/cpu/tile_step.h"
+#include "kernels/device/thread_pool.h"
 #include "ops/fused.h"
 
 namespace sluice::cpu {
@@ -32,6 +33,8 @@ class Epilogue {
   // last), which begin at `y`. `operands[i]` is what Add() and Append() called operand i.
   void Run(int64_t row, int64_t first, int64_t count, void* y,
            absl::Span<const void* const> operands) const;
+  // The same for the whole result, in parallel.
+  void RunAll(void* y, absl::Span<const void* const> operands, ThreadPool* pool) const;
 
  private:
   struct Stage {

@@ -8,7 +8,9 @@
 namespace sluice::cpu {
 namespace {
 
-constexpr double kTinyTerms = 4096;  // multiplications of one product that need no blocking
+// Multiplications of one product that need no blocking, and up to which our own code is faster than
+// a call of the library's (8x8x8: 50 ns against 450; 32x32x32: 650 against 1030).
+constexpr double kTinyTerms = 4096, kSmallTerms = 40000;
 
 class OwnMatMul final : public Kernel {
  public:
@@ -137,17 +139,17 @@ class OwnMatMul final : public Kernel {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Kernel>> PrepareTinyMatMul(const PrepareContext& context) {
+absl::StatusOr<std::unique_ptr<Kernel>> PrepareSmallMatMul(const PrepareContext& context) {
   absl::StatusOr<MatMulProblem> p = MatMulProblem::Read(context);
   if (!p.ok()) return p.status();
   if (ComputeType(p->dtype) != p->dtype) {
     return absl::UnimplementedError(absl::StrCat("computes ", ToString(p->dtype), " in f32"));
   }
   const double terms = static_cast<double>(p->m) * p->n * p->k;
-  if (terms > kTinyTerms || p->transpose_b || p->n < 4) {
-    return absl::UnimplementedError("not tiny: more than 4096 terms, or narrow or transposed");
+  if (terms > kSmallTerms || p->n < 4) {
+    return absl::UnimplementedError("the library is faster on more than 40000 terms");
   }
-  return OwnMatMul::Make(context, *p, /*tiny=*/true);
+  return OwnMatMul::Make(context, *p, /*tiny=*/terms <= kTinyTerms && !p->transpose_b);
 }
 
 absl::StatusOr<std::unique_ptr<Kernel>> PrepareOwnMatMul(const PrepareContext& context) {

@@ -1,6 +1,9 @@
 // MatMul, Gemm and FusedMatMul by oneDNN, with constant weights packed and steps as post-ops.
+#include <optional>
+
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/matmul_problem.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/cpu/staging.h"
@@ -53,6 +56,11 @@ class DnnlMatMul final : public Kernel {
     data.push_back(out);
     if (scratchpad_bytes_ > 0) data.push_back(scratch + scratchpad_offset_);
     if (absl::Status s = primitive_->Run(context.pool, data); !s.ok()) return s;
+    if (tail_.has_value()) {
+      absl::InlinedVector<const void*, 8> operands;
+      for (int i : tail_inputs_) operands.push_back(context.inputs[i]);
+      tail_->RunAll(out, operands, context.pool);
+    }
     if (compute_ != dtype_) {
       ConvertParallel(FindConversion(compute_, dtype_), out, ByteSize(compute_), context.outputs[0],
                       ByteSize(dtype_), out_elements_, context.pool);
@@ -94,6 +102,8 @@ class DnnlMatMul final : public Kernel {
   ScratchLayout layout_;
   size_t out_offset_ = 0, scratchpad_offset_ = 0, scratchpad_bytes_ = 0;
   int64_t out_elements_ = 0;
+  std::optional<Epilogue> tail_;
+  std::vector<int> tail_inputs_;
   Tensor packed_;
   std::string implementation_;
   std::unique_ptr<DnnlPrimitive> primitive_;
@@ -124,11 +134,26 @@ absl::StatusOr<std::unique_ptr<Kernel>> DnnlMatMul::Make(const PrepareContext& c
     absl::Status s = AppendDnnlStep(add, DnnlPlain(p.c.dims, compute), &post);
     if (!s.ok()) return s;
   }
-  for (const PostOp& step : p.steps) {
-    Desc operand;
-    if (step.operand >= 0) operand = DnnlPlain(p.operands[step.operand].dims, compute);
-    if (absl::Status s = AppendDnnlStep(step, operand, &post); !s.ok()) return s;
+  // Steps that oneDNN lacks, and all behind them, are applied to the result.
+  Epilogue tail(compute, out_dims);
+  for (PostOp step : p.steps) {
+    const MatMulProblem::Operand* operand = step.operand >= 0 ? &p.operands[step.operand] : nullptr;
+    if (tail.empty() &&
+        AppendDnnlStep(step, operand == nullptr ? Desc() : DnnlPlain(operand->dims, compute), &post)
+            .ok()) {
+      continue;
+    }
+    if (compute != DType::kF32 || (operand != nullptr && p.dtype != compute)) {
+      return absl::UnimplementedError(absl::StrCat("oneDNN has no post-op ", step.def->name));
+    }
+    if (operand != nullptr) {
+      kernel->tail_inputs_.push_back(operand->input);
+      step.operand = static_cast<int>(kernel->tail_inputs_.size()) - 1;
+    }
+    absl::Status s = tail.Append(step, operand == nullptr ? Dims() : operand->dims);
+    if (!s.ok()) return s;
   }
+  if (!tail.empty()) kernel->tail_ = std::move(tail);
 
   dnnl::matmul::primitive_desc pd;
   absl::Status made = DnnlTry(context.threads, [&] {

@@ -163,6 +163,7 @@ class Pool final : public Kernel {
         }
         counts_.push_back(std::move(counts));
       }
+      inner_counts_.assign(counts_.back().begin(), counts_.back().end());
     }
     if (p_.kind == PoolKind::kLp) {
       power_ = FindStep(p_.p == 1   ? StepOp::kAbs
@@ -290,8 +291,12 @@ class Pool final : public Kernel {
   template <typename T>
   void Finish(T* y, int64_t n, double outer) const {
     if (p_.kind == PoolKind::kAverage) {
-      const std::vector<double>& counts = counts_.back();
-      for (int64_t i = 0; i < n; ++i) y[i] /= static_cast<T>(outer * counts[i]);
+      const T factor = static_cast<T>(outer);
+      if constexpr (sizeof(T) == 4) {
+        for (int64_t i = 0; i < n; ++i) y[i] /= factor * inner_counts_[i];
+      } else {
+        for (int64_t i = 0; i < n; ++i) y[i] /= factor * counts_.back()[i];
+      }
     } else if (p_.kind == PoolKind::kLp && p_.p == 2) {
       for (int64_t i = 0; i < n; ++i) y[i] = std::sqrt(y[i]);
     } else if (p_.kind == PoolKind::kLp && p_.p > 2) {
@@ -306,6 +311,7 @@ class Pool final : public Kernel {
   int64_t line_ = 0;
   size_t part_bytes_ = 0;
   std::vector<std::vector<double>> counts_;  // elements under a window, an axis and position each
+  std::vector<float> inner_counts_;          // those of the last axis
   const Step *power_ = nullptr, *abs_ = nullptr;
 };
 
