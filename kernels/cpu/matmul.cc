@@ -146,8 +146,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareSmallMatMul(const PrepareContext&
     return absl::UnimplementedError(absl::StrCat("computes ", ToString(p->dtype), " in f32"));
   }
   const double terms = static_cast<double>(p->m) * p->n * p->k;
-  if (terms > kSmallTerms || p->n < 4) {
-    return absl::UnimplementedError("the library is faster on more than 40000 terms");
+  if (terms > kSmallTerms || p->n < 4 || (terms > kTinyTerms && p->m < 8)) {
+    return absl::UnimplementedError("the library is faster on large or narrow products");
   }
   return OwnMatMul::Make(context, *p, /*tiny=*/terms <= kTinyTerms && !p->transpose_b);
 }
