@@ -106,7 +106,7 @@ void ExpectReduces(DType dtype, const std::vector<int64_t>& dims, const std::vec
     const double epsilon = dtype == DType::kF16    ? 1e-3
                            : dtype == DType::kBF16 ? 8e-3
                            : dtype == DType::kF32  ? 2e-6
-                                                   : 1e-14;
+                                                   : 1e-12;
     for (size_t i = 0; i < groups.size(); ++i) {
       double expected = c.expected(groups[i]);
       if (IsInt(dtype)) expected = std::trunc(expected);
