@@ -28,9 +28,22 @@ absl::StatusOr<std::map<std::string, std::string>> ParsePairs(const std::vector<
   return map;
 }
 
+std::string Printable(absl::string_view text) {
+  std::string printable;
+  for (const char c : text) {
+    const unsigned char u = static_cast<unsigned char>(c);
+    if ((u < 0x20 && c != '\n') || u == 0x7f) {
+      absl::StrAppend(&printable, "\\x", absl::Hex(u, absl::kZeroPad2));
+    } else {
+      printable += c;
+    }
+  }
+  return printable;
+}
+
 void Progress::Show(const std::string& text) {
   if (!isatty(STDERR_FILENO)) return;
-  std::fprintf(stderr, "\r%-*s", static_cast<int>(width_), text.c_str());
+  std::fprintf(stderr, "\r%-*s", static_cast<int>(width_), Printable(text).c_str());
   width_ = std::max(width_, text.size());
 }
 
@@ -123,7 +136,7 @@ absl::StatusOr<Tensor> Generate(const Session::Port& port,
   absl::StatusOr<Tensor> t = port.type.dtype() == DType::kString
                                  ? Tensor::Allocate(DType::kString, extents)
                                  : Tensor::Random(port.type.dtype(), extents, spec);
-  if (t.ok()) *line = absl::StrCat("generated ", port.name, ": ", t->TypeString());
+  if (t.ok()) *line = absl::StrCat("generated ", Printable(port.name), ": ", t->TypeString());
   return t;
 }
 

@@ -31,6 +31,10 @@ void AddBench(CLI::App& app, Job* job);
 absl::StatusOr<std::map<std::string, std::string>> ParsePairs(const std::vector<std::string>& pairs,
                                                               absl::string_view option);
 
+// Text that a model file may have chosen, for a terminal: control characters but newlines become
+// \xHH.
+std::string Printable(absl::string_view text);
+
 // A line on stderr that the next one overwrites; nothing where stderr is no terminal.
 class Progress {
  public:

@@ -82,7 +82,7 @@ absl::StatusOr<bool> CheckFolder(Session& session, const std::string& folder, co
       return false;
     }
     const Tensor &a = (*results)[i], &b = (*expected)[i];
-    const std::string& name = session.outputs()[i].name;
+    const std::string name = Printable(session.outputs()[i].name);
     if (a.dtype() != b.dtype() || a.dims() != b.dims()) {
       std::printf("%s %s: DISAGREES: it is %s, expected %s\n", folder.c_str(), name.c_str(),
                   a.TypeString().c_str(), b.TypeString().c_str());
@@ -138,7 +138,8 @@ void AddCheck(CLI::App& app, Job* job) {
                    "Folder with input_* and output_*, or with test_data_set_0, ...")
       ->required()
       ->type_name("DIR");
-  command->add_option("--rtol", o->rtol, "An output agrees when max|a-b| <= atol + rtol * max|b|")->capture_default_str();
+  command->add_option("--rtol", o->rtol, "An output agrees when max|a-b| <= atol + rtol * max|b|")
+      ->capture_default_str();
   command->add_option("--atol", o->atol, "")->capture_default_str();
   command->add_option("--threads", o->threads, "Threads (default: every core)")->type_name("N");
   command->add_flag("--no-passes", o->plain, "Run without optimisation");

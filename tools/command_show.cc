@@ -83,10 +83,11 @@ absl::Status Show(const Options& o) {
   auto ports = [&](const char* kind) {
     for (const auto& p : json.value(kind, nlohmann::json::array())) {
       std::printf("  %s %s: %s\n", kind[0] == 'i' ? "in " : "out",
-                  p["name"].get<std::string>().c_str(), p["type"].get<std::string>().c_str());
+                  Printable(p["name"].get<std::string>()).c_str(),
+                  p["type"].get<std::string>().c_str());
     }
   };
-  std::printf("%s\n", (*graph)->name().c_str());
+  std::printf("%s\n", Printable((*graph)->name()).c_str());
   ports("inputs");
   ports("outputs");
   int64_t nodes = 0;

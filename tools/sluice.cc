@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
   bool fail = false;
   const absl::Status status = job(&fail);
   if (!status.ok()) {
-    std::fprintf(stderr, "sluice: %s\n", std::string(status.message()).c_str());
+    std::fprintf(stderr, "sluice: %s\n", sluice::cli::Printable(status.message()).c_str());
     return 1;
   }
   if (std::fflush(stdout) != 0) {
