@@ -226,7 +226,7 @@ absl::StatusOr<bool> Fuse(Node& node, const std::vector<Step>& steps, PassContex
   if (!activations.empty()) start.attrs.push_back({"activations", activations});
   if (!params.empty()) start.attrs.push_back({"activation_params", params});
   Value* fused = patch.builder().Op(start.op, start.inputs, start.attrs);
-  if (fused == nullptr) return patch.builder().status();
+  if (fused == nullptr) return absl::UnimplementedError(patch.builder().status().message());
   fused->producer()->set_device(node.device());
   if (context.target.takes) {
     if (absl::Status s = context.target.takes(*fused->producer()); !s.ok()) {
