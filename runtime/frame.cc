@@ -84,7 +84,8 @@ absl::Status RunContext::CheckStop() const {
 Frame::Frame(const Plan& plan)
     : table_(plan.num_arguments(), nullptr),
       dynamic_(plan.num_dynamic()),
-      kept_(plan.outputs().size()) {
+      kept_(plan.outputs().size()),
+      own_(plan.outputs().size()) {
   if (plan.arena_bytes() > 0) {
     absl::StatusOr<Tensor> block = Tensor::Allocate(DType::kU8, {plan.arena_bytes()});
     if (block.ok()) block_ = *std::move(block);
@@ -169,12 +170,15 @@ absl::Status Frame::Run(const Plan& plan, absl::Span<const Tensor> inputs,
     if (!outputs[i].direct) continue;
     if (has_given) {
       kept_[i] = given[i];
-    } else if (!keep || !kept_[i].valid()) {
+    } else if (keep && own_[i].valid()) {
+      kept_[i] = own_[i];  // never what an earlier call was given: that is the caller's
+    } else {
       absl::StatusOr<Tensor> fresh =
           Tensor::Allocate(outputs[i].type.dtype(), *outputs[i].type.StaticDims());
       if (!fresh.ok()) return fresh.status();
       if (absl::Status s = run->Charge(static_cast<int64_t>(fresh->bytes())); !s.ok()) return s;
       kept_[i] = *std::move(fresh);
+      if (keep) own_[i] = kept_[i];
     }
   }
   for (size_t s = 0; s < slots.size(); ++s) {

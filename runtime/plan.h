@@ -141,7 +141,8 @@ class Frame {
   Tensor block_;
   std::vector<void*> table_;
   std::vector<Tensor> dynamic_;
-  std::vector<Tensor> kept_;
+  std::vector<Tensor> kept_;  // results of this run, by output
+  std::vector<Tensor> own_;   // memory for them that stays from call to call
 };
 
 }  // namespace sluice

@@ -297,6 +297,19 @@ TEST(Session, CallableReusesItsMemoryAndFollowsShapes) {
   EXPECT_THAT(Floats(out), testing::ElementsAre(6, 16, 10, 20));
 }
 
+TEST(Session, ACallableNeverWritesMemoryGivenToAnEarlierCall) {
+  auto session = MakeSession(kAffine);
+  auto call = session->MakeCallable({.feeds = {"x"}, .fetches = {"z"}});
+  ASSERT_TRUE(call.ok()) << call.status();
+  Tensor given = MakeTensor<float>({1, 2}, {0, 0});
+  ASSERT_TRUE(
+      (*call)->Run({MakeTensor<float>({1, 3}, {1, 0, -1})}, absl::MakeSpan(&given, 1)).ok());
+  Tensor fresh;
+  ASSERT_TRUE((*call)->Run({MakeTensor<float>({1, 3}, {0, 0, 0})}, absl::MakeSpan(&fresh, 1)).ok());
+  EXPECT_THAT(Floats(given), testing::ElementsAre(6, 16));
+  EXPECT_THAT(Floats(fresh), testing::ElementsAre(10, 20));
+}
+
 TEST(Session, MemoryLimitNamesTheFullestPlace) {
   auto session = MakeSession(
       "graph g (%x: f32[n]) {\n  %a = Exp(%x)\n  %b = Add(%a, %x)\n  %c = Mul(%b, %a)\n  %d = "
