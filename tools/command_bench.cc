@@ -17,7 +17,7 @@ struct Options {
   InputOptions inputs;
   int threads = 0;
   double seconds = 2;
-  bool json = false, ops = false, plain = false;
+  bool json = false, ops = false, plain = false, wait = false;
 };
 
 double Milliseconds(std::chrono::steady_clock::time_point since) {
@@ -91,32 +91,51 @@ absl::Status Bench(const Options& o) {
   if (absl::Status s = run({}); !s.ok()) return s;
   const double first_ms = Milliseconds(first);
 
-  Progress progress;
-  std::vector<double> times;
-  const auto begin = std::chrono::steady_clock::now();
-  while (times.size() < 3 || Milliseconds(begin) < 1e3 * o.seconds) {
-    const auto t = std::chrono::steady_clock::now();
-    if (absl::Status s = run({}); !s.ok()) return s;
-    times.push_back(Milliseconds(t));
-    if (times.size() % 64 == 0) progress.Show(absl::StrCat(times.size(), " runs"));
-  }
-  std::sort(times.begin(), times.end());
-  auto quantile = [&](double q) {
-    return times[std::min(times.size() - 1, static_cast<size_t>(q * times.size()))];
+  auto round = [&]() -> absl::StatusOr<nlohmann::json> {
+    Progress progress;
+    std::vector<double> times;
+    const auto begin = std::chrono::steady_clock::now();
+    while (times.size() < 3 || Milliseconds(begin) < 1e3 * o.seconds) {
+      const auto t = std::chrono::steady_clock::now();
+      if (absl::Status s = run({}); !s.ok()) return s;
+      times.push_back(Milliseconds(t));
+      if (times.size() % 64 == 0) progress.Show(absl::StrCat(times.size(), " runs"));
+    }
+    std::sort(times.begin(), times.end());
+    auto quantile = [&](double q) {
+      return times[std::min(times.size() - 1, static_cast<size_t>(q * times.size()))];
+    };
+    const Session::MemoryStats memory = (*session)->Memory();
+    return nlohmann::json{{"model", o.model},
+                          {"create_ms", create_ms},
+                          {"first_ms", first_ms},
+                          {"p50_ms", quantile(.5)},
+                          {"p90_ms", quantile(.9)},
+                          {"p99_ms", quantile(.99)},
+                          {"min_ms", times[0]},
+                          {"n", times.size()},
+                          {"rss_mb", ProcessMegabytes("VmHWM")},
+                          {"rss_before_mb", rss_before},
+                          {"peak_arena_mb", memory.arena_bytes / 1048576.0},
+                          {"packed_mb", memory.packed_bytes / 1048576.0}};
   };
-  const Session::MemoryStats memory = (*session)->Memory();
-  nlohmann::json json = {{"model", o.model},
-                         {"create_ms", create_ms},
-                         {"first_ms", first_ms},
-                         {"p50_ms", quantile(.5)},
-                         {"p90_ms", quantile(.9)},
-                         {"p99_ms", quantile(.99)},
-                         {"min_ms", times[0]},
-                         {"n", times.size()},
-                         {"rss_mb", ProcessMegabytes("VmHWM")},
-                         {"rss_before_mb", rss_before},
-                         {"peak_arena_mb", memory.arena_bytes / 1048576.0},
-                         {"packed_mb", memory.packed_bytes / 1048576.0}};
+  auto print_json = [](const nlohmann::json& json) {
+    std::printf("%s\n",
+                json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+    std::fflush(stdout);
+  };
+  if (o.wait) {
+    print_json({{"ready", true}, {"create_ms", create_ms}, {"first_ms", first_ms}});
+    for (int c; (c = std::getchar()) != EOF;) {
+      if (c != '\n') continue;
+      absl::StatusOr<nlohmann::json> json = round();
+      if (!json.ok()) return json.status();
+      print_json(*json);
+    }
+    return absl::OkStatus();
+  }
+  absl::StatusOr<nlohmann::json> timed = round();
+  if (!timed.ok()) return timed.status();
   if (o.ops) {
     Profile profile;
     RunOptions profiled;
@@ -125,14 +144,14 @@ absl::Status Bench(const Options& o) {
     PrintOps(profile);
   }
   if (o.json) {
-    std::printf("%s\n",
-                json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+    print_json(*timed);
   } else {
+    auto at = [&](const char* key) { return (*timed)[key].get<double>(); };
     std::printf(
-        "create %.1f ms, first run %.1f ms; %zu runs: p50 %.3f ms, p90 %.3f, p99 %.3f, min %.3f; "
+        "create %.1f ms, first run %.1f ms; %.0f runs: p50 %.3f ms, p90 %.3f, p99 %.3f, min %.3f; "
         "memory %.1f MB (%.1f before), arena %.2f MB\n",
-        create_ms, first_ms, times.size(), quantile(.5), quantile(.9), quantile(.99), times[0],
-        ProcessMegabytes("VmHWM"), rss_before, memory.arena_bytes / 1048576.0);
+        create_ms, first_ms, at("n"), at("p50_ms"), at("p90_ms"), at("p99_ms"), at("min_ms"),
+        at("rss_mb"), rss_before, at("peak_arena_mb"));
   }
   return absl::OkStatus();
 }
@@ -148,6 +167,9 @@ void AddBench(CLI::App& app, Job* job) {
   command->add_option("--seconds", o->seconds, "How long to repeat (default 2)")->type_name("S");
   command->add_flag("--json", o->json, "One line of JSON");
   command->add_flag("--ops", o->ops, "A table by node");
+  command->add_flag("--wait", o->wait,
+                    "Get ready, then time one round for each line read from stdin and print its "
+                    "JSON: to interleave with other programs");
   command->add_flag("--no-passes", o->plain, "Run without optimisation");
   command->callback([=] { *job = [o](bool*) { return Bench(*o); }; });
 }
