@@ -1,41 +1,13 @@
-#include <time.h>
-
-#include <cstring>
-
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "runtime/clock.h"
 #include "runtime/plan.h"
 #include "runtime/session.h"
+#include "runtime/tensor_copy.h"
 
 namespace sluice {
 namespace {
-
-int64_t NowNs() {
-  timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
-}
-
-absl::StatusOr<Tensor> Copy(const Tensor& from) {
-  absl::StatusOr<Tensor> to = Tensor::Allocate(from.dtype(), from.dims());
-  if (!to.ok()) return to;
-  if (from.dtype() == DType::kString) {
-    std::copy_n(from.data<std::string>(), from.elements(), to->mutable_data<std::string>());
-  } else if (from.bytes() > 0) {
-    std::memcpy(to->mutable_raw(), from.raw(), from.bytes());
-  }
-  return to;
-}
-
-void CopyInto(const Tensor& from, Tensor to) {
-  if (from.raw() == to.raw()) return;
-  if (from.dtype() == DType::kString) {
-    std::copy_n(from.data<std::string>(), from.elements(), to.mutable_data<std::string>());
-  } else if (from.bytes() > 0) {
-    std::memcpy(to.mutable_raw(), from.raw(), from.bytes());
-  }
-}
 
 absl::string_view Hint(absl::StatusCode code) {
   switch (code) {
@@ -88,13 +60,24 @@ Frame::Frame(const Plan& plan)
       own_(plan.outputs().size()) {
   if (plan.arena_bytes() > 0) {
     absl::StatusOr<Tensor> block = Tensor::Allocate(DType::kU8, {plan.arena_bytes()});
-    if (block.ok()) block_ = *std::move(block);
+    if (!block.ok()) return;  // Run() says so
+    block_ = *std::move(block);
   }
-  for (size_t s = 0; s < plan.slots().size(); ++s) {
-    const Slot& slot = plan.slots()[s];
-    if (slot.kind == SlotKind::kArena && block_.valid())
-      Point(plan, s, block_.data<uint8_t>() + slot.offset);
-    if (slot.kind == SlotKind::kConstant) Point(plan, s, plan.constants()[s].raw());
+  uint8_t* const base = block_.valid() ? block_.mutable_data<uint8_t>() : nullptr;
+  for (const PlaceOf& p : plan.fixed_places()) {
+    const Slot& slot = plan.slots()[p.index];
+    Point(p.place,
+          slot.kind == SlotKind::kArena ? base + slot.offset : plan.constants()[p.index].raw());
+  }
+  for (const Step& step : plan.steps()) {
+    void* const* arguments = table_.data() + step.first_argument;
+    const size_t ins = step.kernel == nullptr ? 0 : step.inputs.size();
+    const size_t outs = step.kernel == nullptr ? 0 : step.outputs.size();
+    launches_.push_back(
+        {step.kernel.get(),
+         {absl::Span<const void* const>(arguments, ins),
+          absl::Span<void* const>(arguments + ins, outs),
+          step.scratch_offset < 0 ? nullptr : base + step.scratch_offset, nullptr, nullptr}});
   }
 }
 
@@ -144,13 +127,91 @@ absl::Status Frame::RunDynamic(const Plan& plan, const Step& step, absl::Span<co
                                     expected.ToString()));
     }
     if (t.owner() == nullptr) {  // it may lie in memory that the plan uses again
-      absl::StatusOr<Tensor> copy = Copy(t);
+      absl::StatusOr<Tensor> copy = Duplicate(t);
       if (!copy.ok()) return copy.status();
       t = *std::move(copy);
     }
-    const int slot = step.outputs[i];
-    Point(plan, slot, t.raw());
-    dynamic_[plan.slots()[slot].index] = std::move(t);
+    const int index = plan.slots()[step.outputs[i]].index;
+    for (int place : plan.dynamic_places(index)) Point(place, t.raw());
+    dynamic_[index] = std::move(t);
+  }
+  return absl::OkStatus();
+}
+
+// Memory for the results that steps write in place.
+absl::Status Frame::TakeOutputs(const Plan& plan, absl::Span<const Tensor> given, RunContext* run,
+                                bool keep) {
+  const std::vector<PlanOutput>& outputs = plan.outputs();
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (!outputs[i].direct) continue;
+    if (i < given.size() && given[i].valid()) {
+      kept_[i] = given[i];
+    } else if (keep && own_[i].valid()) {
+      kept_[i] = own_[i];  // never what an earlier call was given: that is the caller's
+    } else {
+      absl::StatusOr<Tensor> fresh = Tensor::Allocate(outputs[i].type.dtype(), outputs[i].dims);
+      if (!fresh.ok()) return fresh.status();
+      if (absl::Status s = run->Charge(static_cast<int64_t>(fresh->bytes())); !s.ok()) return s;
+      kept_[i] = *std::move(fresh);
+      if (keep) own_[i] = kept_[i];
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Frame::GiveOutput(const Plan& plan, size_t i, absl::Span<const Tensor> inputs,
+                               const Tensor& given, Tensor* result, RunContext* run, bool keep) {
+  const PlanOutput& output = plan.outputs()[i];
+  if (output.direct) {
+    *result = kept_[i];
+    return absl::OkStatus();
+  }
+  Tensor view = View(plan, output.slot, inputs, run);
+  if (given.valid()) {
+    *result = given;
+    CopyElements(view, result);
+  } else if (view.owner() != nullptr) {
+    *result = std::move(view);
+  } else if (keep && own_[i].valid()) {
+    CopyElements(view, &own_[i]);
+    *result = own_[i];
+  } else {
+    absl::StatusOr<Tensor> copy = Duplicate(view);
+    if (!copy.ok()) return copy.status();
+    if (keep && output.is_static) own_[i] = *copy;
+    *result = *std::move(copy);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Frame::RunStep(const Plan& plan, size_t index, absl::Span<const Tensor> inputs,
+                            RunContext* run) {
+  const Launch& launch = launches_[index];
+  if (launch.kernel == nullptr) return RunDynamic(plan, plan.steps()[index], inputs, run);
+  absl::Status status = launch.kernel->Launch(launch.context);
+  if (ABSL_PREDICT_TRUE(status.ok())) return status;
+  const Step& step = plan.steps()[index];
+  std::vector<std::string> shapes;
+  for (int slot : step.inputs)
+    shapes.push_back(slot == 0 ? "absent" : plan.slots()[slot].type.ToString());
+  return AtStep(step, status, shapes);
+}
+
+// With a look at the clock or the token before each step, or a profile.
+absl::Status Frame::RunWatched(const Plan& plan, absl::Span<const Tensor> inputs, RunContext* run) {
+  Profile* const profile = run->options->profile;
+  for (size_t i = 0; i < launches_.size(); ++i) {
+    const Step& step = plan.steps()[i];
+    if (absl::Status s = run->CheckStop(); !s.ok()) return AtStep(step, s, {});
+    const int64_t start = profile != nullptr ? NowNs() : 0;
+    if (absl::Status s = RunStep(plan, i, inputs, run); !s.ok()) return s;
+    if (profile == nullptr) continue;
+    const int64_t end = NowNs();
+    profile->events.push_back(
+        {step.node->name(), std::string(step.node->op_name()),
+         step.kernel ? step.kernel->Description() : step.dynamic->Description(),
+         step.node->origin().ToString(), step.output_types[0].ToString(), start - run->start_ns,
+         end - start, 0});
   }
   return absl::OkStatus();
 }
@@ -163,86 +224,29 @@ absl::Status Frame::Run(const Plan& plan, absl::Span<const Tensor> inputs,
         absl::StrCat("no memory for an arena of ", plan.arena_bytes(), " bytes"));
   }
   if (absl::Status s = run->Charge(plan.arena_bytes()); !s.ok()) return s;
-  const std::vector<Slot>& slots = plan.slots();
-  const std::vector<PlanOutput>& outputs = plan.outputs();
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    const bool has_given = i < given.size() && given[i].valid();
-    if (!outputs[i].direct) continue;
-    if (has_given) {
-      kept_[i] = given[i];
-    } else if (keep && own_[i].valid()) {
-      kept_[i] = own_[i];  // never what an earlier call was given: that is the caller's
-    } else {
-      absl::StatusOr<Tensor> fresh =
-          Tensor::Allocate(outputs[i].type.dtype(), *outputs[i].type.StaticDims());
-      if (!fresh.ok()) return fresh.status();
-      if (absl::Status s = run->Charge(static_cast<int64_t>(fresh->bytes())); !s.ok()) return s;
-      kept_[i] = *std::move(fresh);
-      if (keep) own_[i] = kept_[i];
+  if (absl::Status s = TakeOutputs(plan, given, run, keep); !s.ok()) return s;
+  for (const PlaceOf& p : plan.input_places()) Point(p.place, inputs[p.index].raw());
+  for (const PlaceOf& p : plan.variable_places()) Point(p.place, (*run->variables)[p.index].raw());
+  for (const PlaceOf& p : plan.output_places()) Point(p.place, kept_[p.index].raw());
+  if (pool_ != run->pool) {
+    for (Launch& launch : launches_) launch.context.pool = run->pool;
+    pool_ = run->pool;
+  }
+  const RunOptions* const options = run->options;
+  if (options != nullptr &&
+      (run->check_time || options->cancel != nullptr || options->profile != nullptr)) {
+    if (absl::Status s = RunWatched(plan, inputs, run); !s.ok()) return s;
+  } else {
+    for (size_t i = 0; i < launches_.size(); ++i) {
+      if (absl::Status s = RunStep(plan, i, inputs, run); !s.ok()) return s;
     }
   }
-  for (size_t s = 0; s < slots.size(); ++s) {
-    if (plan.places()[s].empty()) continue;
-    if (slots[s].kind == SlotKind::kInput) Point(plan, s, inputs[slots[s].index].raw());
-    if (slots[s].kind == SlotKind::kVariable)
-      Point(plan, s, (*run->variables)[slots[s].index].raw());
-    if (slots[s].kind == SlotKind::kOutput) Point(plan, s, kept_[slots[s].index].raw());
-  }
-  const bool stoppable =
-      run->options != nullptr && (run->check_time || run->options->cancel != nullptr);
-  Profile* profile = run->options == nullptr ? nullptr : run->options->profile;
-  for (const Step& step : plan.steps()) {
-    if (stoppable) {
-      if (absl::Status s = run->CheckStop(); !s.ok()) return AtStep(step, s, {});
-    }
-    const int64_t start = profile != nullptr ? NowNs() : 0;
-    absl::Status status;
-    if (step.kernel != nullptr) {
-      const size_t ins = step.inputs.size();
-      void* const* arguments = table_.data() + step.first_argument;
-      LaunchContext context{
-          absl::Span<const void* const>(arguments, ins),
-          absl::Span<void* const>(arguments + ins, step.outputs.size()),
-          step.scratch_offset < 0 ? nullptr : block_.mutable_data<uint8_t>() + step.scratch_offset,
-          run->pool, nullptr};
-      status = step.kernel->Launch(context);
-      if (!status.ok()) {
-        std::vector<std::string> shapes;
-        for (int slot : step.inputs)
-          shapes.push_back(slot == 0 ? "absent" : slots[slot].type.ToString());
-        status = AtStep(step, status, shapes);
-      }
-    } else {
-      status = RunDynamic(plan, step, inputs, run);
-    }
-    if (!status.ok()) return status;
-    if (profile != nullptr) {
-      const int64_t end = NowNs();
-      profile->events.push_back(
-          {step.node->name(), std::string(step.node->op_name()),
-           step.kernel ? step.kernel->Description() : step.dynamic->Description(),
-           step.node->origin().ToString(), step.output_types[0].ToString(), start - run->start_ns,
-           end - start, 0});
-    }
-  }
-  results->resize(outputs.size());
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    const bool has_given = i < given.size() && given[i].valid();
-    if (outputs[i].direct) {
-      (*results)[i] = kept_[i];
-      continue;
-    }
-    Tensor view = View(plan, outputs[i].slot, inputs, run);
-    if (has_given) {
-      CopyInto(view, given[i]);
-      (*results)[i] = given[i];
-    } else if (view.owner() == nullptr) {
-      absl::StatusOr<Tensor> copy = Copy(view);
-      if (!copy.ok()) return copy.status();
-      (*results)[i] = *std::move(copy);
-    } else {
-      (*results)[i] = std::move(view);
-    }
+  results->resize(plan.outputs().size());
+  const Tensor none;
+  for (size_t i = 0; i < results->size(); ++i) {
+    const Tensor& target = i < given.size() ? given[i] : none;
+    absl::Status s = GiveOutput(plan, i, inputs, target, &(*results)[i], run, keep);
+    if (!s.ok()) return s;
   }
   for (Tensor& t : dynamic_) t = Tensor();
   if (!keep) {

@@ -80,7 +80,20 @@ struct Step {
 struct PlanOutput {
   int slot;
   Type type;
-  bool direct;  // a step writes it in place; else it is copied or shared at the end
+  bool direct;     // a step writes it in place; else it is copied or shared at the end
+  bool is_static;  // `dims` are its extents
+  Dims dims;
+
+  bool Takes(const Tensor& given) const {
+    return is_static && given.dtype() == type.dtype() && given.dims() == absl::MakeSpan(dims);
+  }
+};
+
+// A place in the frame's pointer table that receives the memory of input, variable or output
+// `index` at each run.
+struct PlaceOf {
+  int index;
+  int place;
 };
 
 class Plan {
@@ -96,9 +109,13 @@ class Plan {
   // Slots, steps and memory, one line each: deterministic, for tests and people.
   std::string ToString() const;
 
-  // Places in the frame's pointer table that hold slot `slot`.
-  const std::vector<std::vector<int>>& places() const { return places_; }
+  // The frame's pointer table, by who fills it. Fixed places hold an arena offset or a constant.
   size_t num_arguments() const { return num_arguments_; }
+  absl::Span<const PlaceOf> fixed_places() const { return fixed_places_; }  // index: the slot
+  absl::Span<const PlaceOf> input_places() const { return input_places_; }
+  absl::Span<const PlaceOf> variable_places() const { return variable_places_; }
+  absl::Span<const PlaceOf> output_places() const { return output_places_; }
+  absl::Span<const int> dynamic_places(int index) const { return dynamic_places_[index]; }
   int num_inputs() const { return num_inputs_; }
   int num_dynamic() const { return num_dynamic_; }
   const std::vector<Tensor>& constants() const { return constants_; }  // by slot
@@ -110,7 +127,8 @@ class Plan {
   std::vector<Tensor> constants_;
   std::vector<Step> steps_;
   std::vector<PlanOutput> outputs_;
-  std::vector<std::vector<int>> places_;
+  std::vector<PlaceOf> fixed_places_, input_places_, variable_places_, output_places_;
+  std::vector<std::vector<int>> dynamic_places_;
   size_t num_arguments_ = 0;
   int num_inputs_ = 0, num_dynamic_ = 0;
   int64_t arena_bytes_ = 0, packed_bytes_ = 0, peak_live_bytes_ = 0;
@@ -118,7 +136,9 @@ class Plan {
   bool assigns_ = false;
 };
 
-// The memory of one run: a block, a table of pointers, and the tensors made on the way.
+// The memory of one run: a block, a table of pointers, and the tensors made on the way. Launches
+// stand ready in an array; a run of a plan without dynamic steps fills in the caller's pointers and
+// walks it: no allocation, no lock, no system call.
 class Frame {
  public:
   explicit Frame(const Plan& plan);
@@ -131,15 +151,26 @@ class Frame {
                    bool keep = false);
 
  private:
-  void Point(const Plan& plan, int slot, const void* data) {
-    for (int place : plan.places()[slot]) table_[place] = const_cast<void*>(data);
-  }
+  struct Launch {
+    const Kernel* kernel;  // null: a dynamic step
+    LaunchContext context;
+  };
+  void Point(int place, const void* data) { table_[place] = const_cast<void*>(data); }
+  absl::Status TakeOutputs(const Plan& plan, absl::Span<const Tensor> given, RunContext* run,
+                           bool keep);
+  absl::Status GiveOutput(const Plan& plan, size_t i, absl::Span<const Tensor> inputs,
+                          const Tensor& given, Tensor* result, RunContext* run, bool keep);
+  absl::Status RunWatched(const Plan& plan, absl::Span<const Tensor> inputs, RunContext* run);
+  absl::Status RunStep(const Plan& plan, size_t index, absl::Span<const Tensor> inputs,
+                       RunContext* run);
   absl::Status RunDynamic(const Plan& plan, const Step& step, absl::Span<const Tensor> inputs,
                           RunContext* run);
   Tensor View(const Plan& plan, int slot, absl::Span<const Tensor> inputs, RunContext* run) const;
 
   Tensor block_;
   std::vector<void*> table_;
+  std::vector<Launch> launches_;  // by step
+  ThreadPool* pool_ = nullptr;    // that the launches name
   std::vector<Tensor> dynamic_;
   std::vector<Tensor> kept_;  // results of this run, by output
   std::vector<Tensor> own_;   // memory for them that stays from call to call

@@ -1,45 +1,22 @@
 #include "runtime/session.h"
 
-#include <time.h>
-
-#include <cstring>
 #include <numeric>
 #include <shared_mutex>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "runtime/clock.h"
 #include "runtime/compile.h"
 #include "runtime/explain.h"
+#include "runtime/tensor_copy.h"
 
 namespace sluice {
 namespace {
 
-int64_t NowNs() {
-  timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
-}
-
 std::string Names(const std::vector<Session::Port>& ports) {
   return absl::StrJoin(ports, ", ",
                        [](std::string* out, const Session::Port& p) { out->append(p.name); });
-}
-
-absl::Status CopyTensor(const Tensor& from, Tensor* to) {
-  if (from.dtype() == DType::kString) {
-    std::copy_n(from.data<std::string>(), from.elements(), to->mutable_data<std::string>());
-  } else if (from.bytes() > 0) {
-    std::memcpy(to->mutable_raw(), from.raw(), from.bytes());
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<Tensor> Duplicate(const Tensor& from) {
-  absl::StatusOr<Tensor> to = Tensor::Allocate(from.dtype(), from.dims());
-  if (!to.ok()) return to;
-  if (absl::Status s = CopyTensor(from, &*to); !s.ok()) return s;
-  return to;
 }
 
 }  // namespace
@@ -107,18 +84,16 @@ struct Session::Impl {
 
   absl::Status CheckGiven(absl::Span<const Tensor> given, const Plan& plan) const {
     for (size_t i = 0; i < given.size() && i < plan.outputs().size(); ++i) {
+      if (!given[i].valid() || plan.outputs()[i].Takes(given[i])) continue;
       const Type& type = plan.outputs()[i].type;
-      if (!given[i].valid()) continue;
-      if (!type.has_static_shape()) {
+      if (!plan.outputs()[i].is_static) {
         return absl::InvalidArgumentError(
             absl::StrCat("output ", i, " is sized by the data (", type.ToString(),
                          "): it cannot be written to memory given beforehand"));
       }
-      if (!(Type::Of(given[i]) == type)) {
-        return absl::InvalidArgumentError(absl::StrCat("output ", i, " is ", type.ToString(),
-                                                       ", but the tensor given for it is ",
-                                                       given[i].TypeString()));
-      }
+      return absl::InvalidArgumentError(absl::StrCat("output ", i, " is ", type.ToString(),
+                                                     ", but the tensor given for it is ",
+                                                     given[i].TypeString()));
     }
     return absl::OkStatus();
   }
@@ -220,7 +195,8 @@ absl::Status Session::AssignVariable(absl::string_view name, const Tensor& value
           absl::StrCat("variable '", name, "' is ", variable.TypeString(),
                        " and cannot take a value of type ", value.TypeString()));
     }
-    return CopyTensor(value, &variable);
+    CopyElements(value, &variable);
+    return absl::OkStatus();
   }
   return absl::NotFoundError(
       absl::StrCat("no variable is named '", name, "'; there are: ", absl::StrJoin(names, ", ")));
@@ -282,16 +258,13 @@ struct Callable::Impl {
   std::shared_ptr<const Plan> plan;
   std::unique_ptr<Frame> frame;
   std::vector<Tensor> ordered, results;
-  std::vector<Type> planned;  // types the plan was made for
+  std::vector<std::pair<DType, Dims>> planned;  // what the plan was made for
 
   bool PlanFits() const {
     if (plan == nullptr) return false;
     for (size_t i = 0; i < ordered.size(); ++i) {
-      const Type& t = planned[i];
-      if (t.dtype() != ordered[i].dtype() || t.rank() != ordered[i].rank()) return false;
-      for (int d = 0; d < t.rank(); ++d) {
-        if (t.dim(d).number() != ordered[i].dims()[d]) return false;
-      }
+      const auto& [dtype, dims] = planned[i];
+      if (dtype != ordered[i].dtype() || ordered[i].dims() != absl::MakeSpan(dims)) return false;
     }
     return true;
   }
@@ -349,7 +322,8 @@ absl::Status Callable::Run(absl::Span<const Tensor> inputs, absl::Span<Tensor> o
     c.plan = *std::move(plan);
     c.frame = std::make_unique<Frame>(*c.plan);
     c.planned.clear();
-    for (const Tensor& t : c.ordered) c.planned.push_back(Type::Of(t));
+    for (const Tensor& t : c.ordered)
+      c.planned.emplace_back(t.dtype(), Dims(t.dims().begin(), t.dims().end()));
   }
   if (absl::Status s = session.CheckGiven(outputs, *c.plan); !s.ok()) return s;
   RunContext run = session.Context(options);

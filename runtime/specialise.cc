@@ -362,7 +362,8 @@ class Specialiser {
     bool direct = b >= 0 && buffers_[b].output < 0 && buffers_[b].bytes == BytesOf(s.type) &&
                   s.type.dtype() != DType::kString;
     if (direct) buffers_[b].output = index;
-    plan_->outputs_.push_back({slot, s.type, direct});
+    const std::optional<Dims> dims = s.type.is_tensor() ? s.type.StaticDims() : std::nullopt;
+    plan_->outputs_.push_back({slot, s.type, direct, dims.has_value(), dims.value_or(Dims())});
   }
 
   void PlaceBuffers() {
@@ -422,13 +423,37 @@ class Specialiser {
   }
 
   void FillTable() {
-    plan_->places_.resize(plan_->slots_.size());
+    plan_->dynamic_places_.resize(static_cast<size_t>(plan_->num_dynamic_));
     int next = 0;
+    auto add = [&](int index) {
+      const Slot& slot = plan_->slots_[index];
+      const int place = next++;
+      switch (slot.kind) {
+        case SlotKind::kNone:
+          break;
+        case SlotKind::kArena:
+        case SlotKind::kConstant:
+          plan_->fixed_places_.push_back({index, place});
+          break;
+        case SlotKind::kInput:
+          plan_->input_places_.push_back({slot.index, place});
+          break;
+        case SlotKind::kVariable:
+          plan_->variable_places_.push_back({slot.index, place});
+          break;
+        case SlotKind::kOutput:
+          plan_->output_places_.push_back({slot.index, place});
+          break;
+        case SlotKind::kDynamic:
+          plan_->dynamic_places_[slot.index].push_back(place);
+          break;
+      }
+    };
     for (Step& step : plan_->steps_) {
       if (step.kernel == nullptr) continue;
       step.first_argument = next;
-      for (int slot : step.inputs) plan_->places_[slot].push_back(next++);
-      for (int slot : step.outputs) plan_->places_[slot].push_back(next++);
+      for (int slot : step.inputs) add(slot);
+      for (int slot : step.outputs) add(slot);
     }
     plan_->num_arguments_ = static_cast<size_t>(next);
   }

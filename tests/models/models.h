@@ -38,6 +38,15 @@ inline std::unique_ptr<Graph> LoadModel(const std::string& name) {
   return graph.ok() ? *std::move(graph) : nullptr;
 }
 
+// Something legal for an input: extents by symbol 2, integers small (token numbers, say).
+inline Tensor AnyInput(const Type& type, uint64_t seed) {
+  Dims dims;
+  for (const Dim& d : type.shape()) dims.push_back(d.is_number() ? d.number() : 2);
+  RandomSpec spec{.seed = seed};
+  if (IsInt(type.dtype())) spec.scale = 2;  // 0 or 1: legal as token, as mask and as segment
+  return *Tensor::Random(type.dtype(), dims, spec);
+}
+
 class Models : public testing::TestWithParam<std::string> {};
 
 inline std::string TestName(const testing::TestParamInfo<std::string>& info) { return info.param; }

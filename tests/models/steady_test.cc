@@ -1,0 +1,78 @@
+// The steady state of a callable on one thread: no heap allocation, no lock, no system call of
+// ours.
+#include <mutex>
+#include <new>
+
+#include "runtime/session.h"
+#include "tests/models/models.h"
+#include "tests/models/steady_count.h"
+
+namespace sluice {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#elif defined(__has_feature)
+constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+constexpr bool kSanitized = false;
+#endif
+
+TEST(SteadyCount, SeesWhatHappens) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer allocates and locks by itself";
+  std::mutex mutex;
+  void* volatile sink = nullptr;
+  const SteadyReport report = CountSteady([&] {
+    sink = ::operator new(100);
+    ::operator delete(sink);
+    std::lock_guard<std::mutex> lock(mutex);
+    (void)getppid();
+    return true;
+  });
+  if (!report.error.empty()) GTEST_SKIP() << report.error;
+  EXPECT_EQ(report.ours.allocations, 1);
+  EXPECT_EQ(report.ours.locks, 1);
+  EXPECT_GE(report.ours.system_calls, 1);
+}
+
+TEST_P(Models, SteadyStateAsksForNothing) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer allocates and locks by itself";
+  std::unique_ptr<Graph> graph = LoadModel(GetParam());
+  ASSERT_NE(graph, nullptr);
+  absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(*graph, {.threads = 1});
+  ASSERT_TRUE(session.ok()) << session.status();
+  CallableOptions signature;
+  std::vector<Tensor> inputs;
+  for (const Session::Port& port : (*session)->inputs()) {
+    signature.feeds.push_back(port.name);
+    inputs.push_back(AnyInput(port.type, inputs.size() + 1));
+  }
+  for (const Session::Port& port : (*session)->outputs()) signature.fetches.push_back(port.name);
+  absl::StatusOr<std::unique_ptr<Callable>> callable = (*session)->MakeCallable(signature);
+  ASSERT_TRUE(callable.ok()) << callable.status();
+  std::vector<Tensor> outputs(signature.fetches.size());
+  for (int warm = 0; warm < 2; ++warm) {
+    for (Tensor& t : outputs) t = Tensor();
+    absl::Status status = (*callable)->Run(inputs, absl::MakeSpan(outputs));
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  const SteadyReport report = CountSteady([&] {
+    for (Tensor& t : outputs) t = Tensor();
+    return (*callable)->Run(inputs, absl::MakeSpan(outputs)).ok() &&  // into the callable's memory
+           (*callable)->Run(inputs, absl::MakeSpan(outputs)).ok();    // into memory that is given
+  });
+  if (!report.error.empty()) GTEST_SKIP() << report.error;
+  EXPECT_EQ(report.ours.allocations, 0);
+  EXPECT_EQ(report.ours.locks, 0);
+  EXPECT_EQ(report.ours.system_calls, 0) << "the first is number " << report.first_system_call;
+  for (const SteadyReport::Primitive& p : report.library) {
+    std::printf("%-20s %-36s %4d calls, inside: %d allocations, %d locks, %d system calls\n",
+                GetParam().c_str(), p.name.c_str(), p.calls, p.inside.allocations, p.inside.locks,
+                p.inside.system_calls);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Text, Models, testing::ValuesIn(ModelNames()), TestName);
+
+}  // namespace
+}  // namespace sluice
