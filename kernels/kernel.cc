@@ -1,6 +1,10 @@
 #include "kernels/kernel.h"
 
+#include <algorithm>
+#include <optional>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 
 namespace sluice {
@@ -17,25 +21,73 @@ absl::Span<const KernelCandidate> KernelTable::Find(absl::string_view op) const 
   return it->second;
 }
 
-absl::StatusOr<std::unique_ptr<Kernel>> KernelTable::Prepare(
+absl::StatusOr<std::vector<KernelTable::Ranked>> KernelTable::Rank(
     const PrepareContext& context, std::vector<std::string>* refusals) const {
-  std::vector<std::string> reasons;
+  std::optional<PrepareContext> alone;
+  if (context.deterministic) alone.emplace(context).threads = 1;
+  const PrepareContext& basis = alone.has_value() ? *alone : context;
+  std::vector<Ranked> ranked;
+  std::vector<size_t> places;  // of those with an estimate
   for (const KernelCandidate& c : Find(context.node.op_name())) {
-    absl::StatusOr<std::unique_ptr<Kernel>> kernel = c.prepare(context);
+    double nanoseconds = -1;
+    if (c.estimate != nullptr) {
+      absl::StatusOr<double> estimate = c.estimate(basis);
+      if (absl::IsUnimplemented(estimate.status())) {
+        refusals->push_back(absl::StrCat(c.name, ": ", estimate.status().message()));
+        continue;
+      }
+      if (!estimate.ok())
+        return NodeError(context.node, estimate.status().code(), estimate.status().message());
+      nanoseconds = *estimate;
+      places.push_back(ranked.size());
+    }
+    ranked.push_back({&c, nanoseconds});
+  }
+  std::vector<Ranked> sorted;
+  for (size_t place : places) sorted.push_back(ranked[place]);
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const Ranked& a, const Ranked& b) { return a.nanoseconds < b.nanoseconds; });
+  for (size_t i = 0; i < places.size(); ++i) ranked[places[i]] = sorted[i];
+  return ranked;
+}
+
+absl::StatusOr<std::unique_ptr<Kernel>> KernelTable::Prepare(const PrepareContext& context,
+                                                             std::string* choice) const {
+  std::vector<std::string> refusals;
+  absl::StatusOr<std::vector<Ranked>> ranked = Rank(context, &refusals);
+  if (!ranked.ok()) return ranked.status();
+  for (size_t i = 0; i < ranked->size(); ++i) {
+    const Ranked& r = (*ranked)[i];
+    absl::StatusOr<std::unique_ptr<Kernel>> kernel = r.candidate->prepare(context);
     if (kernel.ok()) {
-      if (refusals != nullptr) *refusals = std::move(reasons);
+      if (choice == nullptr) return kernel;
+      std::vector<std::string> reasons;
+      if (r.nanoseconds >= 0)
+        reasons.push_back(absl::StrCat("est. ", FormatNanoseconds(r.nanoseconds)));
+      for (const Ranked& other : absl::MakeSpan(*ranked).subspan(i + 1)) {
+        if (other.nanoseconds < 0) continue;
+        reasons.push_back(
+            absl::StrCat(other.candidate->name, " est. ", FormatNanoseconds(other.nanoseconds)));
+      }
+      reasons.insert(reasons.end(), refusals.begin(), refusals.end());
+      *choice = absl::StrJoin(reasons, "; ");
       return kernel;
     }
-    if (!absl::IsUnimplemented(kernel.status())) {
+    if (!absl::IsUnimplemented(kernel.status()))
       return NodeError(context.node, kernel.status().code(), kernel.status().message());
-    }
-    reasons.push_back(absl::StrCat(c.name, ": ", kernel.status().message()));
+    refusals.push_back(absl::StrCat(r.candidate->name, ": ", kernel.status().message()));
   }
   const std::string why =
-      reasons.empty() ? absl::StrCat("no kernel for ", context.node.op_name(), " on this device")
-                      : absl::StrJoin(reasons, "; ");
-  if (refusals != nullptr) *refusals = std::move(reasons);
+      refusals.empty() ? absl::StrCat("no kernel for ", context.node.op_name(), " on this device")
+                       : absl::StrJoin(refusals, "; ");
+  if (choice != nullptr) *choice = absl::StrJoin(refusals, "; ");
   return NodeError(context.node, absl::StatusCode::kUnimplemented, why);
+}
+
+std::string FormatNanoseconds(double ns) {
+  return ns < 1e3   ? absl::StrFormat("%.0f ns", ns)
+         : ns < 1e6 ? absl::StrFormat("%.3g us", ns / 1e3)
+                    : absl::StrFormat("%.3g ms", ns / 1e6);
 }
 
 }  // namespace sluice

@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "graph/infer.h"
 #include "runtime/evaluate.h"
+#include "runtime/tuner.h"
 
 namespace sluice {
 namespace {
@@ -74,7 +75,10 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& optio
   ProgramOptions program_options{.threads = pool->threads(),
                                  .deterministic = options.deterministic,
                                  .max_plans = std::max<size_t>(1, options.max_plans),
-                                 .memory_limit = options.memory_limit};
+                                 .memory_limit = options.memory_limit,
+                                 .accuracy = options.accuracy};
+  if (!options.tuning_cache.empty() && !options.deterministic)
+    program_options.tuner = std::make_shared<Tuner>(options.tuning_cache, pool);
   compiled.program =
       std::make_unique<Program>(std::move(program), program_options, compiled.variables);
   compiled.milliseconds =

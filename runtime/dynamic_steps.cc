@@ -29,13 +29,14 @@ class DynamicKernel : public DynamicStep {
 
 class Deferred : public DynamicStep {
  public:
-  Deferred(const Node& node, int threads) : node_(node), threads_(threads) {}
+  Deferred(const Node& node, int threads, Accuracy accuracy)
+      : node_(node), threads_(threads), accuracy_(accuracy) {}
 
   absl::StatusOr<std::vector<Tensor>> Run(absl::Span<const Tensor> inputs,
                                           RunContext* run) override {
     std::shared_ptr<const PreparedNode> prepared = Find(inputs);
     if (prepared == nullptr) {
-      absl::StatusOr<PreparedNode> made = PreparedNode::Make(node_, inputs, threads_);
+      absl::StatusOr<PreparedNode> made = PreparedNode::Make(node_, inputs, threads_, accuracy_);
       if (!made.ok()) return made.status();
       prepared = std::make_shared<const PreparedNode>(*std::move(made));
       std::lock_guard<std::mutex> lock(mutex_);
@@ -61,6 +62,7 @@ class Deferred : public DynamicStep {
 
   const Node& node_;
   const int threads_;
+  const Accuracy accuracy_;
   std::mutex mutex_;
   std::list<std::shared_ptr<const PreparedNode>> recent_;
 };
@@ -94,8 +96,8 @@ std::unique_ptr<DynamicStep> MakeDynamicKernel(std::unique_ptr<Kernel> kernel,
   return std::make_unique<DynamicKernel>(std::move(kernel), std::move(outputs));
 }
 
-std::unique_ptr<DynamicStep> MakeDeferred(const Node& node, int threads) {
-  return std::make_unique<Deferred>(node, threads);
+std::unique_ptr<DynamicStep> MakeDeferred(const Node& node, int threads, Accuracy accuracy) {
+  return std::make_unique<Deferred>(node, threads, accuracy);
 }
 
 std::unique_ptr<Kernel> MakeAssignKernel(const Type& type) {

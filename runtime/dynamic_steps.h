@@ -15,7 +15,7 @@ std::unique_ptr<DynamicStep> MakeDynamicKernel(std::unique_ptr<Kernel> kernel,
                                                std::vector<Type> outputs);
 
 // A node prepared when its inputs are known; the last few preparations are kept.
-std::unique_ptr<DynamicStep> MakeDeferred(const Node& node, int threads);
+std::unique_ptr<DynamicStep> MakeDeferred(const Node& node, int threads, Accuracy accuracy);
 
 // Copies input 1 over output 0, the variable's memory.
 std::unique_ptr<Kernel> MakeAssignKernel(const Type& type);

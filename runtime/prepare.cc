@@ -79,8 +79,9 @@ namespace {
 
 // The kernel for a node whose inputs are known by type and, where small, by contents.
 absl::StatusOr<std::unique_ptr<Kernel>> PrepareKernel(const Node& node, int threads,
+                                                      Accuracy accuracy,
                                                       std::vector<Type>* outputs) {
-  PrepareContext context{.node = node, .threads = threads};
+  PrepareContext context{.node = node, .threads = threads, .accuracy = accuracy};
   for (const Value* v : node.inputs()) {
     context.inputs.push_back(v == nullptr ? Type() : v->type());
     const Tensor* constant = v == nullptr ? nullptr : v->constant();
@@ -101,8 +102,9 @@ bool StaticInputs(const Node& node) {
 }  // namespace
 
 absl::StatusOr<PreparedNode> PreparedNode::Make(const Node& node, absl::Span<const Tensor> inputs,
-                                                int threads) {
+                                                int threads, Accuracy accuracy) {
   PreparedNode prepared;
+  prepared.accuracy_ = accuracy;
   prepared.graph_ = std::make_unique<Graph>(node.graph()->ops());
   GraphBuilder b(prepared.graph_.get());
   b.SetOrigin(node.origin());
@@ -127,7 +129,8 @@ absl::StatusOr<PreparedNode> PreparedNode::Make(const Node& node, absl::Span<con
   std::vector<Value*> results;
   if (CpuKernels().Has(node.op_name())) {
     std::vector<Type> outputs;
-    absl::StatusOr<std::unique_ptr<Kernel>> kernel = PrepareKernel(*copy, threads, &outputs);
+    absl::StatusOr<std::unique_ptr<Kernel>> kernel =
+        PrepareKernel(*copy, threads, accuracy, &outputs);
     if (kernel.ok()) {
       prepared.steps_.push_back({copy, *std::move(kernel), std::move(outputs)});
       for (size_t i = 0; i < copy->num_outputs(); ++i) results.push_back(copy->output(i));
@@ -155,7 +158,7 @@ absl::StatusOr<PreparedNode> PreparedNode::Make(const Node& node, absl::Span<con
       Step step{inner.get(), nullptr, {}};
       if (StaticInputs(*inner) && CpuKernels().Has(inner->op_name())) {
         absl::StatusOr<std::unique_ptr<Kernel>> kernel =
-            PrepareKernel(*inner, threads, &step.outputs);
+            PrepareKernel(*inner, threads, accuracy, &step.outputs);
         if (kernel.ok()) step.kernel = *std::move(kernel);
       }
       prepared.steps_.push_back(std::move(step));
@@ -196,7 +199,7 @@ absl::StatusOr<std::vector<Tensor>> PreparedNode::Run(absl::Span<const Tensor> i
       out = LaunchAlone(*step.kernel, step.outputs, in, pool, account);
     } else {
       absl::StatusOr<PreparedNode> inner =
-          Make(*step.node, in, pool == nullptr ? 1 : pool->threads());
+          Make(*step.node, in, pool == nullptr ? 1 : pool->threads(), accuracy_);
       if (!inner.ok()) return inner.status();
       out = inner->Run(in, pool, account);
     }

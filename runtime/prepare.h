@@ -24,7 +24,7 @@ class PreparedNode {
  public:
   // `inputs` as node.inputs(); an invalid tensor is absent. Reads `node` only now.
   static absl::StatusOr<PreparedNode> Make(const Node& node, absl::Span<const Tensor> inputs,
-                                           int threads);
+                                           int threads, Accuracy accuracy = Accuracy::kStrict);
 
   // Whether Run() may be called for these inputs too: same types, same small contents.
   bool Fits(absl::Span<const Tensor> inputs) const;
@@ -44,6 +44,7 @@ class PreparedNode {
   std::vector<Value*> sources_;  // what stands for each input; null where absent
   std::vector<Tensor> contents_;
   std::vector<Type> types_;
+  Accuracy accuracy_ = Accuracy::kStrict;
 };
 
 // A kernel launched by itself with fresh outputs and scratch.

@@ -16,11 +16,15 @@
 
 namespace sluice {
 
+class Tuner;
+
 struct ProgramOptions {
   int threads = 1;
   bool deterministic = false;
   size_t max_plans = 16;
   int64_t memory_limit = 0;
+  Accuracy accuracy = Accuracy::kStandard;
+  std::shared_ptr<Tuner> tuner;  // null: kernels are chosen by their estimates
 };
 
 class Program {

@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "graph/graph.h"
+#include "kernels/accuracy.h"
 #include "kernels/device/thread_pool.h"
 #include "passes/pass.h"
 
@@ -30,8 +31,14 @@ struct SessionOptions {
       thread_pool;  // shared with the host or other sessions; overrides threads
   PassOptions passes;
   bool deterministic = false;  // results do not depend on the number of threads
-  int64_t memory_limit = 0;    // bytes of activations one run may hold; 0: unlimited
-  size_t max_plans = 16;  // plans kept for different input shapes, least recently used out first
+  // kStrict: no algebraic rewriting inside kernels (Winograd), at the cost of speed.
+  Accuracy accuracy = Accuracy::kStandard;
+  // A file: kernels are chosen by trying each candidate on the real shapes, not by their estimates,
+  // and the winners are kept there for later sessions. Empty: no trials. Ignored when
+  // `deterministic`, since a trial is none.
+  std::string tuning_cache;
+  int64_t memory_limit = 0;  // bytes of activations one run may hold; 0: unlimited
+  size_t max_plans = 16;     // plans kept for different input shapes, least recently used out first
   std::function<void(absl::string_view line)> log;  // one line a compile step; null: silent
 };
 

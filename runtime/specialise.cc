@@ -9,6 +9,7 @@
 #include "runtime/arena.h"
 #include "runtime/dynamic_steps.h"
 #include "runtime/program.h"
+#include "runtime/tuner.h"
 
 namespace sluice {
 
@@ -40,6 +41,8 @@ class Specialiser {
     PlaceBuffers();
     if (absl::Status s = CheckLimit(); !s.ok()) return s;
     FillTable();
+    // Winners are a help to later sessions, not a result of this one: they may fail to be written.
+    if (options_.tuner != nullptr) (void)options_.tuner->Save();
     return std::shared_ptr<const Plan>(std::move(plan_));
   }
 
@@ -194,8 +197,10 @@ class Specialiser {
       for (const Value* v : reads) step->reads.push_back(SlotOf(v));
       return absl::OkStatus();
     }
-    PrepareContext context{
-        .node = node, .threads = options_.threads, .deterministic = options_.deterministic};
+    PrepareContext context{.node = node,
+                           .threads = options_.threads,
+                           .deterministic = options_.deterministic,
+                           .accuracy = options_.accuracy};
     bool is_static = true;
     for (const Value* v : node.inputs()) {
       context.inputs.push_back(v == nullptr ? Type() : plan_->slots_[SlotOf(v)].type);
@@ -204,10 +209,9 @@ class Specialiser {
     }
     context.outputs = step->output_types;
     if (is_static) {
-      std::vector<std::string> refusals;
-      absl::StatusOr<std::unique_ptr<Kernel>> kernel = CpuKernels().Prepare(context, &refusals);
-      for (const std::string& r : refusals)
-        absl::StrAppend(&step->choice, step->choice.empty() ? "" : "; ", r);
+      absl::StatusOr<std::unique_ptr<Kernel>> kernel =
+          options_.tuner == nullptr ? CpuKernels().Prepare(context, &step->choice)
+                                    : options_.tuner->Prepare(CpuKernels(), context, &step->choice);
       if (kernel.ok()) {
         plan_->packed_bytes_ += static_cast<int64_t>((*kernel)->packed_bytes());
         // Strings are objects: they live in tensors, not in the arena.
@@ -235,7 +239,7 @@ class Specialiser {
           return kernel.status();
       }
     }
-    step->dynamic = MakeDeferred(node, options_.threads);
+    step->dynamic = MakeDeferred(node, options_.threads, options_.accuracy);
     return absl::OkStatus();
   }
 

@@ -1,26 +1,41 @@
 #include "kernels/cpu/cpu_kernels.h"
 
+#include "absl/strings/str_cat.h"
 #include "kernels/cpu/simd.h"
+#include "oneapi/dnnl/dnnl.hpp"
 
 namespace sluice {
 namespace cpu {
 #define SLUICE_CPU_KERNEL(op, name, prepare) \
   absl::StatusOr<std::unique_ptr<Kernel>> prepare(const PrepareContext& context);
+#define SLUICE_CPU_KERNEL_COST(op, name, prepare, estimate) \
+  SLUICE_CPU_KERNEL(op, name, prepare)                      \
+  absl::StatusOr<double> estimate(const PrepareContext& context);
 #include "kernels/cpu/kernel_list.inc"
 #undef SLUICE_CPU_KERNEL
+#undef SLUICE_CPU_KERNEL_COST
 }  // namespace cpu
 
 const KernelTable& CpuKernels() {
   static constexpr KernelCandidate kCandidates[] = {
 #define SLUICE_CPU_KERNEL(op, name, prepare) {#op, name, cpu::prepare},
+#define SLUICE_CPU_KERNEL_COST(op, name, prepare, estimate) \
+  {#op, name, cpu::prepare, cpu::estimate},
 #include "kernels/cpu/kernel_list.inc"
 #undef SLUICE_CPU_KERNEL
+#undef SLUICE_CPU_KERNEL_COST
   };
   static const KernelTable* const table = [] {
     cpu::ChooseIsa();
     return new KernelTable(kCandidates);
   }();
   return *table;
+}
+
+std::string CpuKernelsVersion() {
+  const dnnl_version_t* v = dnnl_version();
+  return absl::StrCat("1 ", cpu::ChooseIsa(), " onednn ", v->major, ".", v->minor, ".", v->patch,
+                      " ", static_cast<int>(dnnl::get_effective_cpu_isa()));
 }
 
 }  // namespace sluice

@@ -1,0 +1,64 @@
+#include "kernels/cpu/cost.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+
+#include "kernels/cpu/simd.h"
+
+namespace sluice::cpu {
+namespace {
+
+struct Line {
+  const char* isa;
+  double flops, l2, l3, memory, memory_all, call, fork;
+};
+constexpr Line kLines[] = {
+#define SLUICE_CPU_COSTS(...) {__VA_ARGS__},
+#include "kernels/cpu/cost_table.inc"
+#undef SLUICE_CPU_COSTS
+};
+
+int64_t CacheBytes(int name, int64_t otherwise) {
+  const long bytes = sysconf(name);
+  return bytes > 0 ? bytes : otherwise;
+}
+
+}  // namespace
+
+const CpuCosts& Costs() {
+  static const CpuCosts costs = [] {
+    const Line* line = std::begin(kLines);
+    for (const Line& l : kLines) {
+      if (std::strcmp(l.isa, ChooseIsa()) == 0) line = &l;
+    }
+    return CpuCosts{line->flops,
+                    line->l2,
+                    line->l3,
+                    line->memory,
+                    line->memory_all,
+                    line->call,
+                    line->fork,
+                    CacheBytes(_SC_LEVEL2_CACHE_SIZE, 1 << 20),
+                    CacheBytes(_SC_LEVEL3_CACHE_SIZE, 16 << 20)};
+  }();
+  return costs;
+}
+
+double MoveNs(double bytes, double set, int threads) {
+  const CpuCosts& c = Costs();
+  const double n = std::max(1, threads);
+  if (set <= static_cast<double>(c.l2_bytes) * n) return bytes / (c.l2 * n);
+  if (set <= static_cast<double>(c.l3_bytes)) return bytes / (c.l3 * n);
+  return bytes / std::min(c.memory * n, c.memory_all);
+}
+
+double ComputeNs(double flops, double share, int threads) {
+  return flops / (Costs().flops * share * std::max(1, threads));
+}
+
+double ForkNs(int threads) { return threads > 1 ? Costs().fork : 0; }
+
+}  // namespace sluice::cpu

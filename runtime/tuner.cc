@@ -1,0 +1,296 @@
+#include "runtime/tuner.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "graph/hash.h"
+#include "kernels/cpu/cpu_kernels.h"
+
+namespace sluice {
+namespace {
+
+constexpr char kHeader[] = "sluice tuning 1";
+constexpr off_t kMaxFileBytes = 16 << 20;
+constexpr int kRuns = 7;
+constexpr double kEnoughNs = 30e6;  // of trials for one candidate
+constexpr double kHopeless = 3;     // times the best: not run again
+
+void AddText(absl::string_view text, Hasher* h) { h->AddBytes(text.data(), text.size()); }
+
+// False where an attribute has no short form.
+bool AddAttribute(const Attribute& a, Hasher* h) {
+  switch (a.kind()) {
+    case AttrKind::kInt:
+      h->AddWord(static_cast<uint64_t>(a.as_int()));
+      return true;
+    case AttrKind::kFloat: {
+      const float v = a.as_float();
+      h->AddBytes(&v, sizeof v);
+      return true;
+    }
+    case AttrKind::kString:
+      AddText(a.as_string(), h);
+      return true;
+    case AttrKind::kInts:
+      h->AddBytes(a.as_ints().data(), a.as_ints().size() * sizeof(int64_t));
+      return true;
+    case AttrKind::kFloats:
+      h->AddBytes(a.as_floats().data(), a.as_floats().size() * sizeof(float));
+      return true;
+    case AttrKind::kStrings:
+      h->AddWord(a.as_strings().size());
+      for (const std::string& s : a.as_strings()) AddText(s, h);
+      return true;
+    case AttrKind::kDType:
+      h->AddWord(static_cast<uint64_t>(a.as_dtype()));
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Empty where the node is not for tuning.
+std::string KeyOf(const PrepareContext& c) {
+  if (!c.node.bodies().empty()) return "";
+  for (const Type& t : c.outputs) {
+    if (!t.is_tensor() || !t.has_static_shape() || t.dtype() == DType::kString) return "";
+  }
+  Hasher h;
+  AddText(CpuKernelsVersion(), &h);
+  AddText(c.node.op_name(), &h);
+  for (const auto& [name, value] : c.node.attrs()) {
+    AddText(name, &h);
+    if (!AddAttribute(value, &h)) return "";
+  }
+  for (size_t i = 0; i < c.inputs.size(); ++i) {
+    if (c.HasInput(i) && c.input_dtype(i) == DType::kString) return "";
+    AddText(c.inputs[i].ToString(), &h);
+    h.AddWord(c.IsConstant(i));
+  }
+  for (const Type& t : c.outputs) AddText(t.ToString(), &h);
+  h.AddWord(static_cast<uint64_t>(c.threads));
+  h.AddWord(static_cast<uint64_t>(c.accuracy));
+  return h.Hex();
+}
+
+// Memory for launches of one node: its constants, numbers around 0 for other floats, zeros for the
+// rest (indices stay in range).
+class Bench {
+ public:
+  Bench(const PrepareContext& context, ThreadPool* pool) : pool_(pool) {
+    for (size_t i = 0; i < context.inputs.size() && status_.ok(); ++i) {
+      Tensor t;
+      if (context.IsConstant(i)) {
+        t = context.constants[i];
+      } else if (context.HasInput(i)) {
+        t = Allocate(context.inputs[i]);
+        Fill(&t);
+      }
+      inputs_.push_back(t.valid() ? t.raw() : nullptr);
+      tensors_.push_back(std::move(t));
+    }
+    for (size_t i = 0; i < context.outputs.size() && status_.ok(); ++i) {
+      tensors_.push_back(Allocate(context.outputs[i]));
+      outputs_.push_back(tensors_.back().valid() ? tensors_.back().mutable_raw() : nullptr);
+    }
+  }
+
+  const absl::Status& status() const { return status_; }
+
+  // The fastest of some runs. `best` so far ends a hopeless trial early.
+  absl::StatusOr<double> Time(const Kernel& kernel, double best) {
+    Tensor scratch;
+    if (kernel.scratch_bytes() > 0) {
+      absl::StatusOr<Tensor> t =
+          Tensor::Allocate(DType::kU8, {static_cast<int64_t>(kernel.scratch_bytes())});
+      if (!t.ok()) return t.status();
+      scratch = *std::move(t);
+    }
+    const LaunchContext launch{inputs_, absl::MakeSpan(outputs_), scratch.mutable_raw(), pool_,
+                               nullptr};
+    double fastest = INFINITY, total = 0;
+    for (int run = 0; run <= kRuns && total < kEnoughNs; ++run) {
+      const auto start = std::chrono::steady_clock::now();
+      if (absl::Status s = kernel.Launch(launch); !s.ok()) return s;
+      const double took =
+          std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start)
+              .count();
+      total += took;
+      // The first run finds cold memory: it counts only where there is no second.
+      if (run == 0 && took < kEnoughNs && took < kHopeless * best) continue;
+      fastest = std::min(fastest, took);
+      if (fastest > kHopeless * best) break;
+    }
+    return fastest;
+  }
+
+ private:
+  Tensor Allocate(const Type& type) {
+    absl::StatusOr<Tensor> t = Tensor::Allocate(type.dtype(), *type.StaticDims());
+    if (!t.ok()) {
+      status_ = t.status();
+      return Tensor();
+    }
+    if (t->bytes() > 0) std::memset(t->mutable_raw(), 0, t->bytes());
+    return *std::move(t);
+  }
+  static void Fill(Tensor* t) {
+    if (!t->valid() || t->dtype() != DType::kF32) return;
+    float* data = t->mutable_data<float>();
+    uint32_t state = 1;
+    for (int64_t i = 0; i < t->elements(); ++i) {
+      state = state * 1664525u + 1013904223u;
+      data[i] = static_cast<float>(static_cast<int32_t>(state)) * 0x1p-31f;
+    }
+  }
+
+  ThreadPool* pool_;
+  absl::Status status_;
+  std::vector<Tensor> tensors_;
+  std::vector<const void*> inputs_;
+  std::vector<void*> outputs_;
+};
+
+absl::Status CannotWrite(absl::string_view path) {
+  return absl::ErrnoToStatus(errno, absl::StrCat("cannot write the tuning cache ", path));
+}
+
+// Beside the target, then in its place.
+absl::Status Replace(const std::string& path, const std::string& text) {
+  std::string temporary = absl::StrCat(path, ".XXXXXX");
+  const int fd = mkostemp(temporary.data(), O_CLOEXEC);
+  if (fd < 0) return CannotWrite(path);
+  absl::Status status;
+  for (size_t done = 0; done < text.size() && status.ok();) {
+    const ssize_t n = write(fd, text.data() + done, text.size() - done);
+    if (n >= 0) {
+      done += static_cast<size_t>(n);
+    } else if (errno != EINTR) {
+      status = CannotWrite(path);
+    }
+  }
+  if (status.ok() && fsync(fd) != 0) status = CannotWrite(path);
+  close(fd);
+  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) status = CannotWrite(path);
+  if (!status.ok()) unlink(temporary.c_str());
+  return status;
+}
+
+// A file of ordinary size, else nothing.
+std::string Contents(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return "";
+  std::string text;
+  struct stat info;
+  if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size <= kMaxFileBytes) {
+    text.resize(static_cast<size_t>(info.st_size));
+    size_t done = 0;
+    for (ssize_t n; done < text.size(); done += static_cast<size_t>(n)) {
+      n = read(fd, text.data() + done, text.size() - done);
+      if (n <= 0) break;
+    }
+    text.resize(done);
+  }
+  close(fd);
+  return text;
+}
+
+}  // namespace
+
+Tuner::Tuner(std::string path, ThreadPool* pool)
+    : path_(std::move(path)), pool_(pool), winners_(Read(path_)) {}
+
+Tuner::Winners Tuner::Read(const std::string& path) {
+  const std::string text = Contents(path);
+  const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n');
+  if (lines.size() < 3 || lines.front() != kHeader || !lines.back().empty()) return {};
+  Winners winners;
+  for (size_t i = 1; i + 2 < lines.size(); ++i) {
+    const std::vector<absl::string_view> fields = absl::StrSplit(lines[i], '\t');
+    double ns;
+    if (fields.size() != 3 || fields[0].size() != 32 || fields[2].empty() ||
+        !absl::SimpleAtod(fields[1], &ns) || !(ns >= 0) || std::isinf(ns)) {
+      return {};
+    }
+    winners[std::string(fields[0])] = {std::string(fields[2]), ns};
+  }
+  // The last line is there when all before it are.
+  if (lines[lines.size() - 2] != absl::StrCat("end\t", winners.size())) return {};
+  return winners;
+}
+
+absl::StatusOr<std::unique_ptr<Kernel>> Tuner::Prepare(const KernelTable& table,
+                                                       const PrepareContext& context,
+                                                       std::string* choice) {
+  const std::string key = KeyOf(context);
+  std::vector<std::string> notes;
+  absl::StatusOr<std::vector<KernelTable::Ranked>> ranked = table.Rank(context, &notes);
+  if (!ranked.ok()) return ranked.status();
+  if (key.empty() || ranked->size() < 2) return table.Prepare(context, choice);
+
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (auto it = winners_.find(key); it != winners_.end()) {
+    for (const KernelTable::Ranked& r : *ranked) {
+      if (r.candidate->name != it->second.candidate) continue;
+      absl::StatusOr<std::unique_ptr<Kernel>> kernel = r.candidate->prepare(context);
+      if (!kernel.ok()) break;
+      *choice = absl::StrCat("measured earlier: ", FormatNanoseconds(it->second.nanoseconds));
+      return kernel;
+    }
+  }
+  Bench bench(context, pool_);
+  if (!bench.status().ok()) return table.Prepare(context, choice);
+  std::unique_ptr<Kernel> best;
+  Winner winner{"", INFINITY};
+  for (const KernelTable::Ranked& r : *ranked) {
+    absl::StatusOr<std::unique_ptr<Kernel>> kernel = r.candidate->prepare(context);
+    if (absl::IsUnimplemented(kernel.status())) {
+      notes.push_back(absl::StrCat(r.candidate->name, ": ", kernel.status().message()));
+      continue;
+    }
+    if (!kernel.ok())
+      return NodeError(context.node, kernel.status().code(), kernel.status().message());
+    if ((*kernel)->dynamic_outputs()) return table.Prepare(context, choice);
+    absl::StatusOr<double> took = bench.Time(**kernel, winner.nanoseconds);
+    if (!took.ok()) return table.Prepare(context, choice);  // the data it wants is not ours to make
+    notes.push_back(absl::StrCat(r.candidate->name, " measured ", FormatNanoseconds(*took)));
+    if (*took >= winner.nanoseconds) continue;
+    winner = {r.candidate->name, *took};
+    best = *std::move(kernel);
+  }
+  if (best == nullptr) return table.Prepare(context, choice);
+  *choice = absl::StrJoin(notes, "; ");
+  winners_[key] = winner;
+  changed_ = true;
+  return best;
+}
+
+absl::Status Tuner::Save() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (!changed_) return absl::OkStatus();
+  Winners all = Read(path_);
+  for (const auto& [key, winner] : winners_) all[key] = winner;
+  std::string text = absl::StrCat(kHeader, "\n");
+  for (const auto& [key, winner] : all)
+    absl::StrAppendFormat(&text, "%s\t%.0f\t%s\n", key, winner.nanoseconds, winner.candidate);
+  absl::StrAppend(&text, "end\t", all.size(), "\n");
+  if (absl::Status s = Replace(path_, text); !s.ok()) return s;
+  changed_ = false;
+  return absl::OkStatus();
+}
+
+}  // namespace sluice
