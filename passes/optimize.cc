@@ -10,10 +10,12 @@
 #include "passes/fold_batch_norm.h"
 #include "passes/fold_constants.h"
 #include "passes/fuse_bias_activation.h"
+#include "passes/fuse_loops.h"
 #include "passes/inline_calls.h"
 #include "passes/pass.h"
 #include "passes/prune.h"
 #include "passes/recognize_activations.h"
+#include "passes/recognize_norms.h"
 #include "passes/simplify_algebra.h"
 #include "passes/simplify_shapes.h"
 
@@ -28,8 +30,10 @@ constexpr SimplifyShapes kSimplifyShapes;
 constexpr SimplifyAlgebra kSimplifyAlgebra;
 constexpr EliminateCommonSubexpressions kEliminateCommonSubexpressions;
 constexpr RecognizeActivations kRecognizeActivations;
+constexpr RecognizeNorms kRecognizeNorms;
 constexpr FoldBatchNorm kFoldBatchNorm;
 constexpr FuseBiasActivation kFuseBiasActivation;
+constexpr FuseLoops kFuseLoops;
 
 // Passes that run one after the other until none changes anything, or so many rounds are over.
 struct Group {
@@ -43,12 +47,13 @@ std::vector<Group> Pipeline() {
   return {
       {1, {&kInlineCalls, &kPrune}},  // rules see through calls, and only what results need
       {8, simplify},
-      {1, {&kRecognizeActivations}},  // while no scale of theirs has gone into weights
+      {1, {&kRecognizeActivations, &kRecognizeNorms}},   // while no scale of theirs is in weights
       {4, {&kFoldBatchNorm, &kFoldConstants, &kPrune}},  // chains of scales fold one by one
       {1, {&kFuseBiasActivation}},  // first whole ops: an expansion may hide a step's name
       {1, {&kExpandOps}},           // what no kernel takes
       {8, simplify},                // of what came out
       {1, {&kFuseBiasActivation, &kPrune}},
+      {1, {&kFuseLoops, &kPrune}},  // last: what other passes know by its ops goes into bodies
   };
 }
 

@@ -1,10 +1,57 @@
 #include "runtime/evaluate.h"
 
 #include "absl/strings/str_cat.h"
+#include "graph/builder.h"
+#include "graph/infer.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "runtime/prepare.h"
 
 namespace sluice {
+namespace {
+
+// Whether the kernel takes the loop: asked with a number in the place of each symbol, since what it
+// takes does not depend on extents (ops/loop_space.h).
+absl::Status TakesLoop(const Node& node) {
+  Graph scratch(node.graph()->ops());
+  GraphBuilder b(&scratch);
+  Bindings bindings;
+  std::vector<Type> types, outputs;
+  std::vector<Value*> inputs;
+  for (const Value* v : node.inputs()) {
+    const Type& type = v->type();
+    if (!type.is_tensor() || !type.has_shape()) {
+      return absl::UnimplementedError("the rank of an input is unknown");
+    }
+    Shape shape = type.shape();
+    for (Dim& d : shape) {
+      std::vector<std::string> symbols;
+      d.CollectSymbols(&symbols);
+      for (const std::string& s : symbols) {
+        bindings.try_emplace(s, 3 + 2 * static_cast<int64_t>(bindings.size()));
+      }
+      d = std::max<int64_t>(1, d.Evaluate(bindings).value_or(1));
+    }
+    const Type fixed = Type::Tensor(type.dtype(), std::move(shape), type.layout());
+    inputs.push_back(b.Input("", fixed));
+    types.push_back(fixed);
+  }
+  Node* copy = b.RawOp(node.op_name(), inputs, node.num_outputs(),
+                       AttrList(node.attrs().begin(), node.attrs().end()));
+  if (copy == nullptr) return b.status();
+  if (absl::Status s = CopyBodies(node, copy); !s.ok()) return s;
+  b.Finish(copy);
+  if (!b.status().ok()) return absl::UnimplementedError(b.status().message());
+  for (size_t i = 0; i < copy->num_outputs(); ++i) {
+    outputs.push_back(copy->output(i)->type());
+  }
+  const PrepareContext context{.node = *copy,
+                               .inputs = std::move(types),
+                               .outputs = std::move(outputs),
+                               .constants = std::vector<Tensor>(inputs.size())};
+  return CpuKernels().Prepare(context).status();
+}
+
+}  // namespace
 
 absl::StatusOr<std::vector<Tensor>> EvaluateNode(const Node& node, absl::Span<const Tensor> inputs,
                                                  int64_t max_bytes, ThreadPool* pool) {
@@ -46,6 +93,7 @@ Evaluator CpuEvaluator(ThreadPool* pool) {
 TargetInfo CpuTarget() {
   TargetInfo target;
   target.takes = [](const Node& node) -> absl::Status {
+    if (node.Is("FusedLoop")) return TakesLoop(node);
     if (CpuKernels().Has(node.op_name())) return absl::OkStatus();
     return absl::UnimplementedError(absl::StrCat("the CPU has no kernel for ", node.op_name()));
   };

@@ -38,6 +38,17 @@ class TensorAllocator : public OutputAllocator {
 
 }  // namespace
 
+absl::Status CopyBodies(const Node& from, Node* to) {
+  for (const auto& [name, body] : from.bodies()) {
+    Graph* copy = to->AddBody(name);
+    absl::flat_hash_map<const Value*, Value*> map;
+    for (const Value* v : body->inputs()) map[v] = copy->AddInput(v->name(), v->type());
+    if (absl::Status s = CopyNodes(*body, copy, &map); !s.ok()) return s;
+    for (const Value* v : body->outputs()) copy->AddOutput(map.at(v));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<Tensor>> LaunchAlone(const Kernel& kernel, absl::Span<const Type> types,
                                                 absl::Span<const Tensor> inputs, ThreadPool* pool,
                                                 const Accountant& account) {
@@ -123,6 +134,9 @@ absl::StatusOr<PreparedNode> PreparedNode::Make(const Node& node, absl::Span<con
   }
   AttrList attrs(node.attrs().begin(), node.attrs().end());
   Node* copy = b.RawOp(node.op_name(), prepared.sources_, node.num_outputs(), attrs);
+  if (copy != nullptr) {
+    if (absl::Status s = CopyBodies(node, copy); !s.ok()) return s;
+  }
   b.Finish(copy);
   if (!b.status().ok()) return b.status();
 

@@ -47,6 +47,9 @@ class PreparedNode {
   Accuracy accuracy_ = Accuracy::kStrict;
 };
 
+// Gives `to` copies of the bodies, which read nothing of the graph around them.
+absl::Status CopyBodies(const Node& from, Node* to);
+
 // A kernel launched by itself with fresh outputs and scratch.
 absl::StatusOr<std::vector<Tensor>> LaunchAlone(const Kernel& kernel,
                                                 absl::Span<const Type> outputs,

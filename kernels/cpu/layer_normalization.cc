@@ -56,16 +56,14 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareLayerNormalization(const PrepareC
   TileProgram p(rows.space, rows.reduced);
   const NormSteps n{p, rows.count, NormType({context.input_dtype(0)})};
   const auto x = n.Input(context.input_dtype(0), rows.strides);
-  const auto mean = n.Mean(x);
-  const auto centred = n.Sub(x, mean);
-  const auto inverse = n.InverseSpread(n.MeanSquare(centred), context.node.Float("epsilon"));
-  auto y = n.Mul(n.Mul(centred, inverse),
-                 n.Input(context.input_dtype(1), rows.ParameterStrides(context.input_dims(1))));
+  const auto scale = n.Input(context.input_dtype(1), rows.ParameterStrides(context.input_dims(1)));
+  TileProgram::ValueId bias = -1;
   std::vector<int> inputs = {0, 1};
   if (context.HasInput(2)) {
-    y = n.Add(y, n.Input(context.input_dtype(2), rows.ParameterStrides(context.input_dims(2))));
+    bias = n.Input(context.input_dtype(2), rows.ParameterStrides(context.input_dims(2)));
     inputs.push_back(2);
   }
+  const auto [y, mean, inverse] = n.LayerNorm(x, scale, bias, context.node.Float("epsilon"));
   p.Output(y, context.output_dtype(0), rows.strides);
   if (context.HasOutput(1)) p.Output(mean, context.output_dtype(1), rows.RowStrides());
   if (context.HasOutput(2)) p.Output(inverse, context.output_dtype(2), rows.RowStrides());
@@ -77,9 +75,9 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareRMSNormalization(const PrepareCon
   TileProgram p(rows.space, rows.reduced);
   const NormSteps n{p, rows.count, NormType({context.input_dtype(0), context.input_dtype(1)})};
   const auto x = n.Input(context.input_dtype(0), rows.strides);
-  const auto inverse = n.InverseSpread(n.MeanSquare(x), context.node.Float("epsilon"));
   const auto scale = n.Input(context.input_dtype(1), rows.ParameterStrides(context.input_dims(1)));
-  p.Output(n.Mul(n.Mul(x, inverse), scale), context.output_dtype(0), rows.strides);
+  p.Output(n.RmsNorm(x, scale, context.node.Float("epsilon")), context.output_dtype(0),
+           rows.strides);
   return MakeProgramKernel(std::move(p), {0, 1}, context);
 }
 

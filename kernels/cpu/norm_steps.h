@@ -35,10 +35,35 @@ struct NormSteps {
     const ValueId sum = p.Step(StepOp::kAdd, {variance, Number(epsilon)});
     return p.Step(StepOp::kReciprocal, {p.Step(StepOp::kSqrt, {sum})});
   }
+  // Over the row: x - mean, divided by the spread; times `scale`, plus `bias` (-1: none).
+  struct Normalised {
+    ValueId y, mean, inverse;
+  };
+  Normalised LayerNorm(ValueId x, ValueId scale, ValueId bias, double epsilon) const {
+    const ValueId mean = Mean(x), centred = Sub(x, mean);
+    const ValueId inverse = InverseSpread(MeanSquare(centred), epsilon);
+    const ValueId y = Mul(Mul(centred, inverse), scale);
+    return {bias < 0 ? y : Add(y, bias), mean, inverse};
+  }
+  ValueId RmsNorm(ValueId x, ValueId scale, double epsilon) const {
+    return Mul(Mul(x, InverseSpread(MeanSquare(x), epsilon)), scale);
+  }
   ValueId Sub(ValueId a, ValueId b) const { return p.Step(StepOp::kSub, {a, b}); }
   ValueId Mul(ValueId a, ValueId b) const { return p.Step(StepOp::kMul, {a, b}); }
   ValueId Add(ValueId a, ValueId b) const { return p.Step(StepOp::kAdd, {a, b}); }
 };
+
+// Over the program's reduced extents.
+inline TileProgram::ValueId SoftmaxSteps(TileProgram& p, TileProgram::ValueId x) {
+  const auto e = p.Step(StepOp::kExp, {p.Step(StepOp::kSub, {x, p.Reduce(ReduceOp::kMax, x)})});
+  const auto scale = p.Step(StepOp::kReciprocal, {p.Reduce(ReduceOp::kSum, e)});
+  return p.Step(StepOp::kMul, {e, scale});
+}
+inline TileProgram::ValueId LogSoftmaxSteps(TileProgram& p, TileProgram::ValueId x) {
+  const auto centred = p.Step(StepOp::kSub, {x, p.Reduce(ReduceOp::kMax, x)});
+  const auto sum = p.Reduce(ReduceOp::kSum, p.Step(StepOp::kExp, {centred}));
+  return p.Step(StepOp::kSub, {centred, p.Step(StepOp::kLog, {sum})});
+}
 
 }  // namespace sluice::cpu
 

@@ -1,6 +1,8 @@
 // The reductions as tile programs. Long ones run in two levels: slices of the reduced elements
 // first, in parallel, then the slices' results; how a sum is cut depends on the shape alone, so
 // that its value depends neither on the threads nor, much, on its length.
+#include "kernels/cpu/reduce.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -49,21 +51,29 @@ ValueId LogSumExp(TileProgram& p, ValueId x, bool reduces) {
   return p.Step(StepOp::kAdd, {p.Step(StepOp::kLog, {p.Reduce(ReduceOp::kSum, e)}), shift});
 }
 
+struct Part {
+  bool reduces, first, last;
+  int64_t count;
+};
+
+// The recipe, or the part of it that one level does, in the dtype that it computes in.
+ValueId Lower(TileProgram& p, const Recipe& recipe, ValueId v, const Part& part) {
+  if (recipe.fractional && IsInt(p.dtype(v))) v = p.Convert(v, DType::kF64);
+  if (recipe.log_sum_exp) return LogSumExp(p, v, part.reduces);
+  if (part.first && recipe.before.has_value()) v = p.Step(*recipe.before, {v});
+  if (part.reduces) v = p.Reduce(recipe.combine, v);
+  if (part.last && recipe.mean) {
+    v = p.Step(StepOp::kDiv, {v, p.Scalar(p.dtype(v), static_cast<double>(part.count))});
+  }
+  if (part.last && recipe.after.has_value()) v = p.Step(*recipe.after, {v});
+  return v;
+}
+
 absl::StatusOr<TileProgram> Build(const Recipe& recipe, const Level& level, int threads) {
   TileProgram p(level.space, level.reduced);
   const bool reduces = level.reduced.last > level.reduced.first;
-  ValueId v = p.Input(level.from, level.in);
-  if (recipe.fractional && IsInt(level.from)) v = p.Convert(v, DType::kF64);
-  if (recipe.log_sum_exp) {
-    v = LogSumExp(p, v, reduces);
-  } else {
-    if (level.first && recipe.before.has_value()) v = p.Step(*recipe.before, {v});
-    if (reduces) v = p.Reduce(recipe.combine, v);
-    if (level.last && recipe.mean) {
-      v = p.Step(StepOp::kDiv, {v, p.Scalar(p.dtype(v), static_cast<double>(level.count))});
-    }
-    if (level.last && recipe.after.has_value()) v = p.Step(*recipe.after, {v});
-  }
+  const ValueId x = p.Input(level.from, level.in);
+  const ValueId v = Lower(p, recipe, x, {reduces, level.first, level.last, level.count});
   p.Output(v, level.to, level.out);
   if (absl::Status s = p.Finish(threads); !s.ok()) return s;
   return p;
@@ -263,38 +273,38 @@ absl::StatusOr<std::unique_ptr<Kernel>> Prepare(const PrepareContext& context,
   return std::make_unique<ReduceKernel>(*std::move(only));
 }
 
+// The op's recipe for a dtype.
+Recipe RecipeOf(absl::string_view op, DType dtype) {
+  if (op == "ReduceMean") return {.mean = true, .fractional = true, .of_nothing = kNaN};
+  if (op == "ReduceMax") return {.combine = ReduceOp::kMax, .of_nothing = -kInf};
+  if (op == "ReduceMin") return {.combine = ReduceOp::kMin, .of_nothing = kInf};
+  if (op == "ReduceProd") return {.combine = ReduceOp::kProd, .of_nothing = 1};
+  if (op == "ReduceL1" && !IsUnsignedInt(dtype)) return {.before = StepOp::kAbs};
+  if (op == "ReduceL2") {
+    return {.before = StepOp::kSquare, .after = StepOp::kSqrt, .fractional = true};
+  }
+  if (op == "ReduceLogSum") {
+    return {.after = StepOp::kLog, .fractional = true, .of_nothing = -kInf};
+  }
+  if (op == "ReduceLogSumExp") {
+    return {.log_sum_exp = true, .fractional = true, .of_nothing = -kInf};
+  }
+  if (op == "ReduceSumSquare") return {.before = StepOp::kSquare};
+  return {};  // ReduceSum, and ReduceL1 of what is never negative
+}
+
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Kernel>> PrepareReduceSum(const PrepareContext& context) {
-  return Prepare(context, {});
+TileProgram::ValueId LowerReduction(TileProgram& program, const Node& node,
+                                    TileProgram::ValueId value, int64_t count) {
+  const DType dtype = program.dtype(value);
+  const Part whole{.reduces = count > 1, .first = true, .last = true, .count = count};
+  const ValueId result = Lower(program, RecipeOf(node.op_name(), dtype), value, whole);
+  return program.Convert(result, dtype);
 }
-absl::StatusOr<std::unique_ptr<Kernel>> PrepareReduceMean(const PrepareContext& context) {
-  return Prepare(context, {.mean = true, .fractional = true, .of_nothing = kNaN});
-}
-absl::StatusOr<std::unique_ptr<Kernel>> PrepareReduceMax(const PrepareContext& context) {
-  return Prepare(context, {.combine = ReduceOp::kMax, .of_nothing = -kInf});
-}
-absl::StatusOr<std::unique_ptr<Kernel>> PrepareReduceMin(const PrepareContext& context) {
-  return Prepare(context, {.combine = ReduceOp::kMin, .of_nothing = kInf});
-}
-absl::StatusOr<std::unique_ptr<Kernel>> PrepareReduceProd(const PrepareContext& context) {
-  return Prepare(context, {.combine = ReduceOp::kProd, .of_nothing = 1});
-}
-absl::StatusOr<std::unique_ptr<Kernel>> PrepareReduceL1(const PrepareContext& context) {
-  if (IsUnsignedInt(context.input_dtype(0))) return Prepare(context, {});
-  return Prepare(context, {.before = StepOp::kAbs});
-}
-absl::StatusOr<std::unique_ptr<Kernel>> PrepareReduceL2(const PrepareContext& context) {
-  return Prepare(context, {.before = StepOp::kSquare, .after = StepOp::kSqrt, .fractional = true});
-}
-absl::StatusOr<std::unique_ptr<Kernel>> PrepareReduceLogSum(const PrepareContext& context) {
-  return Prepare(context, {.after = StepOp::kLog, .fractional = true, .of_nothing = -kInf});
-}
-absl::StatusOr<std::unique_ptr<Kernel>> PrepareReduceLogSumExp(const PrepareContext& context) {
-  return Prepare(context, {.log_sum_exp = true, .fractional = true, .of_nothing = -kInf});
-}
-absl::StatusOr<std::unique_ptr<Kernel>> PrepareReduceSumSquare(const PrepareContext& context) {
-  return Prepare(context, {.before = StepOp::kSquare});
+
+absl::StatusOr<std::unique_ptr<Kernel>> PrepareReduction(const PrepareContext& context) {
+  return Prepare(context, RecipeOf(context.node.op_name(), context.input_dtype(0)));
 }
 
 }  // namespace sluice::cpu

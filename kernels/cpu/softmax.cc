@@ -1,4 +1,5 @@
 // Softmax and LogSoftmax along one axis, as tile programs.
+#include "kernels/cpu/norm_steps.h"
 #include "kernels/cpu/program_kernel.h"
 
 namespace sluice::cpu {
@@ -26,9 +27,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareSoftmax(const PrepareContext& con
   const AxisSpace s = AlongAxis(context);
   TileProgram p(s.space, {1, 2});
   const auto x = p.Input(context.input_dtype(0), s.strides);
-  const auto e = p.Step(StepOp::kExp, {p.Step(StepOp::kSub, {x, p.Reduce(ReduceOp::kMax, x)})});
-  const auto scale = p.Step(StepOp::kReciprocal, {p.Reduce(ReduceOp::kSum, e)});
-  p.Output(p.Step(StepOp::kMul, {e, scale}), context.output_dtype(0), s.strides);
+  p.Output(SoftmaxSteps(p, x), context.output_dtype(0), s.strides);
   return MakeProgramKernel(std::move(p), {0}, context);
 }
 
@@ -36,10 +35,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareLogSoftmax(const PrepareContext& 
   const AxisSpace s = AlongAxis(context);
   TileProgram p(s.space, {1, 2});
   const auto x = p.Input(context.input_dtype(0), s.strides);
-  const auto centred = p.Step(StepOp::kSub, {x, p.Reduce(ReduceOp::kMax, x)});
-  const auto sum = p.Reduce(ReduceOp::kSum, p.Step(StepOp::kExp, {centred}));
-  p.Output(p.Step(StepOp::kSub, {centred, p.Step(StepOp::kLog, {sum})}), context.output_dtype(0),
-           s.strides);
+  p.Output(LogSoftmaxSteps(p, x), context.output_dtype(0), s.strides);
   return MakeProgramKernel(std::move(p), {0}, context);
 }
 

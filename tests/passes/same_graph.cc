@@ -34,7 +34,10 @@ class Comparer {
   bool Graphs(const Graph& a, const Graph& b) {
     if (a.inputs().size() != b.inputs().size()) return Differ("another number of inputs");
     for (size_t i = 0; i < a.inputs().size(); ++i) Pair(a.inputs()[i], b.inputs()[i]);
-    if (a.output_names() != b.output_names()) return Differ("the names of the outputs differ");
+    // Those of a body are fetched by nobody.
+    if (a.owner() == nullptr && a.output_names() != b.output_names()) {
+      return Differ("the names of the outputs differ");
+    }
     for (size_t i = 0; i < a.outputs().size(); ++i) {
       if (!Values(a.outputs()[i], b.outputs()[i])) return false;
     }
