@@ -16,6 +16,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "graph/file_pages.h"
 #include "graph/text.h"
 
 namespace sluice {
@@ -67,7 +68,8 @@ int OpenInside(int folder, const std::string& name) {
 
 absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Map(std::string path, int fd,
                                                                   bool single_link) {
-  std::shared_ptr<MappedFile> file(new MappedFile(std::move(path), fd));  // closes on any return
+  std::shared_ptr<MappedFile> file(new MappedFile(std::move(path), fd),
+                                   FileBacked());  // closes on any return
   struct stat info;
   if (fstat(fd, &info) != 0) return SystemError(errno, "cannot inspect", file->path_);
   if (!S_ISREG(info.st_mode)) {

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/builder.h"
+#include "graph/file_pages.h"
 #include "graph/infer.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "runtime/prepare.h"
@@ -74,7 +75,7 @@ absl::StatusOr<std::vector<Tensor>> EvaluateNode(const Node& node, absl::Span<co
   absl::StatusOr<PreparedNode> prepared = PreparedNode::Make(node, inputs, pool->threads());
   if (!prepared.ok()) return prepared.status();
   int64_t used = 0;
-  return prepared->Run(inputs, pool, [&](int64_t bytes) -> absl::Status {
+  auto results = prepared->Run(inputs, pool, [&](int64_t bytes) -> absl::Status {
     if (bytes > max_bytes - used) {
       return absl::ResourceExhaustedError(
           absl::StrCat("more than ", max_bytes, " bytes are needed"));
@@ -82,6 +83,8 @@ absl::StatusOr<std::vector<Tensor>> EvaluateNode(const Node& node, absl::Span<co
     used += bytes;
     return absl::OkStatus();
   });
+  for (const Tensor& t : inputs) ReleasePages(t);
+  return results;
 }
 
 Evaluator CpuEvaluator(ThreadPool* pool) {

@@ -4,6 +4,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "graph/file_pages.h"
 #include "graph/infer.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "runtime/arena.h"
@@ -214,6 +215,7 @@ class Specialiser {
                                     : options_.tuner->Prepare(CpuKernels(), context, &step->choice);
       if (kernel.ok()) {
         plan_->packed_bytes_ += static_cast<int64_t>((*kernel)->packed_bytes());
+        for (int i : (*kernel)->unread_inputs()) ReleasePages(context.constants[i]);
         // Strings are objects: they live in tensors, not in the arena.
         const bool strings = std::any_of(step->output_types.begin(), step->output_types.end(),
                                          [](const Type& t) { return t.dtype() == DType::kString; });

@@ -1,7 +1,9 @@
 #include "exchange/safetensors.h"
 
 #include <cstring>
+#include <fstream>
 
+#include "graph/file_pages.h"
 #include "tests/exchange/model_builder.h"
 
 namespace sluice {
@@ -35,6 +37,31 @@ TEST(Safetensors, RoundTripsAndMapsAligned) {
     if (tensor.bytes() % 64 == 0)
       EXPECT_EQ(reinterpret_cast<uintptr_t>(tensor.raw()) % 64, 0u) << name;
   }
+}
+
+// The process's resident memory in kB.
+int64_t Resident() {
+  std::ifstream file("/proc/self/statm");
+  int64_t size = 0, resident = 0;
+  file >> size >> resident;
+  return resident * 4;
+}
+
+TEST(Safetensors, PagesOfAMappedTensorGoBackAndReturn) {
+  TemporaryFolder folder;
+  Safetensors content;
+  content.tensors.push_back({"t", *Tensor::Random(DType::kF32, {1 << 22}, {.seed = 3})});
+  ASSERT_TRUE(WriteSafetensors(content, folder / "t.safetensors").ok());
+  auto back = ReadSafetensors(folder / "t.safetensors");
+  ASSERT_TRUE(back.ok()) << back.status();
+  const Tensor& mapped = back->tensors[0].second;
+  const std::string hash = mapped.ContentHash();
+  const int64_t before = Resident();
+  ReleasePages(mapped);
+  EXPECT_LT(Resident(), before - 12'000);
+  EXPECT_EQ(mapped.ContentHash(), hash);
+  ReleasePages(content.tensors[0].second);  // memory that would be lost: left alone
+  EXPECT_EQ(content.tensors[0].second.ContentHash(), hash);
 }
 
 TEST(Safetensors, StringsAndRepeatedNamesCannotBeWritten) {
