@@ -147,56 +147,65 @@ absl::Status Epilogue::Append(const PostOp& step, const Dims& dims) {
   return absl::OkStatus();
 }
 
+void Epilogue::RunStage(const Stage& stage, int64_t row, int64_t first, int64_t count, void* y,
+                        absl::Span<const void* const> operands) const {
+  const size_t n = static_cast<size_t>(count);
+  if (stage.operand < 0) {
+    const void* in[2] = {y, stage.value};
+    if (!stage.constant || stage.step->scalar1 != nullptr) {
+      return (stage.constant ? stage.step->scalar1 : stage.step->fn)(in, y, n, stage.params);
+    }
+  }
+  const char* operand = stage.value;
+  int64_t inner = 0;
+  if (stage.operand >= 0) {
+    int64_t index = row, offset = 0;
+    for (size_t i = dims_.size() - 1; i-- > 0;) {
+      // The first axis needs no division: a product's rows are mostly one axis.
+      offset += (i == 0 ? index : index % dims_[i]) * stage.strides[i];
+      if (i > 0) index /= dims_[i];
+    }
+    inner = stage.strides.back();
+    operand = static_cast<const char*>(operands[stage.operand]) +
+              (offset + first * inner) * static_cast<int64_t>(element_);
+  }
+  // A scaled operand, or one number where the step has no form for it, goes through a buffer.
+  const bool direct = stage.operand >= 0 && stage.factor == 1;
+  if (direct && (inner == 1 || stage.step->scalar1 != nullptr)) {
+    const void* in[2] = {y, operand};
+    return (inner == 1 ? stage.step->fn : stage.step->scalar1)(in, y, n, stage.params);
+  }
+  alignas(64) char buffer[kChunk * 8];
+  for (int64_t done = 0; done < count; done += kChunk) {
+    const int64_t part = std::min(kChunk, count - done);
+    for (int64_t i = 0; i < part; ++i) {
+      std::memcpy(buffer + i * element_, operand + (done + i) * inner * element_, element_);
+    }
+    if (stage.operand >= 0 && stage.factor != 1) {
+      alignas(64) char factors[kChunk * 8];
+      for (int64_t i = 0; i < part; ++i) {
+        std::memcpy(factors + i * element_, stage.value, element_);
+      }
+      const void* scale[2] = {buffer, factors};
+      multiply_->fn(scale, buffer, static_cast<size_t>(part), {});
+    }
+    char* out = static_cast<char*>(y) + done * static_cast<int64_t>(element_);
+    const void* in[2] = {out, buffer};
+    stage.step->fn(in, out, static_cast<size_t>(part), stage.params);
+  }
+}
+
 void Epilogue::Run(int64_t row, int64_t first, int64_t count, void* y,
                    absl::Span<const void* const> operands) const {
-  const size_t n = static_cast<size_t>(count);
+  for (const Stage& stage : stages_) RunStage(stage, row, first, count, y, operands);
+}
+
+void Epilogue::RunTile(int64_t row, int64_t rows, int64_t first, int64_t count, void* y,
+                       int64_t y_row, absl::Span<const void* const> operands) const {
   for (const Stage& stage : stages_) {
-    if (stage.operand < 0) {
-      const void* in[2] = {y, stage.value};
-      if (!stage.constant || stage.step->scalar1 != nullptr) {
-        (stage.constant ? stage.step->scalar1 : stage.step->fn)(in, y, n, stage.params);
-        continue;
-      }
-    }
-    const char* operand = stage.value;
-    int64_t inner = 0;
-    if (stage.operand >= 0) {
-      int64_t index = row, offset = 0;
-      for (size_t i = dims_.size() - 1; i-- > 0;) {
-        offset += index % dims_[i] * stage.strides[i];
-        index /= dims_[i];
-      }
-      inner = stage.strides.back();
-      operand = static_cast<const char*>(operands[stage.operand]) +
-                (offset + first * inner) * static_cast<int64_t>(element_);
-    }
-    // A scaled operand, or one number where the step has no form for it, goes through a buffer.
-    const bool direct = stage.operand >= 0 && stage.factor == 1;
-    if (direct && inner == 1) {
-      const void* in[2] = {y, operand};
-      stage.step->fn(in, y, n, stage.params);
-    } else if (direct && stage.step->scalar1 != nullptr) {
-      const void* in[2] = {y, operand};
-      stage.step->scalar1(in, y, n, stage.params);
-    } else {
-      alignas(64) char buffer[kChunk * 8];
-      for (int64_t done = 0; done < count; done += kChunk) {
-        const int64_t part = std::min(kChunk, count - done);
-        for (int64_t i = 0; i < part; ++i) {
-          std::memcpy(buffer + i * element_, operand + (done + i) * inner * element_, element_);
-        }
-        if (stage.operand >= 0 && stage.factor != 1) {
-          alignas(64) char factors[kChunk * 8];
-          for (int64_t i = 0; i < part; ++i) {
-            std::memcpy(factors + i * element_, stage.value, element_);
-          }
-          const void* scale[2] = {buffer, factors};
-          multiply_->fn(scale, buffer, static_cast<size_t>(part), {});
-        }
-        char* out = static_cast<char*>(y) + done * static_cast<int64_t>(element_);
-        const void* in[2] = {out, buffer};
-        stage.step->fn(in, out, static_cast<size_t>(part), stage.params);
-      }
+    char* out = static_cast<char*>(y);
+    for (int64_t i = 0; i < rows; ++i, out += y_row * static_cast<int64_t>(element_)) {
+      RunStage(stage, row + i, first, count, out, operands);
     }
   }
 }

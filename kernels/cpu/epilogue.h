@@ -33,6 +33,9 @@ class Epilogue {
   // last), which begin at `y`. `operands[i]` is what Add() and Append() called operand i.
   void Run(int64_t row, int64_t first, int64_t count, void* y,
            absl::Span<const void* const> operands) const;
+  // The same for `rows` rows from `row` on, `y_row` elements apart.
+  void RunTile(int64_t row, int64_t rows, int64_t first, int64_t count, void* y, int64_t y_row,
+               absl::Span<const void* const> operands) const;
   // The same for the whole result, in parallel.
   void RunAll(void* y, absl::Span<const void* const> operands, ThreadPool* pool) const;
 
@@ -47,6 +50,8 @@ class Epilogue {
     Dims strides;              // of the operand, one a result axis
   };
   absl::Status Binary(StepOp op, double constant);
+  void RunStage(const Stage& stage, int64_t row, int64_t first, int64_t count, void* y,
+                absl::Span<const void* const> operands) const;
   Dims Strides(const Dims& dims) const;
 
   DType dtype_;
