@@ -203,6 +203,12 @@ void Epilogue::Run(int64_t row, int64_t first, int64_t count, void* y,
 void Epilogue::RunTile(int64_t row, int64_t rows, int64_t first, int64_t count, void* y,
                        int64_t y_row, absl::Span<const void* const> operands) const {
   for (const Stage& stage : stages_) {
+    // Functions of one operand run over rows that lie together at once: short rows would leave the
+    // processor waiting for the end of each polynomial.
+    if (stage.operand < 0 && y_row == count) {
+      RunStage(stage, row, 0, rows * count, y, operands);
+      continue;
+    }
     char* out = static_cast<char*>(y);
     for (int64_t i = 0; i < rows; ++i, out += y_row * static_cast<int64_t>(element_)) {
       RunStage(stage, row + i, first, count, out, operands);

@@ -1,6 +1,5 @@
-// MatMul, Gemm and FusedMatMul in f32 over packed panels (packed_gemm.h): constant weights are
-// packed once, others at each launch; bias, addend and bounds are applied in registers, other steps
-// on the tile that was just made.
+// MatMul, Gemm and FusedMatMul in f32 over packed panels (packed_gemm.h) of constant weights: bias,
+// addend and bounds are applied in registers, other steps on the tile that was just made.
 #include <cmath>
 
 #include "absl/container/inlined_vector.h"
@@ -14,14 +13,10 @@
 namespace sluice::cpu {
 namespace {
 
-// Rows from which packing B at each launch is repaid.
-constexpr int64_t kRowsToPack = 32;
-
 class PackedMatMul final : public Kernel {
  public:
-  PackedMatMul(const MatMulProblem& p, int threads)
+  explicit PackedMatMul(const MatMulProblem& p)
       : p_(p),
-        threads_(std::max(threads, 1)),
         batches_(p.batches()),
         matrix_floats_(PackedFloats(p.k, p.n)),
         tail_(DType::kF32, p.Matrix(p.batch, p.m, p.n)) {}
@@ -32,7 +27,6 @@ class PackedMatMul final : public Kernel {
   std::string Description() const override {
     return absl::StrCat("packed ", TileRows(), "x", PanelColumns(), ":", ChooseIsa());
   }
-  size_t scratch_bytes() const override { return layout_.bytes(); }
   size_t packed_bytes() const override { return packed_.bytes(); }
   std::vector<int> unread_inputs() const override {
     return packed_.valid() ? std::vector<int>{1} : std::vector<int>{};
@@ -46,20 +40,7 @@ class PackedMatMul final : public Kernel {
     PackPanels(b, p_.b_row(), p_.b_col(), p_.k, p_.n, p_.alpha, to);
   }
 
-  // The same by all threads.
-  void PackShared(const float* b, float* to, ThreadPool* pool) const {
-    const int64_t width = PanelColumns(), panels = (p_.n + width - 1) / width;
-    const auto part = [&](int64_t begin, int64_t end) {
-      const int64_t columns = std::min(end * width, p_.n) - begin * width;
-      PackPanels(b + begin * width * p_.b_col(), p_.b_row(), p_.b_col(), p_.k, columns, p_.alpha,
-                 to + begin * width * p_.k);
-    };
-    if (pool == nullptr) return part(0, panels);
-    pool->ParallelFor(panels, (1 << 14) / (width * p_.k) + 1, part);
-  }
-
   const MatMulProblem p_;
-  const int64_t threads_;
   const int64_t batches_;
   const int64_t matrix_floats_;  // of one packed B
   int bias_ = -1, addend_ = -1;  // inputs
@@ -69,8 +50,6 @@ class PackedMatMul final : public Kernel {
   Epilogue tail_;
   std::vector<int> tail_inputs_;
   Tensor packed_;
-  ScratchLayout layout_;
-  size_t panels_offset_ = 0;
 };
 
 bool PackedMatMul::InRegisters(const MatMulProblem::Operand& o) {
@@ -116,12 +95,6 @@ absl::Status PackedMatMul::Init(const PrepareContext& context) {
     if (!s.ok()) return s;
   }
   const int64_t matrices = Product(p_.b_batch);
-  if (!context.IsConstant(1)) {
-    const size_t matrices_at_once = static_cast<size_t>(std::min<int64_t>(threads_, batches_));
-    panels_offset_ =
-        layout_.Take(matrices_at_once * static_cast<size_t>(matrix_floats_) * sizeof(float));
-    return absl::OkStatus();
-  }
   absl::StatusOr<Tensor> packed = Tensor::Allocate(DType::kF32, {matrices * matrix_floats_});
   if (!packed.ok()) return packed.status();
   const float* b = context.constants[1].data<float>();
@@ -133,23 +106,24 @@ absl::Status PackedMatMul::Init(const PrepareContext& context) {
 }
 
 absl::Status PackedMatMul::Launch(const LaunchContext& context) const {
-  const float *a = context.input<float>(0), *b = context.input<float>(1);
+  const float* const a = context.input<float>(0);
   float* const c = context.output<float>(0);
-  float* const scratch =
-      reinterpret_cast<float*>(static_cast<char*>(context.scratch) + panels_offset_);
   absl::InlinedVector<const void*, 8> operands;
   for (int i : tail_inputs_) operands.push_back(context.inputs[i]);
 
-  // Matrix `index`, its B already in `panels`.
-  const auto multiply = [&](int64_t index, const float* panels, const float* next,
-                            ThreadPool* pool) {
+  const auto panels = [&](int64_t index) {
+    return packed_.data<float>() + p_.MatrixOffset(p_.b_batch, 1, index) * matrix_floats_;
+  };
+  // Matrix `index`; the one after it is next unless it is the `end`.
+  const auto multiply = [&](int64_t index, int64_t end, ThreadPool* pool) {
     PackedGemmArgs g;
     g.m = p_.m;
     g.n = p_.n;
     g.k = p_.k;
     g.a = a + p_.MatrixOffset(p_.a_batch, p_.m * p_.k, index);
     g.a_row = p_.k;
-    g.panels = panels;
+    g.panels = panels(index);
+    g.next = index + 1 < end ? panels(index + 1) : nullptr;
     g.c = c + index * p_.m * p_.n;
     g.c_row = p_.n;
     if (bias_ >= 0) g.bias = context.input<float>(bias_);
@@ -157,54 +131,25 @@ absl::Status PackedMatMul::Launch(const LaunchContext& context) const {
     g.addend_row = p_.n;
     g.low = low_;
     g.high = high_;
-    g.next = next;
     if (tail_.empty()) return PackedGemm(g, pool, nullptr);
-    const auto tile = [&](int64_t row, int64_t rows, int64_t column, int64_t columns) {
-      tail_.RunTile(index * p_.m + row, rows, column, columns, g.c + row * p_.n + column, p_.n,
-                    operands);
+    const auto tile = [&](const FinishedTile& t) {
+      tail_.RunTile(index * p_.m + t.row, t.rows, t.column, t.columns, t.data, t.stride, operands);
     };
     const TileDone done = tile;
     PackedGemm(g, pool, &done);
   };
-  const auto packed_matrix = [&](int64_t index) {
-    return packed_.data<float>() + p_.MatrixOffset(p_.b_batch, 1, index) * matrix_floats_;
-  };
 
-  const int64_t threads =
-      context.pool == nullptr ? 1 : std::min<int64_t>(context.pool->threads(), threads_);
-  const double terms = static_cast<double>(p_.m) * p_.n * p_.k;
   // Few large matrices are split inside, many small ones are shared out.
-  if (batches_ == 1 || (packed_.valid() && batches_ < 2 * threads && terms > 1 << 20)) {
-    for (int64_t i = 0; i < batches_; ++i) {
-      if (packed_.valid()) {
-        multiply(i, packed_matrix(i), i + 1 < batches_ ? packed_matrix(i + 1) : nullptr,
-                 context.pool);
-        continue;
-      }
-      PackShared(b, scratch, context.pool);
-      multiply(i, scratch, nullptr, context.pool);
-    }
+  const double terms = static_cast<double>(p_.m) * p_.n * p_.k;
+  const int64_t threads = context.pool == nullptr ? 1 : context.pool->threads();
+  if (threads == 1 || batches_ == 1 || (batches_ < 2 * threads && terms > 1 << 20)) {
+    for (int64_t i = 0; i < batches_; ++i) multiply(i, batches_, context.pool);
     return absl::OkStatus();
   }
-  const int64_t tasks =
-      terms * static_cast<double>(batches_) < 1 << 17 ? 1 : std::min<int64_t>(threads, batches_);
-  const auto share = [&](int task, int) {
-    const int64_t end = batches_ * (task + 1) / tasks;
-    float* const own = scratch + task * matrix_floats_;
-    for (int64_t i = batches_ * task / tasks; i < end; ++i) {
-      if (packed_.valid()) {
-        multiply(i, packed_matrix(i), i + 1 < end ? packed_matrix(i + 1) : nullptr, nullptr);
-      } else {
-        Pack(b + p_.MatrixOffset(p_.b_batch, p_.k * p_.n, i), own);
-        multiply(i, own, nullptr, nullptr);
-      }
-    }
-  };
-  if (context.pool == nullptr) {
-    for (int task = 0; task < tasks; ++task) share(task, tasks);
-  } else {
-    context.pool->RunTasks(static_cast<int>(tasks), share);
-  }
+  const int64_t grain = std::max<int64_t>(1, static_cast<int64_t>((1 << 16) / terms));
+  context.pool->ParallelFor(batches_, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) multiply(i, end, nullptr);
+  });
   return absl::OkStatus();
 }
 
@@ -221,10 +166,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> PreparePackedMatMul(const PrepareContext
     return absl::UnimplementedError("the rows of A lie across memory");
   }
   if (p->n < 8) return absl::UnimplementedError("fewer columns than a vector has lanes");
-  if (!context.IsConstant(1) && p->m < kRowsToPack) {
-    return absl::UnimplementedError("too few rows to pay for packing B at each launch");
-  }
-  auto kernel = std::make_unique<PackedMatMul>(*p, context.threads);
+  if (!context.IsConstant(1)) return absl::UnimplementedError("B is no constant to pack once");
+  auto kernel = std::make_unique<PackedMatMul>(*p);
   if (absl::Status s = kernel->Init(context); !s.ok()) return s;
   return kernel;
 }

@@ -117,31 +117,65 @@ TileFn FindTile(int64_t rows, int64_t vectors) {
   }
 }
 
-// A tile whose last vector goes beyond C, by way of a buffer.
-HWY_NOINLINE void PartialTile(TileFn tile, int64_t rows, int64_t columns, int64_t width,
-                              const float* a, int64_t a_row, const float* b, int64_t depth,
-                              bool load, float* c, int64_t c_row, const Finish* finish,
-                              Prefetch prefetch) {
-  HWY_ALIGN float out[kRows * kColumns] = {}, addend[kRows * kColumns] = {}, bias[kColumns] = {};
+// What one tile is made of, and where it goes.
+struct TileJob {
+  int64_t row, rows, column, columns;
+  int64_t width;  // columns filled up to whole vectors
+  const float* a;
+  const float* b;
+  int64_t depth;
+  bool load, last;
+  Prefetch prefetch;
+};
+
+// A tile by way of a buffer: its last vector goes beyond C, or something is done with it first.
+HWY_NOINLINE void BufferedTile(const PackedGemmArgs& g, TileFn tile, const TileJob& t, float* c,
+                               const Finish* finish, const TileDone* done) {
+  HWY_ALIGN float out[kRows * kColumns], addend[kRows * kColumns], bias[kColumns];
   const auto copy = [&](const float* from, int64_t from_row, float* to) {
-    for (int64_t r = 0; r < rows; ++r) std::copy_n(from + r * from_row, columns, to + r * width);
+    for (int64_t r = 0; r < t.rows; ++r) {
+      std::copy_n(from + r * from_row, t.columns, to + r * t.width);
+      std::fill(to + r * t.width + t.columns, to + (r + 1) * t.width, 0.0f);
+    }
   };
-  if (load) copy(c, c_row, out);
+  if (t.load) copy(c, g.c_row, out);
   Finish padded;
-  if (finish != nullptr) {
+  if (finish != nullptr && t.columns < t.width) {
     padded = *finish;
     if (finish->bias != nullptr) {
-      std::copy_n(finish->bias, columns, bias);
+      std::copy_n(finish->bias, t.columns, bias);
+      std::fill(bias + t.columns, bias + t.width, 0.0f);
       padded.bias = bias;
     }
     if (finish->addend != nullptr) {
       copy(finish->addend, finish->addend_row, addend);
       padded.addend = addend;
-      padded.addend_row = width;
+      padded.addend_row = t.width;
+    }
+    finish = &padded;
+  }
+  tile(t.a, g.a_row, t.b, t.depth, t.load, out, t.width, finish, t.prefetch);
+  if (done != nullptr) (*done)({t.row, t.rows, t.column, t.columns, out, t.width});
+  for (int64_t r = 0; r < t.rows; ++r) std::copy_n(out + r * t.width, t.columns, c + r * g.c_row);
+}
+
+void MakeTile(const PackedGemmArgs& g, const TileJob& t, const TileDone* done) {
+  const TileFn tile = FindTile(t.rows, t.width / kLanes);
+  float* c = g.c + t.row * g.c_row + t.column;
+  const float* addend = g.addend == nullptr ? nullptr : g.addend + t.row * g.addend_row + t.column;
+  const Finish finish = {g.bias == nullptr ? nullptr : g.bias + t.column, addend, g.addend_row,
+                         g.low, g.high};
+  if (t.last && addend != nullptr) {
+    for (int64_t r = 0; r < t.rows; ++r) {
+      for (int64_t j = 0; j < t.columns; j += kLine) {
+        __builtin_prefetch(addend + r * g.addend_row + j, 0, 3);
+      }
     }
   }
-  tile(a, a_row, b, depth, load, out, width, finish == nullptr ? nullptr : &padded, prefetch);
-  for (int64_t r = 0; r < rows; ++r) std::copy_n(out + r * width, columns, c + r * c_row);
+  if (t.columns < t.width || (t.last && done != nullptr)) {
+    return BufferedTile(g, tile, t, c, t.last ? &finish : nullptr, t.last ? done : nullptr);
+  }
+  tile(t.a, g.a_row, t.b, t.depth, t.load, c, g.c_row, t.last ? &finish : nullptr, t.prefetch);
 }
 
 // Part [k0, k0 + depth) of the sums of rows [row, row + rows).
@@ -173,21 +207,10 @@ void Pass(const PackedGemmArgs& g, int64_t row, int64_t rows, int64_t k0, int64_
     const float* const stop = prefetch.at == nullptr ? nullptr : prefetch.at + lines * kLine;
     for (int64_t i = 0; i < blocks; ++i) {
       const int64_t begin = row + rows * i / blocks, end = row + rows * (i + 1) / blocks;
-      const TileFn tile = FindTile(end - begin, vectors);
-      const float* a = g.a + begin * g.a_row + k0;
-      float* c = g.c + begin * g.c_row + column;
-      const Finish finish = {
-          g.bias == nullptr ? nullptr : g.bias + column,
-          g.addend == nullptr ? nullptr : g.addend + begin * g.addend_row + column, g.addend_row,
-          g.low, g.high};
-      const Finish* const end_of_sum = last ? &finish : nullptr;
-      if (columns == width) {
-        tile(a, g.a_row, b, depth, load, c, g.c_row, end_of_sum, prefetch);
-      } else {
-        PartialTile(tile, end - begin, columns, width, a, g.a_row, b, depth, load, c, g.c_row,
-                    end_of_sum, prefetch);
-      }
-      if (last && done != nullptr) (*done)(begin, end - begin, column, columns);
+      MakeTile(g,
+               {begin, end - begin, column, columns, width, g.a + begin * g.a_row + k0, b, depth,
+                load, last, prefetch},
+               done);
       if (prefetch.lines > 0) {
         prefetch.at += depth / kUnroll * prefetch.lines * kLine;
         if (prefetch.at >= stop) prefetch.lines = 0;
@@ -303,8 +326,10 @@ void PackedGemm(const PackedGemmArgs& args, ThreadPool* pool, const TileDone* do
     if (g.addend != nullptr) g.addend += row * g.addend_row + column;
     g.panels += column * g.k;
     if (done == nullptr) return run(g, nullptr);
-    const auto shifted = [&](int64_t r, int64_t rs, int64_t c, int64_t cs) {
-      (*done)(row + r, rs, column + c, cs);
+    const auto shifted = [&](FinishedTile tile) {
+      tile.row += row;
+      tile.column += column;
+      (*done)(tile);
     };
     const TileDone shifted_done = shifted;
     run(g, &shifted_done);

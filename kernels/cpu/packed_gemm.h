@@ -1,10 +1,10 @@
 // PackedGemm: C[m,n] = A[m,k] B[k,n] in f32 with B packed into panels of columns, once.
 //
-// While the rows of A pass over one panel, the next panel is prefetched into the second-level cache,
-// a line every few steps: so weights that lie in memory cost no waiting (Goto and van de Geijn,
-// "Anatomy of High-Performance Matrix Multiplication", for the blocking). What follows the product
-// (bias, addend, bounds, or any function of a tile) is done on a tile that is still in registers or
-// in the first-level cache.
+// While the rows of A pass over one panel, the next panel is prefetched into the second-level
+// cache, a line every few steps: so weights that lie in memory cost no waiting (Goto and van de
+// Geijn, "Anatomy of High-Performance Matrix Multiplication", for the blocking). What follows the
+// product (bias, addend, bounds, or any function of a tile) is done on a tile that is still in
+// registers or in the first-level cache.
 //
 // Every element of C is one sum in the order of k, whatever the number of rows, columns or threads.
 #ifndef SLUICE_KERNELS_CPU_PACKED_GEMM_H_
@@ -49,8 +49,14 @@ struct PackedGemmArgs {
   const void* next = nullptr;
 };
 
-// Called on each finished tile of C, in the thread that made it.
-using TileDone = absl::FunctionRef<void(int64_t row, int64_t rows, int64_t column, int64_t columns)>;
+// Called on each finished tile before it goes to C, in the thread that made it: changes its numbers
+// in place. They lie in the first-level cache, while C itself may not.
+struct FinishedTile {
+  int64_t row, rows, column, columns;  // in C
+  float* data;
+  int64_t stride;  // floats from row to row; those behind `columns` count for nothing
+};
+using TileDone = absl::FunctionRef<void(const FinishedTile& tile)>;
 
 // On the calling thread.
 void PackedGemm(const PackedGemmArgs& args);

@@ -131,9 +131,13 @@ TEST(PackedGemmTest, ShowsEachFinishedTileOnce) {
   g.c_row = n;
   PackedGemm(g);
   g.c = c.data();
-  const auto negate = [&](int64_t row, int64_t rows, int64_t column, int64_t columns) {
-    for (int64_t i = row; i < row + rows; ++i) {
-      for (int64_t j = column; j < column + columns; ++j) c[i * n + j] = 1 - c[i * n + j];
+  const auto negate = [&](const FinishedTile& t) {
+    for (int64_t i = 0; i < t.rows; ++i) {
+      for (int64_t j = 0; j < t.columns; ++j) {
+        float& x = t.data[i * t.stride + j];
+        EXPECT_EQ(x, plain[(t.row + i) * n + t.column + j]);
+        x = 1 - x;
+      }
     }
   };
   const TileDone done = negate;
