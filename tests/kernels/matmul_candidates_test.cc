@@ -4,9 +4,7 @@
 #include <cmath>
 
 #include "absl/strings/str_join.h"
-#include "graph/builder.h"
-#include "kernels/cpu/cpu_kernels.h"
-#include "ops/op.h"
+#include "tests/testing/candidates.h"
 
 namespace sluice {
 namespace {
@@ -35,8 +33,6 @@ double Apply(const std::string& step, double x) {
 }
 
 void Check(const Case& c) {
-  Graph graph(StandardOps());
-  GraphBuilder b(&graph);
   std::vector<Tensor> tensors = {Waves(c.a, 0.37f), Waves(c.b, 0.71f),
                                  c.c.empty() ? Tensor() : Waves(c.c, 1.3f)};
   std::vector<std::string> steps;
@@ -49,18 +45,14 @@ void Check(const Case& c) {
     steps.push_back(s);
     if (s == "Gelu") params.push_back(0);
   }
-  std::vector<Value*> values;
-  for (const Tensor& t : tensors) values.push_back(t.valid() ? b.Constant(t) : nullptr);
   AttrList attrs = {{"alpha", c.alpha}, {"transpose_b", int64_t{c.transpose_b}}};
   if (!steps.empty()) attrs.push_back({"activations", steps});
   if (!params.empty()) attrs.push_back({"activation_params", params});
-  Value* y = b.Op("FusedMatMul", values, attrs);
-  ASSERT_TRUE(b.status().ok()) << b.status();
-  const Dims out = *y->type().StaticDims();
   SCOPED_TRACE(testing::Message() << absl::StrJoin(c.a, "x") << " by " << absl::StrJoin(c.b, "x")
                                   << " steps " << absl::StrJoin(steps, ","));
 
-  const int64_t m = out[out.size() - 2], n = out.back(), k = c.a.back();
+  const int64_t m = c.a[c.a.size() - 2], k = c.a.back(),
+                n = c.b[c.b.size() - (c.transpose_b ? 2 : 1)];
   const int64_t count = tensors[0].elements() / c.a.back() * n;
   const auto at = [&](const Tensor& t,
                       int64_t i) {  // of the result's element i: scalars, rows, all
@@ -84,46 +76,19 @@ void Check(const Case& c) {
     expected[i] = sum;
   }
 
-  int taken = 0;
-  for (const KernelCandidate& candidate : CpuKernels().Find("FusedMatMul")) {
-    for (int threads : {1, 2}) {
-      PrepareContext context{*y->producer()};
-      for (size_t i = 0; i < tensors.size(); ++i) {
-        const Tensor& t = tensors[i];
-        context.inputs.push_back(t.valid() ? Type::Tensor(DType::kF32, t.dims()) : Type());
-        context.constants.push_back(i == 1 && c.constant ? t : Tensor());
-      }
-      context.outputs = {y->type()};
-      context.threads = threads;
-      absl::StatusOr<std::unique_ptr<Kernel>> kernel = candidate.prepare(context);
-      if (absl::IsUnimplemented(kernel.status())) break;
-      ASSERT_TRUE(kernel.ok()) << candidate.name << ": " << kernel.status();
-      ++taken;
-      Tensor result = *Tensor::Allocate(DType::kF32, out);
-      Tensor scratch =
-          *Tensor::Allocate(DType::kU8, {static_cast<int64_t>((*kernel)->scratch_bytes()) + 1});
-      std::vector<const void*> inputs;
-      const std::vector<int> unread = (*kernel)->unread_inputs();
-      for (size_t i = 0; i < tensors.size(); ++i) {
-        const bool reads = std::find(unread.begin(), unread.end(), i) == unread.end();
-        inputs.push_back(tensors[i].valid() && reads ? tensors[i].raw() : nullptr);
-      }
-      void* output = result.mutable_raw();
-      ThreadPool pool(threads);
-      LaunchContext launch;
-      launch.inputs = inputs;
-      launch.outputs = absl::MakeSpan(&output, 1);
-      launch.scratch = scratch.mutable_raw();
-      launch.pool = &pool;
-      ASSERT_TRUE((*kernel)->Launch(launch).ok());
+  for (int threads : {1, 3}) {
+    const auto runs = RunCandidates("FusedMatMul", tensors, attrs,
+                                    c.constant ? std::set<int>{1} : std::set<int>{}, threads);
+    ASSERT_TRUE(runs.ok()) << runs.status();
+    EXPECT_GE(runs->size(), 2u);
+    for (const CandidateResult& run : *runs) {
       double worst = 0;
       for (int64_t i = 0; i < count; ++i) {
-        worst = std::max(worst, std::abs(result.data<float>()[i] - expected[i]));
+        worst = std::max(worst, std::abs(run.outputs[0].data<float>()[i] - expected[i]));
       }
-      EXPECT_LT(worst, 2e-6 * static_cast<double>(k + 8)) << candidate.name;
+      EXPECT_LT(worst, 2e-6 * static_cast<double>(k + 8)) << run.name;
     }
   }
-  EXPECT_GE(taken, 2);
 }
 
 TEST(MatMulCandidatesTest, AgreeOnProductsWithConstantWeights) {

@@ -1,0 +1,319 @@
+// LSTM and GRU as most models have them (f32, constant weights, sigmoid and tanh, no peepholes, no
+// lengths): the inputs' products of many steps in one, then one sweep over R for each step
+// (recurrent_step.h). Directions, and blocks of the batch, run side by side.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/cpu/packed_gemm.h"
+#include "kernels/cpu/recurrent_step.h"
+#include "kernels/cpu/simd.h"
+#include "kernels/cpu/staging.h"
+#include "kernels/kernel.h"
+#include "ops/recurrent.h"
+
+namespace sluice::cpu {
+namespace {
+
+// Bytes of gates that are computed ahead: they stay in the second-level cache.
+constexpr int64_t kChunkBytes = 256 << 10;
+// Elements of R from which one step takes so long, some 5 us, that several threads share it.
+constexpr int64_t kSpreadElements = 128 << 10;
+
+class FusedRecurrent final : public Kernel {
+ public:
+  FusedRecurrent(const PrepareContext& c, const RecurrentConfig& config)
+      : config_(config),
+        cell_(c.node.Is("LSTM") ? StepCell::kLstm : StepCell::kGru),
+        threads_(std::max(1, c.threads)),
+        lanes_(StepLanes()) {
+    const Dims x = c.input_dims(0);
+    steps_ = x[config_.batch_first ? 1 : 0];
+    batch_ = x[config_.batch_first ? 0 : 1];
+    features_ = x[2];
+    hidden_ = c.input_dims(2)[2];
+    blocks_ = (hidden_ + lanes_ - 1) / lanes_;
+    units_ = blocks_ * lanes_;
+    width_ = config_.gates * units_;
+    chunk_ = std::clamp<int64_t>(
+        kChunkBytes / std::max<int64_t>(1, batch_ * width_ * int64_t{sizeof(float)}), 1,
+        std::max<int64_t>(1, steps_));
+    // Rows of the batch that one task takes.
+    const int64_t cuts = std::clamp<int64_t>(
+        (threads_ + config_.directions - 1) / config_.directions, 1, std::max<int64_t>(batch_, 1));
+    rows_ = std::max<int64_t>(1, (batch_ + cuts - 1) / cuts);
+    tasks_ = (batch_ + rows_ - 1) / rows_ * config_.directions;
+    spread_ = tasks_ < threads_ && width_ * hidden_ >= kSpreadElements && blocks_ > 1;
+
+    const size_t state = static_cast<size_t>(config_.directions * batch_ * units_) * sizeof(float);
+    gates_at_ = layout_.Take(static_cast<size_t>(config_.directions * chunk_ * batch_ * width_) *
+                             sizeof(float));
+    for (size_t& at : h_at_) at = layout_.Take(state);
+    if (cell_ == StepCell::kLstm) c_at_ = layout_.Take(state);
+  }
+
+  absl::Status Pack(const PrepareContext& c);
+  absl::Status Launch(const LaunchContext& context) const override;
+
+  std::string Description() const override {
+    return absl::StrCat("fused ", ChooseIsa(), ", ", tasks_, tasks_ == 1 ? " task" : " tasks",
+                        " of ", chunk_, " steps", spread_ ? ", spread" : "");
+  }
+  size_t scratch_bytes() const override { return layout_.bytes(); }
+  std::vector<int> unread_inputs() const override { return {1, 2, 3}; }
+  size_t packed_bytes() const override {
+    return w_.bytes() + r_.bytes() + bias_.bytes() + recurrent_bias_.bytes();
+  }
+
+ private:
+  // One launch.
+  struct Frame {
+    const LaunchContext& c;
+    float* gates;
+    float* h[2];
+    float* cell;
+  };
+
+  bool Reverse(int64_t direction) const { return config_.reverse || direction == 1; }
+  // The column of gate `gate` of unit `unit`.
+  int64_t Column(int64_t gate, int64_t unit) const {
+    return (unit / lanes_ * config_.gates + gate) * lanes_ + unit % lanes_;
+  }
+  // Rows of gates of one direction: as the rows of X lie, so that a chunk is one product.
+  int64_t StepRow() const { return config_.batch_first ? 1 : batch_; }
+  int64_t BatchRow() const { return config_.batch_first ? chunk_ : 1; }
+  // Where a state of the graph keeps a row.
+  int64_t StateAt(int64_t direction, int64_t b) const {
+    return (config_.batch_first ? b * config_.directions + direction : direction * batch_ + b) *
+           hidden_;
+  }
+
+  void Inputs(const Frame& f, int64_t direction, int64_t done, ThreadPool* pool) const;
+  void Steps(const Frame& f, int64_t direction, int64_t first_row, int64_t rows,
+             int64_t done) const;
+  void Begin(const Frame& f, int64_t direction) const;
+  void End(const Frame& f, int64_t direction) const;
+
+  const RecurrentConfig config_;
+  const StepCell cell_;
+  const int64_t threads_, lanes_;
+  int64_t steps_ = 0, batch_ = 0, features_ = 0, hidden_ = 0;
+  int64_t blocks_ = 0, units_ = 0;  // of units, filled up
+  int64_t width_ = 0;               // columns of one step's gates
+  int64_t chunk_ = 1, rows_ = 1, tasks_ = 0;
+  bool spread_ = false;  // each step over all threads
+  Tensor w_, r_, bias_, recurrent_bias_;
+  ScratchLayout layout_;
+  size_t gates_at_ = 0, h_at_[2] = {0, 0}, c_at_ = 0;
+};
+
+absl::Status FusedRecurrent::Pack(const PrepareContext& c) {
+  const int64_t gates = config_.gates, directions = config_.directions;
+  const int64_t panel_floats = PackedFloats(features_, width_);
+  auto allocate = [](int64_t n) { return Tensor::Allocate(DType::kF32, {n}); };
+  absl::StatusOr<Tensor> w = allocate(directions * panel_floats),
+                         r = allocate(directions * hidden_ * width_),
+                         bias = allocate(directions * width_),
+                         recurrent = allocate(directions * units_),
+                         columns = allocate(features_ * width_);
+  for (const auto* t : {&w, &r, &bias, &recurrent, &columns}) {
+    if (!t->ok()) return t->status();
+  }
+  float *wf = w->mutable_data<float>(), *rf = r->mutable_data<float>(),
+        *bf = bias->mutable_data<float>(), *rb = recurrent->mutable_data<float>(),
+        *cf = columns->mutable_data<float>();
+  std::fill_n(rf, r->elements(), 0.0f);
+  std::fill_n(bf, bias->elements(), 0.0f);
+  std::fill_n(rb, recurrent->elements(), 0.0f);
+  std::fill_n(cf, columns->elements(), 0.0f);
+  const float* b = c.IsConstant(3) ? c.constants[3].data<float>() : nullptr;
+  for (int64_t d = 0; d < directions; ++d) {
+    for (int64_t gate = 0; gate < gates; ++gate) {
+      for (int64_t u = 0; u < hidden_; ++u) {
+        const int64_t row = (d * gates + gate) * hidden_ + u, column = Column(gate, u);
+        // Rows of W as rows again, in the order of columns: PackPanels reads them across.
+        std::copy_n(c.constants[1].data<float>() + row * features_, features_,
+                    cf + column * features_);
+        const float* from = c.constants[2].data<float>() + row * hidden_;
+        float* to = rf + d * hidden_ * width_ + u / lanes_ * hidden_ * gates * lanes_ +
+                    gate * lanes_ + u % lanes_;
+        for (int64_t k = 0; k < hidden_; ++k) to[k * gates * lanes_] = from[k];
+        if (b == nullptr) continue;
+        const float* row_bias = b + 2 * d * gates * hidden_ + gate * hidden_ + u;
+        bf[d * width_ + column] = row_bias[0];
+        if (cell_ == StepCell::kGru && gate == 2) {
+          rb[d * units_ + u] = row_bias[gates * hidden_];
+        } else {
+          bf[d * width_ + column] += row_bias[gates * hidden_];
+        }
+      }
+    }
+    PackPanels(cf, 1, features_, features_, width_, 1, wf + d * panel_floats);
+  }
+  w_ = *std::move(w);
+  r_ = *std::move(r);
+  bias_ = *std::move(bias);
+  recurrent_bias_ = *std::move(recurrent);
+  return absl::OkStatus();
+}
+
+// Bias plus X W^T of the chunk behind `done` steps.
+void FusedRecurrent::Inputs(const Frame& f, int64_t direction, int64_t done,
+                            ThreadPool* pool) const {
+  const int64_t steps = std::min(chunk_, steps_ - done);
+  const int64_t begin = Reverse(direction) ? steps_ - done - steps : done;
+  PackedGemmArgs g;
+  g.n = width_;
+  g.k = features_;
+  g.a_row = features_;
+  g.panels = w_.data<float>() + direction * PackedFloats(features_, width_);
+  g.bias = bias_.data<float>() + direction * width_;
+  g.c_row = width_;
+  float* const gates = f.gates + direction * chunk_ * batch_ * width_;
+  const int64_t products = config_.batch_first ? batch_ : 1;
+  for (int64_t b = 0; b < products; ++b) {
+    g.m = config_.batch_first ? steps : steps * batch_;
+    g.a = f.c.input<float>(0) +
+          (config_.batch_first ? b * steps_ + begin : begin * batch_) * features_;
+    g.c = gates + b * BatchRow() * width_;
+    PackedGemm(g, pool, nullptr);
+  }
+}
+
+void FusedRecurrent::Steps(const Frame& f, int64_t direction, int64_t first_row, int64_t rows,
+                           int64_t done) const {
+  const int64_t steps = std::min(chunk_, steps_ - done);
+  const bool reverse = Reverse(direction);
+  RecurrentStep s;
+  s.cell = cell_;
+  s.rows = rows;
+  s.hidden = hidden_;
+  s.blocks = blocks_;
+  s.r = r_.data<float>() + direction * hidden_ * width_;
+  s.recurrent_bias = recurrent_bias_.data<float>() + direction * units_;
+  s.gates_row = BatchRow() * width_;
+  s.state_row = units_;
+  s.y_row = (config_.batch_first ? steps_ * config_.directions : 1) * hidden_;
+  const int64_t state = (direction * batch_ + first_row) * units_;
+  s.c = f.cell == nullptr ? nullptr : f.cell + state;
+  float* const y = f.c.outputs.empty() ? nullptr : f.c.output<float>(0);
+  for (int64_t i = 0; i < steps; ++i) {
+    const int64_t in_chunk = reverse ? steps - 1 - i : i;
+    const int64_t t = reverse ? steps_ - 1 - done - i : done + i;
+    s.gates =
+        f.gates +
+        (direction * chunk_ * batch_ + in_chunk * StepRow() + first_row * BatchRow()) * width_;
+    s.h = f.h[(done + i) % 2] + state;
+    s.next_h = f.h[(done + i + 1) % 2] + state;
+    if (y != nullptr) {
+      s.y = y + (config_.batch_first ? (first_row * steps_ + t) * config_.directions + direction
+                                     : (t * config_.directions + direction) * batch_ + first_row) *
+                    hidden_;
+    }
+    s.backward = (done + i) % 2 != 0;
+    if (!spread_) {
+      RunRecurrentStep(s);
+      continue;
+    }
+    f.c.pool->RunTasks(static_cast<int>(std::min(threads_, blocks_)), [&](int part, int parts) {
+      RecurrentStep share = s;
+      share.first = blocks_ * part / parts;
+      share.blocks = blocks_ * (part + 1) / parts - share.first;
+      RunRecurrentStep(share);
+    });
+  }
+}
+
+void FusedRecurrent::Begin(const Frame& f, int64_t direction) const {
+  for (const auto& [input, state] : {std::pair(5, f.h[0]), std::pair(6, f.cell)}) {
+    if (state == nullptr) continue;
+    const float* initial = f.c.input<float>(input);
+    for (int64_t b = 0; b < batch_; ++b) {
+      float* row = state + (direction * batch_ + b) * units_;
+      std::fill_n(row, units_, 0.0f);
+      if (initial != nullptr) std::copy_n(initial + StateAt(direction, b), hidden_, row);
+    }
+  }
+}
+
+void FusedRecurrent::End(const Frame& f, int64_t direction) const {
+  for (const auto& [output, state] : {std::pair(1, f.h[steps_ % 2]), std::pair(2, f.cell)}) {
+    const size_t i = static_cast<size_t>(output);
+    if (state == nullptr || i >= f.c.outputs.size() || f.c.outputs[i] == nullptr) continue;
+    for (int64_t b = 0; b < batch_; ++b) {
+      std::copy_n(state + (direction * batch_ + b) * units_, hidden_,
+                  f.c.output<float>(i) + StateAt(direction, b));
+    }
+  }
+}
+
+absl::Status FusedRecurrent::Launch(const LaunchContext& context) const {
+  if (batch_ == 0) return absl::OkStatus();
+  char* const scratch = static_cast<char*>(context.scratch);
+  auto at = [&](size_t offset) { return reinterpret_cast<float*>(scratch + offset); };
+  const Frame f{context,
+                at(gates_at_),
+                {at(h_at_[0]), at(h_at_[1])},
+                cell_ == StepCell::kLstm ? at(c_at_) : nullptr};
+  const int directions = config_.directions;
+  if (tasks_ == directions && !spread_) {
+    context.pool->RunTasks(directions, [&](int direction, int) {
+      Begin(f, direction);
+      for (int64_t done = 0; done < steps_; done += chunk_) {
+        Inputs(f, direction, done, directions < threads_ ? context.pool : nullptr);
+        Steps(f, direction, 0, batch_, done);
+      }
+      End(f, direction);
+    });
+    return absl::OkStatus();
+  }
+  for (int d = 0; d < directions; ++d) Begin(f, d);
+  for (int64_t done = 0; done < steps_; done += chunk_) {
+    for (int d = 0; d < directions; ++d) Inputs(f, d, done, context.pool);
+    const auto share = [&](int task, int) {
+      const int64_t first = task / directions * rows_;
+      Steps(f, task % directions, first, std::min(rows_, batch_ - first), done);
+    };
+    if (spread_) {  // the pool is for the steps
+      for (int task = 0; task < tasks_; ++task) share(task, 0);
+    } else {
+      context.pool->RunTasks(static_cast<int>(tasks_), share);
+    }
+  }
+  for (int d = 0; d < directions; ++d) End(f, d);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Kernel>> PrepareFusedRecurrent(const PrepareContext& context) {
+  absl::StatusOr<RecurrentConfig> config = ReadRecurrentConfig(context.node);
+  if (!config.ok()) return config.status();
+  const bool lstm = context.node.Is("LSTM");
+  auto refuse = [](absl::string_view why) { return absl::UnimplementedError(why); };
+  if (context.input_dtype(0) != DType::kF32) return refuse("computes in f32 alone");
+  if (!context.IsConstant(1) || !context.IsConstant(2) ||
+      (context.HasInput(3) && !context.IsConstant(3))) {
+    return refuse("weights or biases are no constants");
+  }
+  if (context.HasInput(4)) return refuse("sequences have lengths of their own");
+  if (lstm && context.HasInput(7)) return refuse("peepholes");
+  if (config->clip != 0) return refuse("gates are clipped");
+  if (config->input_forget) return refuse("input and forget gates are one");
+  if (!lstm && !config->linear_before_reset) {
+    return refuse("the reset gate comes before the product with R");
+  }
+  for (size_t i = 0; i < config->activations.size(); ++i) {
+    const bool first = i % config->activations_per_direction == 0;
+    const auto kind = config->activations[i].kind;
+    if (kind != (first ? GateActivation::Kind::kSigmoid : GateActivation::Kind::kTanh)) {
+      return refuse("activations are not sigmoid and tanh");
+    }
+  }
+  const Dims r = context.input_dims(2);
+  if (r[2] == 0 || context.input_dims(0)[2] == 0) return refuse("an extent is 0");
+  auto kernel = std::make_unique<FusedRecurrent>(context, *config);
+  if (absl::Status s = kernel->Pack(context); !s.ok()) return s;
+  return kernel;
+}
+
+}  // namespace sluice::cpu
