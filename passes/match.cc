@@ -1,5 +1,7 @@
 #include "passes/match.h"
 
+#include <cmath>
+
 #include "absl/strings/str_cat.h"
 
 namespace sluice {
@@ -66,10 +68,14 @@ std::optional<double> ConstantScalar(const Value* value) {
 
 std::optional<std::vector<double>> ConstantDoubles(const Value* value) {
   const Tensor* tensor = value == nullptr ? nullptr : value->constant();
-  if (tensor == nullptr || tensor->dtype() == DType::kString) return std::nullopt;
+  return tensor == nullptr ? std::nullopt : ToDoubles(*tensor);
+}
+
+std::optional<std::vector<double>> ToDoubles(const Tensor& tensor) {
+  if (tensor.dtype() == DType::kString) return std::nullopt;
   std::vector<double> result;
-  result.reserve(static_cast<size_t>(tensor->elements()));
-  AllElements(*tensor, [&](double x) { return result.push_back(x), true; });
+  result.reserve(static_cast<size_t>(tensor.elements()));
+  AllElements(tensor, [&](double x) { return result.push_back(x), true; });
   return result;
 }
 
@@ -98,6 +104,60 @@ absl::StatusOr<Tensor> FromDoubles(DType dtype, absl::Span<const int64_t> dims,
   };
   if (VisitDType(dtype, write, [] { return false; })) return tensor;
   return absl::InternalError(absl::StrCat("FromDoubles: ", ToString(dtype), " is no float type"));
+}
+
+bool IsView(const Node* node) {
+  return node != nullptr && (node->Is("Reshape") || node->Is("Flatten") || node->Is("Squeeze") ||
+                             node->Is("Unsqueeze"));
+}
+
+std::optional<std::vector<int64_t>> ShapeFor(const Value& from, const Type& to) {
+  if (!to.is_tensor() || !to.has_shape()) return std::nullopt;
+  const std::optional<int> from_rank = RankOf(&from);
+  std::vector<int64_t> shape;
+  int inferred = -1;
+  bool others_positive = true;
+  for (int i = 0; i < to.rank(); ++i) {
+    const Dim& d = to.dim(i);
+    const bool copied = from_rank.has_value() && i < *from_rank && from.type().dim(i) == d;
+    if (d.is_number() && d.number() != 0) {
+      shape.push_back(d.number());
+    } else if (copied) {
+      shape.push_back(0);
+      others_positive = false;
+    } else if (!d.is_number() && inferred < 0) {
+      inferred = i;
+      shape.push_back(-1);
+    } else {
+      return std::nullopt;
+    }
+  }
+  // -1 beside an extent of 0 has no one answer.
+  if (inferred >= 0 && !others_positive) return std::nullopt;
+  return shape;
+}
+
+std::optional<std::vector<int64_t>> Permutation(const Node& node) {
+  const std::optional<int> rank = RankOf(node.input(0));
+  if (!rank.has_value()) return std::nullopt;
+  std::vector<int64_t> perm = node.Ints("perm");
+  if (perm.empty()) {
+    for (int i = *rank; i-- > 0;) perm.push_back(i);
+  }
+  return perm.size() == static_cast<size_t>(*rank) ? std::optional(perm) : std::nullopt;
+}
+
+std::optional<Scaling> ScalingOf(const Node& node) {
+  const bool divides = node.Is("Div");
+  if (!divides && !node.Is("Mul")) return std::nullopt;
+  for (size_t side : {0, 1}) {
+    if (divides && side == 1) continue;
+    const std::optional<double> c = ConstantScalar(node.input(1 - side));
+    if (!c.has_value() || *c == 0 || !std::isfinite(*c)) continue;
+    if (SameType(*node.input(side), *node.output()))
+      return Scaling{node.input(side), divides ? 1 / *c : *c};
+  }
+  return std::nullopt;
 }
 
 bool HasEffects(const Node& node) {

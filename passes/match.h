@@ -31,6 +31,7 @@ std::optional<int> RankOf(const Value* value);
 std::optional<double> ConstantScalar(const Value* value);
 // All elements of such a constant; empty for other values and for none.
 std::optional<std::vector<double>> ConstantDoubles(const Value* value);
+std::optional<std::vector<double>> ToDoubles(const Tensor& tensor);
 std::optional<std::vector<int64_t>> ConstantInts(const Value* value);
 // A constant with at least one element, all equal to `x`.
 bool IsFilledWith(const Value* value, double x);
@@ -38,6 +39,21 @@ bool IsFilledWith(const Value* value, double x);
 // The numbers rounded to `dtype`, which is a float type.
 absl::StatusOr<Tensor> FromDoubles(DType dtype, absl::Span<const int64_t> dims,
                                    absl::Span<const double> values);
+
+// Reshape, Flatten, Squeeze or Unsqueeze: the same elements in the same order. False for null.
+bool IsView(const Node* node);
+// A shape for Reshape(from) that gives `to` whatever the symbols stand for: numbers, 0 where an
+// extent is copied, at most one -1. Empty where there is none.
+std::optional<std::vector<int64_t>> ShapeFor(const Value& from, const Type& to);
+// Of a Transpose, its default written out. Empty where the rank is unknown.
+std::optional<std::vector<int64_t>> Permutation(const Node& node);
+
+// A Mul or Div of a value by one finite constant that is not zero.
+struct Scaling {
+  Value* value;
+  double factor;
+};
+std::optional<Scaling> ScalingOf(const Node& node);
 
 // It, or a node in its bodies, reads or writes state.
 bool HasEffects(const Node& node);

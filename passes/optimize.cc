@@ -9,6 +9,7 @@
 #include "passes/expand_ops.h"
 #include "passes/fold_batch_norm.h"
 #include "passes/fold_constants.h"
+#include "passes/fuse_attention.h"
 #include "passes/fuse_bias_activation.h"
 #include "passes/fuse_loops.h"
 #include "passes/inline_calls.h"
@@ -32,6 +33,7 @@ constexpr EliminateCommonSubexpressions kEliminateCommonSubexpressions;
 constexpr RecognizeActivations kRecognizeActivations;
 constexpr RecognizeNorms kRecognizeNorms;
 constexpr FoldBatchNorm kFoldBatchNorm;
+constexpr FuseAttention kFuseAttention;
 constexpr FuseBiasActivation kFuseBiasActivation;
 constexpr FuseLoops kFuseLoops;
 
@@ -49,6 +51,8 @@ std::vector<Group> Pipeline() {
       {8, simplify},
       {1, {&kRecognizeActivations, &kRecognizeNorms}},   // while no scale of theirs is in weights
       {4, {&kFoldBatchNorm, &kFoldConstants, &kPrune}},  // chains of scales fold one by one
+      {1, {&kFuseAttention}},       // while its products have no steps of their own
+      {4, {&kSimplifyShapes, &kEliminateCommonSubexpressions, &kPrune}},  // views that it left
       {1, {&kFuseBiasActivation}},  // first whole ops: an expansion may hide a step's name
       {1, {&kExpandOps}},           // what no kernel takes
       {8, simplify},                // of what came out

@@ -26,39 +26,6 @@ Value* DropoutRule(Site& s) {
 
 // ---- Views: the same elements in the same order under other extents.
 
-bool IsView(const Node* node) {
-  return node != nullptr && (node->Is("Reshape") || node->Is("Flatten") || node->Is("Squeeze") ||
-                             node->Is("Unsqueeze"));
-}
-
-// A shape for Reshape(from) that gives `to` whatever the symbols stand for: numbers, 0 where an
-// extent is copied, at most one -1. Empty where there is none.
-std::optional<std::vector<int64_t>> ShapeFor(const Value& from, const Type& to) {
-  if (!to.is_tensor() || !to.has_shape()) return std::nullopt;
-  const std::optional<int> from_rank = RankOf(&from);
-  std::vector<int64_t> shape;
-  int inferred = -1;
-  bool others_positive = true;
-  for (int i = 0; i < to.rank(); ++i) {
-    const Dim& d = to.dim(i);
-    const bool copied = from_rank.has_value() && i < *from_rank && from.type().dim(i) == d;
-    if (d.is_number() && d.number() != 0) {
-      shape.push_back(d.number());
-    } else if (copied) {
-      shape.push_back(0);
-      others_positive = false;
-    } else if (!d.is_number() && inferred < 0) {
-      inferred = i;
-      shape.push_back(-1);
-    } else {
-      return std::nullopt;
-    }
-  }
-  // -1 beside an extent of 0 has no one answer.
-  if (inferred >= 0 && !others_positive) return std::nullopt;
-  return shape;
-}
-
 // Reshape(x) to the node's type; null where that needs a computed shape.
 Value* ReshapeTo(Site& s, Value* x) {
   if (SameType(*x, *s.node.output())) return x;
@@ -92,16 +59,6 @@ Value* ComputedShape(Site& s) {
 }
 
 // ---- Transpose
-
-std::optional<std::vector<int64_t>> Permutation(const Node& node) {
-  const std::optional<int> rank = RankOf(node.input(0));
-  if (!rank.has_value()) return std::nullopt;
-  std::vector<int64_t> perm = node.Ints("perm");
-  if (perm.empty()) {
-    for (int i = *rank; i-- > 0;) perm.push_back(i);
-  }
-  return perm.size() == static_cast<size_t>(*rank) ? std::optional(perm) : std::nullopt;
-}
 
 Value* TransposeRule(Site& s) {
   const std::optional<std::vector<int64_t>> perm = Permutation(s.node);

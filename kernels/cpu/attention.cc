@@ -10,6 +10,7 @@
 #include "kernels/cpu/brgemm.h"
 #include "kernels/cpu/tile_step.h"
 #include "kernels/kernel.h"
+#include "ops/fused_attention.h"
 
 namespace sluice::cpu {
 namespace {
@@ -23,26 +24,104 @@ constexpr int64_t kFewRows = 8;
 enum Input { kQ, kK, kV, kMask, kPastKey, kPastValue, kKvLengths };
 enum QkMode { kScores, kCapped, kMasked, kProbabilities };
 
-// [batch, heads, sequence, size] in either form of the inputs and outputs.
+// [batch, heads, sequence, size] wherever it lies; strides in elements.
 struct Heads {
   int64_t batch = 0, heads = 0, sequence = 0, size = 0;
-  bool packed = false;  // [batch, sequence, heads * size]
+  int64_t batch_stride = 0, head_stride = 0, row_stride = 0, column_stride = 1, first = 0;
 
+  // Of ONNX's op: [batch, heads, sequence, size] or [batch, sequence, heads * size].
   static Heads Of(const Dims& dims, int64_t heads) {
-    if (dims.size() == 4) return {dims[0], dims[1], dims[2], dims[3], false};
-    return {dims[0], heads, dims[1], dims[2] / heads, true};
+    if (dims.size() == 4) return Of(dims, HeadLayout());
+    HeadLayout at;
+    std::swap(at.head, at.sequence);
+    return Of({dims[0], dims[1], heads, dims[2] / heads}, at);
+  }
+  static Heads Of(const Dims& dims, const HeadLayout& at) {
+    int64_t strides[4] = {0, 0, 0, 1};
+    for (int i = 3; i-- > 0;) strides[i] = strides[i + 1] * dims[i + 1];
+    Heads h{dims[at.batch],    dims[at.head],    dims[at.sequence],    dims[at.size],
+            strides[at.batch], strides[at.head], strides[at.sequence], strides[at.size]};
+    if (at.sliced) {
+      h.heads = at.head_end - at.head_begin;
+      h.size = at.size_end - at.size_begin;
+      h.first = at.head_begin * h.head_stride + at.size_begin * h.column_stride;
+    }
+    return h;
   }
   int64_t At(int64_t b, int64_t h, int64_t s) const {
-    return (packed ? (b * sequence + s) * heads + h : (b * heads + h) * sequence + s) * size;
+    return first + b * batch_stride + h * head_stride + s * row_stride;
   }
-  int64_t stride() const { return packed ? heads * size : size; }
+};
+
+// What Attention and FusedAttention ask for, in one form.
+struct AttentionProblem {
+  Heads q, k, v, y;
+  Dims mask;  // aligned at the end; empty: none, or one number
+  int64_t past = 0;
+  double scale = 1, softcap = 0, mask_value = -std::numeric_limits<double>::infinity();
+  bool causal = false, zero_masked = false;
+  bool pads_mask = false;  // columns past the mask's last one are masked; else one column stretches
+  bool wants_scores = false;
+  QkMode mode = kScores;
+
+  static AttentionProblem Of(const PrepareContext& c) {
+    const Node& node = c.node;
+    AttentionProblem p;
+    p.q = Heads::Of(c.input_dims(kQ), node.Int("q_num_heads"));
+    p.k = Heads::Of(c.input_dims(kK), node.Int("kv_num_heads"));
+    p.v = Heads::Of(c.input_dims(kV), node.Int("kv_num_heads"));
+    p.y = Heads::Of(c.output_dims(0), p.q.heads);
+    p.past = c.HasInput(kPastKey) ? c.input_dims(kPastKey)[2] : 0;
+    p.scale = node.FindAttr("scale") != nullptr ? node.Float("scale")
+                                                : 1.0 / std::sqrt(static_cast<double>(p.q.size));
+    p.softcap = node.Float("softcap");
+    p.causal = node.Int("is_causal") != 0;
+    p.pads_mask = true;
+    if (c.HasInput(kMask)) p.mask = c.input_dims(kMask);
+    p.wants_scores = c.HasOutput(3);
+    if (p.wants_scores) p.mode = static_cast<QkMode>(node.Int("qk_matmul_output_mode"));
+    return p;
+  }
+  static absl::StatusOr<AttentionProblem> OfFused(const PrepareContext& c) {
+    const Node& node = c.node;
+    auto layouts = ReadHeadLayouts(node);
+    if (!layouts.ok()) return layouts.status();
+    AttentionProblem p;
+    p.q = Heads::Of(c.input_dims(kQ), (*layouts)[0]);
+    p.k = Heads::Of(c.input_dims(kK), (*layouts)[1]);
+    p.v = Heads::Of(c.input_dims(kV), (*layouts)[2]);
+    p.y = Heads::Of(c.output_dims(0), (*layouts)[3]);
+    p.scale = node.Float("scale");
+    p.softcap = node.Float("softcap");
+    p.mask_value = node.Float("mask_value");
+    p.causal = node.Int("is_causal") != 0;
+    p.zero_masked = node.Int("zero_masked") != 0;
+    if (c.HasInput(kMask)) p.mask = c.input_dims(kMask);
+    if (absl::Status s = p.Check(); !s.ok()) return s;
+    return p;
+  }
+  // Extents that inference could not compare while they were symbols.
+  absl::Status Check() const {
+    if (q.batch != k.batch || k.batch != v.batch || k.heads != v.heads ||
+        k.sequence != v.sequence || q.size != k.size || k.heads < 1 || q.heads % k.heads != 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "Q, K and V do not fit: batches of ", q.batch, ", ", k.batch, ", ", v.batch, ", heads ",
+          q.heads, ", ", k.heads, ", ", v.heads, ", keys ", k.sequence, ", ", v.sequence));
+    }
+    const int64_t scores[] = {q.batch, q.heads, q.sequence, k.sequence};
+    for (size_t i = 0; i < mask.size(); ++i) {
+      if (mask.size() > 4 || (mask[i] != 1 && mask[i] != scores[4 - mask.size() + i]))
+        return absl::InvalidArgumentError("the mask does not broadcast to the scores");
+    }
+    return absl::OkStatus();
+  }
 };
 
 // The keys or values of one head: the past, then the new ones.
 struct Source {
   const char* past = nullptr;
   const char* current = nullptr;
-  int64_t past_rows = 0, past_stride = 0, stride = 0;  // bytes
+  int64_t past_rows = 0, past_stride = 0, stride = 0, column_stride = 0;  // bytes
 
   const char* Row(int64_t t) const {
     return t < past_rows ? past + t * past_stride : current + (t - past_rows) * stride;
@@ -52,39 +131,29 @@ struct Source {
 template <typename T>
 class AttentionKernel : public Kernel {
  public:
-  explicit AttentionKernel(const PrepareContext& c) : threads_(std::max(1, c.threads)) {
-    const Node& node = c.node;
-    q_ = Heads::Of(c.input_dims(kQ), node.Int("q_num_heads"));
-    k_ = Heads::Of(c.input_dims(kK), node.Int("kv_num_heads"));
-    v_ = Heads::Of(c.input_dims(kV), node.Int("kv_num_heads"));
-    y_ = {q_.batch, q_.heads, q_.sequence, v_.size, q_.packed};
+  AttentionKernel(const PrepareContext& c, const AttentionProblem& p)
+      : threads_(std::max(1, c.threads)), p_(p), q_(p_.q), k_(p_.k), v_(p_.v), y_(p_.y) {
     q_type_ = c.input_dtype(kQ);
     k_type_ = c.input_dtype(kK);
     v_type_ = c.input_dtype(kV);
-    past_ = c.HasInput(kPastKey) ? c.input_dims(kPastKey)[2] : 0;
+    past_ = p.past;
     total_ = past_ + k_.sequence;
     group_ = k_.heads == 0 ? 0 : q_.heads / k_.heads;
-    scale_ = node.FindAttr("scale") != nullptr ? node.Float("scale")
-                                               : 1.0 / std::sqrt(static_cast<double>(q_.size));
-    softcap_ = node.Float("softcap");
-    causal_ = node.Int("is_causal") != 0;
-    if (c.HasOutput(3)) mode_ = static_cast<QkMode>(node.Int("qk_matmul_output_mode"));
-    wants_scores_ = c.HasOutput(3);
     if (c.HasInput(kMask)) PlanMask(c);
 
     units_ = k_.batch * k_.heads;
-    few_ = group_ * q_.sequence <= kFewRows;
+    few_ = group_ * q_.sequence <= kFewRows && k_.column_stride == 1;
     // Tiles stay within a head where it fills them: a causal tile then ends early.
     per_head_ = q_.sequence >= kTileRows;
     tiles_per_run_ = ((per_head_ ? q_.sequence : group_ * q_.sequence) + kTileRows - 1) / kTileRows;
     tiles_ = tiles_per_run_ * (per_head_ ? group_ : 1);
-    block_ = wants_scores_ && mode_ == kProbabilities
+    block_ = p_.wants_scores && p_.mode == kProbabilities
                  ? std::max<int64_t>(Panels(total_), 1) * kPanel
                  : kBlockColumns;
     block_ = std::min(block_, std::max<int64_t>(Panels(total_), 1) * kPanel);
     shared_packing_ = units_ < threads_;
     value_direct_ = v_type_ == kDTypeOf<T> && past_ == 0;
-    value_stride_ = value_direct_ ? v_.stride() : v_.size;
+    value_stride_ = value_direct_ ? v_.row_stride : v_.size;
     PlanGemms();
     PlanScratch();
   }
@@ -141,13 +210,15 @@ class AttentionKernel : public Kernel {
 
   // The mask as [batch, heads, query, key] with a stride of 0 where it is stretched.
   void PlanMask(const PrepareContext& c) {
-    const Dims dims = c.input_dims(kMask);
+    const Dims& dims = p_.mask;
     mask_type_ = c.input_dtype(kMask);
     mask_convert_ = FindConversion(mask_type_, kDTypeOf<T>);
-    mask_columns_ = dims.back();
-    int64_t stride = 1;
-    for (int i = 3, d = static_cast<int>(dims.size()) - 1; d >= 0; --i, --d) {
-      mask_strides_[i] = dims[d] == 1 && i < 3 ? 0 : stride;
+    mask_columns_ = dims.empty() ? 1 : dims.back();
+    mask_stretched_ = !p_.pads_mask && mask_columns_ == 1 && total_ != 1;
+    if (mask_stretched_) mask_columns_ = total_;
+    int64_t stride = dims.empty() ? 1 : dims.back();
+    for (int i = 2, d = static_cast<int>(dims.size()) - 2; d >= 0; --i, --d) {
+      mask_strides_[i] = dims[d] == 1 ? 0 : stride;
       stride *= dims[d];
     }
   }
@@ -205,7 +276,8 @@ class AttentionKernel : public Kernel {
     s.past_rows = past_;
     s.past_stride = shape.size * size;
     s.current = c.input<char>(value ? kV : kK) + shape.At(b, h, 0) * size;
-    s.stride = shape.stride() * size;
+    s.stride = shape.row_stride * size;
+    s.column_stride = shape.column_stride * size;
     return s;
   }
 
@@ -253,11 +325,15 @@ class AttentionKernel : public Kernel {
       if (!few_) {
         T* panel = out.keys + first * q_.size;
         if (last - first < kPanel) std::fill(panel, panel + q_.size * kPanel, T(0));
-        for (int64_t t = first; t < last; t += kPackRows) {
+        for (int64_t t = first; t < last && k_.column_stride == 1; t += kPackRows) {
           const int64_t until = std::min(t + kPackRows, last);
           int64_t stride;
           const T* rows = Rows(keys, k_type_, k_.size, t, until, scratch.rows, &stride);
           TransposeTile(rows, until - t, k_.size, stride, panel + (t - first), kPanel);
+        }
+        for (int64_t i = 0; i < k_.size && k_.column_stride != 1; ++i) {  // transposed already
+          const void* in[] = {keys.Row(first) + i * keys.column_stride};
+          FindConversion(k_type_, kDTypeOf<T>)(in, panel + i * kPanel, last - first, {});
         }
       }
       if (value_direct_) continue;
@@ -291,13 +367,13 @@ class AttentionKernel : public Kernel {
       const int64_t head =
           unit % k_.heads * group_ + (per_head_ ? tile / tiles_per_run_ : r / q_.sequence);
       rows[i] = {head, per_head_ ? r : r % q_.sequence, total_};
-      if (causal_) rows[i].limit = std::min(total_, rows[i].position + past_ + 1);
+      if (p_.causal) rows[i].limit = std::min(total_, rows[i].position + past_ + 1);
       if (lengths != nullptr) rows[i].limit = std::min(rows[i].limit, lengths[b]);
       if (c.input<char>(kMask) != nullptr) rows[i].limit = std::min(rows[i].limit, mask_columns_);
       limit = std::max(limit, rows[i].limit);
       LoadQuery(c, q_.At(b, head, rows[i].position), s.q + i * q_.size);
     }
-    if (wants_scores_) limit = total_;  // all of them are asked for
+    if (p_.wants_scores) limit = total_;  // all of them are asked for
     std::fill(s.out, s.out + count * v_.size, T(0));
     std::fill(s.maximum, s.maximum + count, -std::numeric_limits<T>::infinity());
     std::fill(s.sum, s.sum + count, T(0));
@@ -335,7 +411,7 @@ class AttentionKernel : public Kernel {
   void LoadQuery(const LaunchContext& c, int64_t offset, T* to) const {
     const void* in[] = {c.input<char>(kQ) + offset * ByteSize(q_type_)};
     FindConversion(q_type_, kDTypeOf<T>)(in, to, q_.size, {});
-    const T scale = static_cast<T>(scale_);
+    const T scale = static_cast<T>(p_.scale);
     for (int64_t i = 0; i < q_.size; ++i) to[i] *= scale;
   }
 
@@ -346,17 +422,17 @@ class AttentionKernel : public Kernel {
     constexpr T kNever = -std::numeric_limits<T>::infinity();
     T* x = s.scores + i * block_;
     const int64_t n = end - begin, seen = std::clamp<int64_t>(row.limit - begin, 0, n);
-    if (wants_scores_ && mode_ == kScores) StoreScores(c, b, row, begin, x, n);
-    if (softcap_ > 0) {
-      const T cap = static_cast<T>(softcap_), inverse = T(1) / cap;
+    if (p_.wants_scores && p_.mode == kScores) StoreScores(c, b, row, begin, x, n);
+    if (p_.softcap > 0) {
+      const T cap = static_cast<T>(p_.softcap), inverse = T(1) / cap;
       for (int64_t j = 0; j < n; ++j) x[j] *= inverse;
       Apply(StepOp::kTanh, {x}, x, n);
       for (int64_t j = 0; j < n; ++j) x[j] *= cap;
     }
-    if (wants_scores_ && mode_ == kCapped) StoreScores(c, b, row, begin, x, n);
+    if (p_.wants_scores && p_.mode == kCapped) StoreScores(c, b, row, begin, x, n);
     if (c.input<char>(kMask) != nullptr) AddMask(c, s, b, row, begin, seen, x);
     std::fill(x + seen, x + n, kNever);
-    if (wants_scores_ && mode_ == kMasked) StoreScores(c, b, row, begin, x, n);
+    if (p_.wants_scores && p_.mode == kMasked) StoreScores(c, b, row, begin, x, n);
 
     T maximum = s.maximum[i];
     Reduce(ReduceOp::kMax, x, seen, &maximum);
@@ -373,7 +449,7 @@ class AttentionKernel : public Kernel {
     Apply(StepOp::kExp, {x}, x, seen);
     std::fill(x + seen, x + n, T(0));
     Reduce(ReduceOp::kSum, x, seen, &s.sum[i]);
-    if (wants_scores_ && mode_ == kProbabilities) {
+    if (p_.wants_scores && p_.mode == kProbabilities) {
       const T inverse = T(1) / s.sum[i];
       for (int64_t j = 0; j < n; ++j) s.row[j] = x[j] * inverse;
       StoreScores(c, b, row, begin, s.row, n);
@@ -383,15 +459,17 @@ class AttentionKernel : public Kernel {
   void AddMask(const LaunchContext& c, const Slot& s, int64_t b, const Row& row, int64_t begin,
                int64_t n, T* x) const {
     const int64_t at = b * mask_strides_[0] + row.head * mask_strides_[1] +
-                       row.position * mask_strides_[2] + begin;
+                       row.position * mask_strides_[2] + (mask_stretched_ ? 0 : begin);
     const char* mask = c.input<char>(kMask) + at * ByteSize(mask_type_);
+    const int64_t step = mask_stretched_ ? 0 : 1;
     if (mask_type_ == DType::kBool) {
-      for (int64_t j = 0; j < n; ++j)
-        x[j] = mask[j] != 0 ? x[j] : -std::numeric_limits<T>::infinity();
+      const T never = static_cast<T>(p_.mask_value);
+      for (int64_t j = 0; j < n; ++j) x[j] = mask[j * step] != 0 ? x[j] : never;
       return;
     }
     const void* in[] = {mask};
-    mask_convert_(in, s.row, n, {});
+    mask_convert_(in, s.row, mask_stretched_ ? 1 : n, {});
+    if (mask_stretched_) std::fill(s.row, s.row + n, T(s.row[0]));
     Apply(StepOp::kAdd, {x, s.row}, x, n);
   }
 
@@ -402,10 +480,13 @@ class AttentionKernel : public Kernel {
     FindConversion(kDTypeOf<T>, q_type_)(in, c.output<char>(3) + at * ByteSize(q_type_), n, {});
   }
 
-  // A row that may see no key at all is 0 / 0, as softmax over nothing but -infinity is.
+  // A row that may see no key at all is 0 / 0, as softmax over nothing but -infinity is, unless
+  // such rows count as zeros.
   void StoreRow(const LaunchContext& c, const Slot& s, int64_t b, const Row& row, int64_t i) const {
     T* out = s.out + i * v_.size;
-    if (total_ > 0) {
+    if (p_.zero_masked && !(s.sum[i] > 0 && std::isfinite(s.sum[i]))) {
+      std::fill(out, out + v_.size, T(0));
+    } else if (total_ > 0) {
       const T inverse = T(1) / s.sum[i];
       for (int64_t j = 0; j < v_.size; ++j) out[j] *= inverse;
     }
@@ -422,15 +503,14 @@ class AttentionKernel : public Kernel {
   }
 
   const int threads_;
-  Heads q_, k_, v_, y_;
+  const AttentionProblem p_;
+  const Heads &q_, &k_, &v_, &y_;
   DType q_type_, k_type_, v_type_;
   int64_t past_ = 0, total_ = 0, group_ = 1;
-  double scale_ = 1, softcap_ = 0;
-  bool causal_ = false, wants_scores_ = false;
-  QkMode mode_ = kScores;
   DType mask_type_ = DType::kInvalid;
   StepFn mask_convert_ = nullptr;
-  int64_t mask_columns_ = 0, mask_strides_[4] = {0, 0, 0, 0};
+  int64_t mask_columns_ = 0, mask_strides_[3] = {0, 0, 0};
+  bool mask_stretched_ = false;
 
   int64_t units_ = 0;          // heads of keys in all batches
   int64_t tiles_ = 0;          // of query rows, for each unit
@@ -444,12 +524,22 @@ class AttentionKernel : public Kernel {
   int64_t values_at_ = 0, slot_bytes_ = 0, packed_bytes_ = 0, packed_slots_ = 0;
 };
 
+std::unique_ptr<Kernel> Prepare(const PrepareContext& context, const AttentionProblem& problem) {
+  if (context.input_dtype(kQ) == DType::kF64)
+    return std::make_unique<AttentionKernel<double>>(context, problem);
+  return std::make_unique<AttentionKernel<float>>(context, problem);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Kernel>> PrepareAttention(const PrepareContext& context) {
-  if (context.input_dtype(kQ) == DType::kF64)
-    return std::make_unique<AttentionKernel<double>>(context);
-  return std::make_unique<AttentionKernel<float>>(context);
+  return Prepare(context, AttentionProblem::Of(context));
+}
+
+absl::StatusOr<std::unique_ptr<Kernel>> PrepareFusedAttention(const PrepareContext& context) {
+  auto problem = AttentionProblem::OfFused(context);
+  if (!problem.ok()) return problem.status();
+  return Prepare(context, *problem);
 }
 
 }  // namespace sluice::cpu
