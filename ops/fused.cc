@@ -90,10 +90,15 @@ absl::StatusOr<std::vector<PostOp>> ReadPostOps(const Node& node, size_t first_o
 }
 
 Value* ExpandPostOps(GraphBuilder& b, const Node& node, absl::Span<const PostOp> steps, Value* y) {
+  return ExpandPostOps(b, steps, y, [&](int input) { return node.input(input); });
+}
+
+Value* ExpandPostOps(GraphBuilder& b, absl::Span<const PostOp> steps, Value* y,
+                     absl::FunctionRef<Value*(int input)> operand) {
   for (const PostOp& step : steps) {
     const absl::string_view name = step.def->name;
     if (step.def->binary) {
-      y = b.Op(name, {y, node.input(step.operand)});
+      y = b.Op(name, {y, operand(step.operand)});
     } else if (name == "Clip") {
       auto bound = [&](float v) { return std::isinf(v) ? nullptr : b.ScalarLike(y, v); };
       y = b.Op(name, {y, bound(step.params[0]), bound(step.params[1])});

@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "graph/builder.h"
@@ -52,7 +53,10 @@ struct PostOp {
 // names and counts that do not fit.
 absl::StatusOr<std::vector<PostOp>> ReadPostOps(const Node& node, size_t first_operand);
 
-// Appends the steps to `y` in ordinary ops.
+// Appends the steps to `y` in ordinary ops. `operand` gives the value of a binary step's operand by
+// the node's input; in the second form that input itself.
+Value* ExpandPostOps(GraphBuilder& b, absl::Span<const PostOp> steps, Value* y,
+                     absl::FunctionRef<Value*(int input)> operand);
 Value* ExpandPostOps(GraphBuilder& b, const Node& node, absl::Span<const PostOp> steps, Value* y);
 
 // The inputs of FusedConv: X, W, B (optional), operands...; of FusedMatMul: A, B, C (optional; it

@@ -120,7 +120,12 @@ absl::StatusOr<bool> Fold(Node& node, PassContext& context) {
 }  // namespace
 
 absl::StatusOr<bool> FoldConstants::Run(Graph& graph, PassContext& context) const {
-  return VisitNodes(graph, [&](Node& node) { return Fold(node, context); });
+  return VisitNodes(graph, [&](Node& node) -> absl::StatusOr<bool> {
+    const bool kept =
+        keep_quantized_ && node.Is("DequantizeLinear") && ByteSize(DTypeOf(node.input(0))) == 1;
+    if (kept) return false;
+    return Fold(node, context);
+  });
 }
 
 }  // namespace sluice

@@ -20,8 +20,14 @@ namespace sluice {
 
 class FoldConstants final : public Pass {
  public:
+  // `keep_quantized`: 8-bit constants are not dequantized, since fuse_quantized wants to see them
+  // and f32 weights take four times the memory.
+  explicit constexpr FoldConstants(bool keep_quantized = false) : keep_quantized_(keep_quantized) {}
   const char* name() const override { return "fold_constants"; }
   absl::StatusOr<bool> Run(Graph& graph, PassContext& context) const override;
+
+ private:
+  bool keep_quantized_;
 };
 
 }  // namespace sluice

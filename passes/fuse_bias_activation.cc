@@ -1,111 +1,19 @@
 #include "passes/fuse_bias_activation.h"
 
 #include <cmath>
-#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "graph/patch.h"
 #include "ops/fused.h"
 #include "passes/match.h"
+#include "passes/post_op_chain.h"
 #include "passes/product.h"
 
 namespace sluice {
 namespace {
 
 constexpr char kPass[] = "fuse_bias_activation";
-
-// One node of the chain: a step of the fused op, or nothing at all (`def` null).
-struct Step {
-  Node* node = nullptr;
-  const PostOpDef* def = nullptr;
-  std::vector<float> params;
-  Value* operand = nullptr;
-};
-
-bool ChangesNothing(const Node& node, const Value& input) {
-  return (node.Is("Identity") || node.Is("Cast") || node.Is("Reshape")) &&
-         node.input(0) == &input && SameType(input, *node.output());
-}
-
-// The parameters of a unary step; empty optional where they are not known now.
-std::optional<std::vector<float>> ParamsOf(const Node& node, const PostOpDef& def) {
-  if (node.Is("Gelu")) return std::vector<float>{node.String("approximate") == "tanh" ? 1.f : 0.f};
-  std::vector<float> params;
-  if (node.Is("Clip")) {
-    constexpr float kInf = std::numeric_limits<float>::infinity();
-    for (size_t i : {1, 2}) {
-      const std::optional<double> bound = ConstantScalar(node.input(i));
-      if (node.input(i) != nullptr && !bound.has_value()) return std::nullopt;
-      params.push_back(bound.has_value() ? static_cast<float>(*bound) : i == 1 ? -kInf : kInf);
-    }
-    return params;
-  }
-  for (int i = 0; i < def.params; ++i) {
-    if (def.attrs[i] == nullptr) return std::nullopt;
-    params.push_back(node.Float(def.attrs[i]));
-  }
-  return params;
-}
-
-// `node` as a step applied to `value`, or the reason why it is none.
-absl::StatusOr<Step> StepOf(Node* node, Value* value) {
-  Step step{node};
-  if (!node->control_inputs().empty() || !node->control_uses().empty()) {
-    return absl::FailedPreconditionError("it has control edges");
-  }
-  if (ChangesNothing(*node, *value)) return step;
-  step.def = FindPostOp(node->op_name());
-  if (step.def == nullptr) return absl::NotFoundError("it is no step of a fused op");
-  if (!SameType(*value, *node->output())) {
-    return absl::FailedPreconditionError("it may enlarge the result");
-  }
-  if (!step.def->binary) {
-    std::optional<std::vector<float>> params = ParamsOf(*node, *step.def);
-    if (node->input(0) != value || !params.has_value()) {
-      return absl::FailedPreconditionError("its parameters are not constant");
-    }
-    step.params = *std::move(params);
-    return step;
-  }
-  if (node->num_inputs() != 2) return absl::FailedPreconditionError("it has more than two inputs");
-  const bool first = node->input(0) == value;
-  if (!first && (node->Is("Sub") || node->Is("Div"))) {
-    return absl::FailedPreconditionError("the product is its second operand");
-  }
-  step.operand = node->input(first ? 1 : 0);
-  return step;
-}
-
-// The steps behind `value`, and why there are no more.
-struct Chain {
-  std::vector<Step> steps;
-  std::string stop;  // empty: the next node is just something else
-};
-
-Chain FollowChain(Value* value) {
-  Chain chain;
-  while (true) {
-    Node* next = OnlyUse(*value);
-    if (next == nullptr) {
-      // Worth telling only where a step would have followed.
-      for (const Use& use : value->uses()) {
-        if (FindPostOp(use.node->op_name()) != nullptr) chain.stop = WhyNotOnlyUse(*value);
-      }
-      return chain;
-    }
-    absl::StatusOr<Step> step = StepOf(next, value);
-    if (!step.ok()) {
-      if (!absl::IsNotFound(step.status())) {
-        chain.stop =
-            absl::StrCat(next->op_name(), " '", next->name(), "': ", step.status().message());
-      }
-      return chain;
-    }
-    value = next->output();
-    chain.steps.push_back(*std::move(step));
-  }
-}
 
 // An input of a MatMul that is some value times one constant, for MatMul alone.
 struct Scaled {
@@ -141,7 +49,7 @@ struct Start {
 };
 
 // The bias of a Conv from an Add of one constant a channel.
-Value* ConvBias(GraphBuilder& b, const Node& conv, const Step& step) {
+Value* ConvBias(GraphBuilder& b, const Node& conv, const ChainStep& step) {
   const std::optional<int> rank = RankOf(conv.output());
   if (step.def == nullptr || !step.node->Is("Add") || !rank.has_value()) return nullptr;
   const Type& weight = conv.input(1)->type();
@@ -154,7 +62,7 @@ Value* ConvBias(GraphBuilder& b, const Node& conv, const Step& step) {
   return tensor.ok() ? b.Constant(*std::move(tensor)) : nullptr;
 }
 
-Start StartOf(GraphBuilder& b, const Node& node, const std::vector<Step>& steps) {
+Start StartOf(GraphBuilder& b, const Node& node, const std::vector<ChainStep>& steps) {
   Start start;
   size_t& used = start.used;
   auto skip_nothing = [&] {
@@ -203,7 +111,7 @@ Start StartOf(GraphBuilder& b, const Node& node, const std::vector<Step>& steps)
 }
 
 // Fuses all of `steps`. Unimplemented where no kernel takes the result.
-absl::StatusOr<bool> Fuse(Node& node, const std::vector<Step>& steps, PassContext& context) {
+absl::StatusOr<bool> Fuse(Node& node, const std::vector<ChainStep>& steps, PassContext& context) {
   Node* last = steps.empty() ? &node : steps.back().node;
   Patch patch(node.graph(), last, kPass);
   Origin origin = node.origin();
@@ -213,7 +121,7 @@ absl::StatusOr<bool> Fuse(Node& node, const std::vector<Step>& steps, PassContex
   std::vector<std::string> activations, told = {std::string(node.op_name())};
   std::vector<float> params;
   for (size_t i = 0; i < steps.size(); ++i) {
-    const Step& step = steps[i];
+    const ChainStep& step = steps[i];
     if (step.def == nullptr) continue;
     told.push_back(step.def->name);
     if (i < start.used) continue;
@@ -247,7 +155,7 @@ absl::StatusOr<bool> FuseFrom(Node& node, PassContext& context) {
       !node.control_uses().empty()) {
     return false;
   }
-  Chain chain = FollowChain(node.output());
+  PostOpChain chain = FollowPostOps(node.output());
   if (node.Is("Gemm") && node.input(2) != nullptr && node.Float("beta") != 1 &&
       !chain.steps.empty()) {
     context.Refused(kPass, node, "its beta is not 1");

@@ -12,7 +12,9 @@
 #include "passes/fuse_attention.h"
 #include "passes/fuse_bias_activation.h"
 #include "passes/fuse_loops.h"
+#include "passes/fuse_quantized.h"
 #include "passes/inline_calls.h"
+#include "passes/move_quantization.h"
 #include "passes/pass.h"
 #include "passes/prune.h"
 #include "passes/recognize_activations.h"
@@ -27,6 +29,7 @@ constexpr InlineCalls kInlineCalls;
 constexpr ExpandOps kExpandOps;
 constexpr Prune kPrune;
 constexpr FoldConstants kFoldConstants;
+constexpr FoldConstants kFoldButQuantized(/*keep_quantized=*/true);
 constexpr SimplifyShapes kSimplifyShapes;
 constexpr SimplifyAlgebra kSimplifyAlgebra;
 constexpr EliminateCommonSubexpressions kEliminateCommonSubexpressions;
@@ -36,6 +39,8 @@ constexpr FoldBatchNorm kFoldBatchNorm;
 constexpr FuseAttention kFuseAttention;
 constexpr FuseBiasActivation kFuseBiasActivation;
 constexpr FuseLoops kFuseLoops;
+constexpr MoveQuantization kMoveQuantization;
+constexpr FuseQuantized kFuseQuantized;
 
 // Passes that run one after the other until none changes anything, or so many rounds are over.
 struct Group {
@@ -44,12 +49,15 @@ struct Group {
 };
 
 std::vector<Group> Pipeline() {
-  const std::vector<const Pass*> simplify = {&kFoldConstants, &kSimplifyShapes, &kSimplifyAlgebra,
-                                             &kEliminateCommonSubexpressions, &kPrune};
+  std::vector<const Pass*> simplify = {&kFoldConstants, &kSimplifyShapes, &kSimplifyAlgebra,
+                                       &kEliminateCommonSubexpressions, &kPrune};
+  std::vector<const Pass*> first = simplify;  // 8-bit weights stay what they are
+  first.front() = &kFoldButQuantized;
   return {
       {1, {&kInlineCalls, &kPrune}},  // rules see through calls, and only what results need
-      {8, simplify},
+      {8, first},
       {1, {&kRecognizeActivations, &kRecognizeNorms}},   // while no scale of theirs is in weights
+      {1, {&kMoveQuantization, &kFuseQuantized}},        // before 8-bit weights fold into f32
       {4, {&kFoldBatchNorm, &kFoldConstants, &kPrune}},  // chains of scales fold one by one
       {1, {&kFuseAttention}},       // while its products have no steps of their own
       {4, {&kSimplifyShapes, &kEliminateCommonSubexpressions, &kPrune}},  // views that it left
@@ -189,12 +197,13 @@ std::vector<std::string> PassNames() {
 }
 
 const Pass* FindPass(absl::string_view name) {
+  const Pass* found = nullptr;  // the last of that name: the first may still hold back
   for (const Group& group : Pipeline()) {
     for (const Pass* pass : group.passes) {
-      if (pass->name() == name) return pass;
+      if (pass->name() == name) found = pass;
     }
   }
-  return nullptr;
+  return found;
 }
 
 absl::StatusOr<OptimizeReport> Optimize(Graph* graph, const PassOptions& options,

@@ -40,8 +40,11 @@ bool MovesOnly(const Node& node) {
 double Flops(const Node& node) {
   const double out = Elements(node.output()->type());
   if (out < 0) return -1;
-  const Type &x = InputType(node, 0), &w = InputType(node, 1);
-  if (node.Is("MatMul") || node.Is("FusedMatMul") || node.Is("MatMulInteger")) {
+  const bool quantized = node.Is("QuantizedConv") || node.Is("QuantizedMatMul") ||
+                         node.Is("QLinearConv") || node.Is("QLinearMatMul");
+  const Type &x = InputType(node, 0), &w = InputType(node, quantized ? 3 : 1);
+  if (node.Is("MatMul") || node.Is("FusedMatMul") || node.Is("MatMulInteger") ||
+      node.Is("QuantizedMatMul") || node.Is("QLinearMatMul")) {
     const double k = Extent(x, node.Is("FusedMatMul") && node.Int("transpose_a") != 0 ? -2 : -1);
     return k < 0 ? -1 : 2 * out * k;
   }
@@ -49,7 +52,8 @@ double Flops(const Node& node) {
     const double k = Extent(x, node.Int("transA") != 0 ? 0 : 1);
     return k < 0 ? -1 : 2 * out * k;
   }
-  if (node.Is("Conv") || node.Is("FusedConv") || node.Is("ConvInteger")) {
+  if (node.Is("Conv") || node.Is("FusedConv") || node.Is("ConvInteger") ||
+      node.Is("QuantizedConv") || node.Is("QLinearConv")) {
     const double weights = Elements(w), channels = Extent(w, 0);
     return weights < 0 || channels <= 0 ? -1 : 2 * out * weights / channels;
   }

@@ -95,10 +95,8 @@ Evaluator CpuEvaluator(ThreadPool* pool) {
 
 TargetInfo CpuTarget() {
   TargetInfo target;
-  target.takes = [](const Node& node) -> absl::Status {
-    if (node.Is("FusedLoop")) return TakesLoop(node);
-    if (CpuKernels().Has(node.op_name())) return absl::OkStatus();
-    return absl::UnimplementedError(absl::StrCat("the CPU has no kernel for ", node.op_name()));
+  target.takes = [](const Node& node) {
+    return node.Is("FusedLoop") ? TakesLoop(node) : CpuTakes(node);
   };
   return target;
 }

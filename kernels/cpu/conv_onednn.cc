@@ -1,7 +1,8 @@
 // Conv and FusedConv by oneDNN. Activations are plain in and out; where its plain code is slow they
 // are reordered inside, to the layout that it prefers and back.
+#include "kernels/cpu/conv_onednn.h"
+
 #include "absl/strings/str_cat.h"
-#include "kernels/cpu/conv_problem.h"
 #include "kernels/cpu/dnnl_node.h"
 
 namespace sluice::cpu {
@@ -9,33 +10,10 @@ namespace {
 
 using Desc = dnnl::memory::desc;
 
-struct Geometry {
-  dnnl::memory::dims strides, dilations, begin, end;
-};
-
-Geometry GeometryOf(const ConvProblem& p) {
-  Geometry g;
-  for (int i = 0; i < p.spatial(); ++i) {
-    const Window& w = p.window;
-    g.strides.push_back(w.strides[i]);
-    g.dilations.push_back(w.dilations[i] - 1);
-    g.begin.push_back(w.pads_begin[i]);
-    g.end.push_back(w.pads_end[i]);
-  }
-  return g;
-}
-
-Dims WeightDims(const ConvProblem& p) {
-  Dims dims = {p.group_features(), p.group_channels()};
-  if (p.group > 1) dims.insert(dims.begin(), p.group);
-  dims.insert(dims.end(), p.window.kernel.begin(), p.window.kernel.end());
-  return dims;
-}
-
 absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, const ConvProblem& p,
                                              DType compute, bool plain) {
-  const Dims in = p.InDims(), out = p.OutDims(), weights = WeightDims(p);
-  const Geometry g = GeometryOf(p);
+  const Dims in = p.InDims(), out = p.OutDims(), weights = DnnlWeightDims(p);
+  const DnnlGeometry g(p);
   const Desc x_plain = DnnlPlain(in, compute), y_plain = DnnlPlain(out, compute);
   const Desc bias = p.bias >= 0 ? DnnlPlain({p.features}, compute) : Desc();
   // Steps that oneDNN lacks, and all behind them, are applied to the result.

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/staging.h"
+#include "ops/quantized.h"
 
 namespace sluice::cpu {
 
@@ -38,8 +39,10 @@ absl::StatusOr<ConvProblem> ConvProblem::Read(const PrepareContext& context, siz
                                     "; expected [", p.features, "]"));
     }
   }
-  if (node.Is("FusedConv")) {
-    absl::StatusOr<std::vector<PostOp>> steps = ReadPostOps(node, kFusedOperands);
+  const bool quantized = node.Is("QuantizedConv");
+  if (quantized || node.Is("FusedConv")) {
+    absl::StatusOr<std::vector<PostOp>> steps =
+        ReadPostOps(node, quantized ? QuantizedInput::kOperands : kFusedOperands);
     if (!steps.ok()) return steps.status();
     p.steps = *std::move(steps);
     for (const PostOp& step : p.steps) {

@@ -1,6 +1,7 @@
 #include "kernels/cpu/cpu_kernels.h"
 
 #include "absl/strings/str_cat.h"
+#include "kernels/cpu/quantized.h"
 #include "kernels/cpu/simd.h"
 #include "oneapi/dnnl/dnnl.hpp"
 
@@ -36,6 +37,14 @@ std::string CpuKernelsVersion() {
   const dnnl_version_t* v = dnnl_version();
   return absl::StrCat("1 ", cpu::ChooseIsa(), " onednn ", v->major, ".", v->minor, ".", v->patch,
                       " ", static_cast<int>(dnnl::get_effective_cpu_isa()));
+}
+
+absl::Status CpuTakes(const Node& node) {
+  if (!CpuKernels().Has(node.op_name())) {
+    return absl::UnimplementedError(absl::StrCat("the CPU has no kernel for ", node.op_name()));
+  }
+  if (node.Is("QuantizedConv") || node.Is("QuantizedMatMul")) return cpu::CheckQuantized(node);
+  return absl::OkStatus();
 }
 
 }  // namespace sluice

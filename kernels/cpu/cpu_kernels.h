@@ -19,6 +19,9 @@ const KernelTable& CpuKernels();
 // set in use, and the versions of this library's kernels and of oneDNN.
 std::string CpuKernelsVersion();
 
+// OK, or Unimplemented with the reason why no kernel takes the node, whatever its extents are.
+absl::Status CpuTakes(const Node& node);
+
 }  // namespace sluice
 
 #endif  // SLUICE_KERNELS_CPU_CPU_KERNELS_H_

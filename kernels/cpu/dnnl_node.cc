@@ -29,9 +29,9 @@ std::unique_ptr<DnnlPrimitive> DnnlNode::Reorder(const Desc& from, const Desc& t
 
 void DnnlNode::Input(int id, int input, const Desc& plain, const Desc& wanted) {
   const size_t i = static_cast<size_t>(input);
-  const bool floats = IsFloat(dtypes_[i]);
+  const DType dtype = DTypeOfDnnl(plain.get_data_type());
   if (i < constants_.size() && constants_[i].valid()) {
-    absl::StatusOr<Tensor> t = ConvertTensor(constants_[i], floats ? compute_ : dtypes_[i]);
+    absl::StatusOr<Tensor> t = ConvertTensor(constants_[i], dtype);
     if (t.ok() && plain != wanted) t = DnnlReorder(t->raw(), plain, wanted);
     if (!t.ok()) {
       status_.Update(t.status());
@@ -42,9 +42,9 @@ void DnnlNode::Input(int id, int input, const Desc& plain, const Desc& wanted) {
     unread_.push_back(input);
     return;
   }
-  Bound b{input, dtypes_[i], 1};
+  Bound b{.input = input, .dtype = dtypes_[i], .wanted = dtype, .elements = 1, .reorder = nullptr};
   for (int64_t d : plain.get_dims()) b.elements *= d;
-  b.convert = floats && dtypes_[i] != compute_;
+  b.convert = dtypes_[i] != dtype;
   if (b.convert) b.converted = layout_.Take(plain.get_size());
   if (plain != wanted) {
     b.reordered = layout_.Take(wanted.get_size());
@@ -93,8 +93,8 @@ absl::Status DnnlNode::Launch(const LaunchContext& context) const {
   for (const Bound& b : bound_) {
     const void* from = context.inputs[b.input];
     if (b.convert) {
-      ConvertParallel(FindConversion(b.dtype, compute_), from, ByteSize(b.dtype),
-                      scratch + b.converted, ByteSize(compute_), b.elements, context.pool);
+      ConvertParallel(FindConversion(b.dtype, b.wanted), from, ByteSize(b.dtype),
+                      scratch + b.converted, ByteSize(b.wanted), b.elements, context.pool);
       from = scratch + b.converted;
     }
     if (b.reorder != nullptr) {

@@ -22,7 +22,8 @@ class DnnlNode final : public Kernel {
   DnnlNode(const PrepareContext& context, DType compute);
 
   // In the order of calls. `plain` describes the node's input seen as the primitive's argument
-  // (grouped weights have one more axis), `wanted` the layout that the primitive takes. Both throw
+  // (grouped weights have one more axis) and of its dtype, to which the input is converted;
+  // `wanted` is the layout that the primitive takes. Both throw
   // dnnl::error: call inside DnnlTry().
   void Input(int id, int input, const dnnl::memory::desc& plain, const dnnl::memory::desc& wanted);
   void Output(const dnnl::memory::desc& plain, const dnnl::memory::desc& wanted);
@@ -43,7 +44,7 @@ class DnnlNode final : public Kernel {
  private:
   struct Bound {
     int input;
-    DType dtype;
+    DType dtype, wanted;
     int64_t elements;
     bool convert = false;
     size_t converted = 0, reordered = 0;  // offsets

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "ops/quantized.h"
 
 namespace sluice::cpu {
 
@@ -77,8 +78,9 @@ absl::StatusOr<MatMulProblem> MatMulProblem::Read(const PrepareContext& context)
   const Node& node = context.node;
   MatMulProblem p;
   p.dtype = context.input_dtype(0);
-  const Dims a = context.input_dims(0), b = context.input_dims(1);
-  const bool fused = node.Is("FusedMatMul");
+  const bool fused = node.Is("FusedMatMul"), quantized = node.Is("QuantizedMatMul");
+  const size_t addend = quantized ? QuantizedInput::kBias : 2;
+  const Dims a = context.input_dims(0), b = context.input_dims(quantized ? QuantizedInput::kW : 1);
   if (node.Is("Gemm")) {
     p.transpose_a = node.Int("transA") != 0;
     p.transpose_b = node.Int("transB") != 0;
@@ -91,6 +93,11 @@ absl::StatusOr<MatMulProblem> MatMulProblem::Read(const PrepareContext& context)
     absl::StatusOr<std::vector<PostOp>> steps = ReadPostOps(node, kFusedOperands);
     if (!steps.ok()) return steps.status();
     p.steps = *std::move(steps);
+  } else if (quantized) {
+    p.transpose_b = node.Int("transpose_b") != 0;
+    absl::StatusOr<std::vector<PostOp>> steps = ReadPostOps(node, QuantizedInput::kOperands);
+    if (!steps.ok()) return steps.status();
+    p.steps = *std::move(steps);
   }
   p.SetShapes(a, b);
   // Inference has compared what it knew; here every extent is a number.
@@ -99,7 +106,7 @@ absl::StatusOr<MatMulProblem> MatMulProblem::Read(const PrepareContext& context)
   for (size_t i = 0; i < p.batch.size(); ++i) {
     fits = fits && (p.b_batch[i] == 1 || p.b_batch[i] == p.batch[i]);
   }
-  for (size_t i = 2; i < context.inputs.size(); ++i) {
+  for (size_t i = addend; i < context.inputs.size(); ++i) {
     if (!context.HasInput(i)) continue;
     const Dims d = context.input_dims(i), out = context.output_dims(0);
     fits = fits && d.size() <= out.size();
@@ -121,8 +128,8 @@ absl::StatusOr<MatMulProblem> MatMulProblem::Read(const PrepareContext& context)
     if (a.size() == 1) d.insert(d.end() - 1, 1);
     return Operand{static_cast<int>(input), d};
   };
-  p.has_c = !node.Is("MatMul") && context.HasInput(2) && p.beta != 0;
-  if (p.has_c) p.c = aligned(2);
+  p.has_c = !node.Is("MatMul") && context.HasInput(addend) && p.beta != 0;
+  if (p.has_c) p.c = aligned(addend);
   for (PostOp& step : p.steps) {
     if (step.operand < 0) continue;
     p.operands.push_back(aligned(step.operand));

@@ -1,4 +1,4 @@
-// What MatMul, Gemm and FusedMatMul ask for, in one form for every kernel of them.
+// What MatMul, Gemm, FusedMatMul and QuantizedMatMul ask for, in one form for every kernel of them.
 #ifndef SLUICE_KERNELS_CPU_MATMUL_PROBLEM_H_
 #define SLUICE_KERNELS_CPU_MATMUL_PROBLEM_H_
 

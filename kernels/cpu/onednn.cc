@@ -77,6 +77,14 @@ dnnl::memory::data_type DnnlType(DType dtype) {
   }
 }
 
+DType DTypeOfDnnl(dnnl::memory::data_type type) {
+  for (DType dtype :
+       {DType::kF32, DType::kU8, DType::kI8, DType::kI32, DType::kBF16, DType::kF16, DType::kF64}) {
+    if (DnnlType(dtype) == type) return dtype;
+  }
+  return DType::kInvalid;
+}
+
 dnnl::memory::dims DnnlDims(absl::Span<const int64_t> dims) {
   return dnnl::memory::dims(dims.begin(), dims.end());
 }

@@ -24,6 +24,7 @@ const dnnl::engine& DnnlEngine();
 
 // The data type of a dtype; undef where oneDNN has none.
 dnnl::memory::data_type DnnlType(DType dtype);
+DType DTypeOfDnnl(dnnl::memory::data_type type);  // the way back; kInvalid
 dnnl::memory::dims DnnlDims(absl::Span<const int64_t> dims);
 // Row-major.
 dnnl::memory::desc DnnlPlain(absl::Span<const int64_t> dims, DType dtype);

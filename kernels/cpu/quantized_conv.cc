@@ -1,0 +1,59 @@
+// QuantizedConv by oneDNN: exact sums of 8-bit products, steps and the result's scale in the same
+// loop, constant weights packed.
+#include "absl/strings/str_cat.h"
+#include "kernels/cpu/conv_onednn.h"
+#include "kernels/cpu/quantized.h"
+
+namespace sluice::cpu {
+namespace {
+
+using Desc = dnnl::memory::desc;
+using In = QuantizedInput;
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Kernel>> PrepareQuantizedConv(const PrepareContext& context) {
+  absl::StatusOr<ConvProblem> read = ConvProblem::Read(context, In::kX, In::kW, In::kBias);
+  if (!read.ok()) return read.status();
+  const ConvProblem& p = *read;
+  if (p.empty() || p.channels == 0 || p.in_size() == 0) {
+    return absl::UnimplementedError("an extent is 0");
+  }
+  if (p.spatial() > 3) return absl::UnimplementedError("more than 3 spatial axes");
+  const Dims in = p.InDims(), out = p.OutDims(), weights = DnnlWeightDims(p);
+  absl::StatusOr<QuantizedAttributes> attributes =
+      QuantizedAttributes::Read(context, p.steps, p.operands, out, p.group > 1 ? 3 : 1);
+  if (!attributes.ok()) return attributes.status();
+
+  const DnnlGeometry g(p);
+  const DType y_dtype = context.output_dtype(0);
+  const Desc x_plain = DnnlPlain(in, p.dtype), y_plain = DnnlPlain(out, y_dtype);
+  const Desc bias = p.bias >= 0 ? DnnlPlain({p.features}, DType::kF32) : Desc();
+  auto kernel = std::make_unique<DnnlNode>(context, DType::kF32);
+  absl::Status refused;
+  absl::Status made = DnnlTry(context.threads, [&] {
+    const dnnl::convolution_forward::primitive_desc pd(
+        DnnlEngine(), dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
+        DnnlAny(in, p.dtype), DnnlAny(weights, DType::kI8), bias, DnnlAny(out, y_dtype), g.strides,
+        g.dilations, g.begin, g.end, attributes->attr());
+    if (DnnlIsReference(pd.impl_info_str())) {
+      refused = absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
+      return;
+    }
+    kernel->Input(DNNL_ARG_SRC, In::kX, x_plain, pd.src_desc());
+    kernel->Input(DNNL_ARG_WEIGHTS, In::kW, DnnlPlain(weights, DType::kI8), pd.weights_desc());
+    if (p.bias >= 0) kernel->Input(DNNL_ARG_BIAS, p.bias, bias, bias);
+    attributes->Bind(pd, kernel.get());
+    kernel->Output(y_plain, pd.dst_desc());
+    const bool reordered = pd.src_desc() != x_plain || pd.dst_desc() != y_plain;
+    kernel->Finish(
+        dnnl::convolution_forward(pd), pd.scratchpad_desc(),
+        absl::StrCat("onednn ", pd.impl_info_str(), reordered ? " between reorders" : ""));
+  });
+  if (!made.ok()) return made;
+  if (!refused.ok()) return refused;
+  if (!kernel->status().ok()) return kernel->status();
+  return kernel;
+}
+
+}  // namespace sluice::cpu
