@@ -8,7 +8,7 @@
 // result stays f32. B is f32. The steps are those of ops/fused.h; an operand is f32, or 8-bit and
 // then stands for (operand - operand_zero_points[i]) * operand_scales[i], i counting operands.
 //
-//   %y = QuantizedConv(%x, %xs, , %w, %ws, , %ys, %yz, %b, %shortcut)
+//   %y = QuantizedConv(%x, %xs, _, %w, %ws, _, %ys, %yz, %b, %shortcut)
 //            {activations = ["Add", "Relu"], operand_scales = [0.05], operand_zero_points = [3]}
 //
 // The expansion, in DequantizeLinear, ordinary ops and QuantizeLinear, is the meaning; a kernel

@@ -177,20 +177,24 @@ absl::StatusOr<Start> FromQLinear(GraphBuilder& b, Node& node) {
   return start;
 }
 
-// Signed weights: the 8-bit type has no other meaning than its offset to the zero point.
+absl::StatusOr<Tensor> LessHalf(const Tensor& from) {
+  absl::StatusOr<Tensor> to = Tensor::Allocate(DType::kI8, from.dims());
+  if (!to.ok()) return to;
+  for (int64_t i = 0; i < from.elements(); ++i) {
+    to->mutable_data<int8_t>()[i] = static_cast<int8_t>(from.data<uint8_t>()[i] - 128);
+  }
+  return to;
+}
+
+// Signed weights, which mean the same with their zero point moved along; zero points of 0 left out.
 void MakeSigned(GraphBuilder& b, Start* start) {
   Value *&w = start->inputs[In::kW], *&zero = start->inputs[In::kWZero];
   if (DTypeOf(w) == DType::kU8 && w->constant() != nullptr && zero != nullptr &&
       zero->constant() != nullptr) {
-    for (Value** v : {&w, &zero}) {
-      const Tensor& from = *(*v)->constant();
-      absl::StatusOr<Tensor> to = Tensor::Allocate(DType::kI8, from.dims());
-      if (!to.ok()) return;
-      for (int64_t i = 0; i < from.elements(); ++i) {
-        to->mutable_data<int8_t>()[i] = static_cast<int8_t>(from.data<uint8_t>()[i] - 128);
-      }
-      *v = b.Constant(*std::move(to));
-    }
+    absl::StatusOr<Tensor> weights = LessHalf(*w->constant()), moved = LessHalf(*zero->constant());
+    if (!weights.ok() || !moved.ok()) return;
+    w = b.Constant(*std::move(weights));
+    zero = IsFilledWith(zero, 128) ? nullptr : b.Constant(*std::move(moved));
   }
   for (size_t i : {In::kXZero, In::kWZero}) {
     if (start->inputs[i] != nullptr && IsFilledWith(start->inputs[i], 0)) {

@@ -4,7 +4,7 @@
 //   before:  %c = Conv(DequantizeLinear(%x, %xs), DequantizeLinear(%w, %ws), %b)
 //            %d = Add(%c, DequantizeLinear(%r, %rs, %rz))
 //            %y = QuantizeLinear(%d, %ys, %yz)
-//   after:   %y = QuantizedConv(%x, %xs, , %w, %ws, , %ys, %yz, %b, %r)
+//   after:   %y = QuantizedConv(%x, %xs, _, %w, %ws, _, %ys, %yz, %b, %r)
 //                     {activations = ["Add"], operand_scales = [rs], operand_zero_points = [rz]}
 //
 // Covered: Conv, MatMul and Gemm of two DequantizeLinear; QLinearConv, QLinearMatMul; ConvInteger
