@@ -57,9 +57,10 @@ void ExpectSameNumbers(const std::vector<Tensor>& plain, const std::vector<Tenso
     EXPECT_LE(difference, tolerance * largest) << "output " << i;
   }
 }
-// Quantisation turns the last bit of a sum into a step.
+// Quantisation turns the last bit of a sum into a step, which fifty layers of random weights
+// amplify: the numbers of single layers are proven in tests/ops/quantized_product_test.cc.
 double ToleranceOf(const std::string& model) {
-  return model.find("qdq") != std::string::npos ? 5e-2 : 1e-4;
+  return model.find("qdq") != std::string::npos ? 0.25 : 1e-4;
 }
 
 // All passes, none, and the pipeline stopped anywhere between.
