@@ -45,8 +45,9 @@ absl::StatusOr<std::vector<KernelTable::Ranked>> KernelTable::Rank(
   }
   std::vector<Ranked> sorted;
   for (size_t place : places) sorted.push_back(ranked[place]);
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const Ranked& a, const Ranked& b) { return a.nanoseconds < b.nanoseconds; });
+  std::sort(sorted.begin(), sorted.end(), [](const Ranked& a, const Ranked& b) {
+    return std::pair(a.nanoseconds, a.candidate) < std::pair(b.nanoseconds, b.candidate);
+  });
   for (size_t i = 0; i < places.size(); ++i) ranked[places[i]] = sorted[i];
   return ranked;
 }

@@ -13,7 +13,7 @@ namespace {
 
 struct Line {
   const char* isa;
-  double flops, l2, l3, memory, memory_all, call, fork;
+  double flops, l2, l3, memory, memory_all, call, fork, transform;
 };
 constexpr Line kLines[] = {
 #define SLUICE_CPU_COSTS(...) {__VA_ARGS__},
@@ -41,6 +41,7 @@ const CpuCosts& Costs() {
                     line->memory_all,
                     line->call,
                     line->fork,
+                    line->transform,
                     CacheBytes(_SC_LEVEL2_CACHE_SIZE, 1 << 20),
                     CacheBytes(_SC_LEVEL3_CACHE_SIZE, 16 << 20)};
   }();
@@ -57,6 +58,12 @@ double MoveNs(double bytes, double set, int threads) {
 
 double ComputeNs(double flops, double share, int threads) {
   return flops / (Costs().flops * share * std::max(1, threads));
+}
+
+double StreamedNs(double compute_ns, double bytes, int threads) {
+  constexpr double kSeen = 0.3;  // of the shorter one
+  const double read = MoveNs(bytes, 1e18, threads);
+  return std::max(compute_ns, read) + kSeen * std::min(compute_ns, read);
 }
 
 double ForkNs(int threads) { return threads > 1 ? Costs().fork : 0; }

@@ -18,6 +18,7 @@ struct CpuCosts {
   double memory_all;      // bytes, all threads together
   double call;            // ns that a oneDNN primitive takes before it computes
   double fork;            // ns to hand work to the pool and wait for it
+  double transform;       // ns for an element of a tile in Winograd's transforms
   int64_t l2_bytes, l3_bytes;
 };
 const CpuCosts& Costs();
@@ -27,6 +28,9 @@ const CpuCosts& Costs();
 double MoveNs(double bytes, double set, int threads);
 // Nanoseconds for `flops` at `share` of the best rate.
 double ComputeNs(double flops, double share, int threads);
+// Computing while weights of `bytes` are read for the first time since the last inference: the
+// longer of the two hides most of the other.
+double StreamedNs(double compute_ns, double bytes, int threads);
 // What starting `threads` costs: 0 for one.
 double ForkNs(int threads);
 
