@@ -33,7 +33,7 @@ absl::Status SystemError(int error, absl::string_view what, absl::string_view pa
 
 absl::Status OutsideError(absl::string_view name, absl::string_view why) {
   return absl::PermissionDeniedError(
-      absl::StrCat("file ", Quote(name.substr(0, 200)), " is refused: ", why,
+      absl::StrCat("file ", Shown(name), " is refused: ", why,
                    "; a model may only name regular files below its own folder"));
 }
 

@@ -53,8 +53,7 @@ class HeaderReader {
         if (!Tuple(dims)) return Bad();
         seen |= 4;
       } else {
-        return Invalid("the npy header has an unexpected or repeated key ",
-                       Quote(key.substr(0, 100)));
+        return Invalid("the npy header has an unexpected or repeated key ", Shown(key));
       }
       if (!Eat(',') && !Peek('}')) return Bad();
     }
@@ -63,9 +62,7 @@ class HeaderReader {
   }
 
  private:
-  absl::Status Bad() const {
-    return Invalid("the npy header is malformed at ", Quote(rest_.substr(0, 40)));
-  }
+  absl::Status Bad() const { return Invalid("the npy header is malformed at ", Shown(rest_)); }
   void Blanks() { rest_ = absl::StripLeadingAsciiWhitespace(rest_); }
   bool Peek(char c) {
     Blanks();
@@ -145,7 +142,7 @@ absl::Status ReadDescr(const std::string& descr, NpyHeader* h) {
         "with a number or string dtype");
   }
   return absl::UnimplementedError(
-      absl::StrCat("npy's element type ", Quote(descr.substr(0, 100)), " is not supported"));
+      absl::StrCat("npy's element type ", Shown(descr), " is not supported"));
 }
 
 void AppendUtf8(uint32_t c, std::string* out) {

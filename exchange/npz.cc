@@ -71,7 +71,7 @@ absl::Status CheckName(absl::string_view name) {
   for (absl::string_view part : absl::StrSplit(name, '/')) bad |= part == "..";
   if (!bad) return absl::OkStatus();
   return absl::PermissionDeniedError(
-      absl::StrCat("the entry name ", Quote(name.substr(0, 200)), " leads out of the archive"));
+      absl::StrCat("the entry name ", Shown(name), " leads out of the archive"));
 }
 
 absl::StatusOr<std::vector<Entry>> ReadDirectory(absl::string_view zip) {
@@ -106,9 +106,9 @@ absl::StatusOr<std::vector<Entry>> ReadDirectory(absl::string_view zip) {
     e.local = Le(directory, 42, 4);
     ReadZip64(directory.substr(46 + name, extra), &e);
     if (absl::Status s = CheckName(e.name); !s.ok()) return s;
-    if (Le(directory, 8, 2) & 1) return Invalid("entry ", Quote(e.name), " is encrypted");
+    if (Le(directory, 8, 2) & 1) return Invalid("entry ", Shown(e.name), " is encrypted");
     if (method != 0 && method != 8)
-      return Invalid("entry ", Quote(e.name), " is packed by method ", method,
+      return Invalid("entry ", Shown(e.name), " is packed by method ", method,
                      "; understood are stored and deflated");
     e.deflated = method == 8;
     if (e.local > zip.size() || zip.size() - e.local < 30 || Le(zip, e.local, 4) != kLocal)
@@ -213,9 +213,9 @@ absl::StatusOr<NamedTensors> ReadNpz(const std::string& path, const NpzOptions& 
   absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path);
   if (!file.ok()) return file.status();
   auto fail = [&](const absl::Status& s, absl::string_view entry) {
-    return absl::Status(s.code(), absl::StrCat(Quote(path), entry.empty() ? "" : " entry ",
-                                               entry.empty() ? "" : Quote(entry.substr(0, 200)),
-                                               ": ", s.message()));
+    return absl::Status(s.code(),
+                        absl::StrCat(Quote(path), entry.empty() ? "" : " entry ",
+                                     entry.empty() ? "" : Shown(entry), ": ", s.message()));
   };
   absl::StatusOr<std::vector<Entry>> entries = ReadDirectory((*file)->bytes());
   if (!entries.ok()) return fail(entries.status(), "");
@@ -251,7 +251,7 @@ absl::Status WriteNpz(const NamedTensors& tensors, const std::string& path) {
     const std::string entry = absl::StrCat(name, ".npy");
     if (absl::Status s = CheckName(entry); !s.ok()) return s;
     if (entry.size() > 65535 || !names.insert(entry).second)
-      return Invalid("npz entry ", Quote(name.substr(0, 200)), ": the name is taken or too long");
+      return Invalid("npz entry ", Shown(name), ": the name is taken or too long");
     int64_t string_width = 0;
     absl::StatusOr<std::string> header = NpyHeaderFor(tensor, &string_width);
     if (!header.ok()) return header.status();

@@ -81,7 +81,7 @@ class Writer {
       } else if (other != value || !value->is_input()) {  // an input may go straight out
         if (other != nullptr && other->is_input()) {
           return absl::FailedPreconditionError(absl::StrCat(
-              "output ", Quote(name), " has the name of an input, which ONNX does not allow"));
+              "output ", Shown(name), " has the name of an input, which ONNX does not allow"));
         }
         if (other != nullptr && !names_.contains(other))
           names_[other] = graph.UniqueName(absl::StrCat(name, "_inner", i));
@@ -89,7 +89,7 @@ class Writer {
       }
       if (!taken.insert(name).second) {
         return absl::FailedPreconditionError(
-            absl::StrCat("two outputs are called ", Quote(name), ", which ONNX does not allow"));
+            absl::StrCat("two outputs are called ", Shown(name), ", which ONNX does not allow"));
       }
       WriteValueInfo(name, value->type(), main, proto->add_output());
     }

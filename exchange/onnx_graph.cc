@@ -17,8 +17,6 @@ using onnx::FunctionProto;
 using onnx::GraphProto;
 using onnx::NodeProto;
 
-std::string Shown(absl::string_view name) { return Quote(name.substr(0, 200)); }
-
 absl::Status At(const NodeProto& node, const absl::Status& status) {
   if (status.ok()) return status;
   return absl::Status(status.code(), absl::StrCat("node ", Shown(OnnxNodeName(node)), " (",

@@ -58,7 +58,7 @@ absl::StatusOr<std::unique_ptr<Graph>> Import(absl::string_view bytes, const Map
 }
 
 absl::Status In(const std::string& name, const absl::Status& status) {
-  return absl::Status(status.code(), absl::StrCat(Quote(name), ": ", status.message()));
+  return absl::Status(status.code(), absl::StrCat(Shown(name), ": ", status.message()));
 }
 
 }  // namespace

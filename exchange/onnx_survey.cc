@@ -116,9 +116,9 @@ class Surveyor {
     std::string text =
         absl::StrCat(unknown_.size(), unknown_.size() == 1 ? " op is" : " ops are", " not known:");
     for (const auto& [op, names] : unknown_) {
-      absl::StrAppend(&text, "\n  ", Quote(op), " at node ");
+      absl::StrAppend(&text, "\n  ", Shown(op), " at node ");
       for (size_t i = 0; i < std::min(names.size(), kNamesShown); ++i)
-        absl::StrAppend(&text, i ? ", " : "", Quote(names[i].substr(0, 200)));
+        absl::StrAppend(&text, i ? ", " : "", Shown(names[i]));
       if (names.size() > kNamesShown) absl::StrAppend(&text, " and more");
     }
     return absl::UnimplementedError(text);

@@ -37,7 +37,7 @@ absl::StatusOr<Tensor> ReadEntry(const SafetensorsEntry& e, absl::string_view da
     if (e.dtype == t.code) dtype = t.dtype;
   }
   if (dtype == DType::kInvalid)
-    return absl::UnimplementedError(absl::StrCat("dtype ", Quote(e.dtype.substr(0, 100))));
+    return absl::UnimplementedError(absl::StrCat("dtype ", Shown(e.dtype)));
   absl::StatusOr<int64_t> count = ElementCount(e.shape, ByteSize(dtype));
   if (!count.ok()) return count.status();
   const uint64_t bytes = static_cast<uint64_t>(*count) * ByteSize(dtype);
@@ -80,7 +80,7 @@ absl::StatusOr<Safetensors> Read(const std::shared_ptr<const MappedFile>& file) 
   uint64_t at = 0;
   Safetensors result;
   for (const SafetensorsEntry& e : entries) {
-    const std::string name = Quote(e.name.substr(0, 200));
+    const std::string name = Shown(e.name);
     if (e.begin != at || e.end < e.begin) {
       return Invalid("tensor ", name, " has bytes ", e.begin, " to ", e.end, ", but ", at,
                      " comes next: ranges may not overlap or leave holes");

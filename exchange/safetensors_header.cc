@@ -29,16 +29,16 @@ class HeaderSax : public nlohmann::json_sax<Json> {
   }
   bool key(string_t& key) override {
     if (depth_ == 1) {
-      if (!names_.insert(key).second) return Fail(absl::StrCat("it stands twice: ", Quote(key)));
+      if (!names_.insert(key).second) return Fail(absl::StrCat("it stands twice: ", Shown(key)));
       in_metadata_ = key == "__metadata__";
       fields_.clear();
       if (!in_metadata_) header_.entries.emplace_back().name = key;
       return true;
     }
     field_ = key;
-    if (!fields_.insert(key).second) return Fail(absl::StrCat("key twice: ", Quote(key)));
+    if (!fields_.insert(key).second) return Fail(absl::StrCat("key twice: ", Shown(key)));
     return in_metadata_ || key == "dtype" || key == "shape" || key == "data_offsets" ||
-           Fail(absl::StrCat("unknown key ", Quote(key.substr(0, 100))));
+           Fail(absl::StrCat("unknown key ", Shown(key)));
   }
   bool string(string_t& value) override {
     if (depth_ != 2 || array_) return Fail("a string where none belongs");
@@ -88,8 +88,7 @@ class HeaderSax : public nlohmann::json_sax<Json> {
     if (error_.empty()) {
       error_ = std::string(what);
       if (!in_metadata_ && !header_.entries.empty())
-        absl::StrAppend(&error_, " (at tensor ", Quote(header_.entries.back().name.substr(0, 200)),
-                        ")");
+        absl::StrAppend(&error_, " (at tensor ", Shown(header_.entries.back().name), ")");
     }
     return false;
   }
@@ -125,8 +124,8 @@ absl::StatusOr<std::string> PrintSafetensorsHeader(const SafetensorsHeader& head
   auto string = [&](const std::string& text) -> absl::Status {
     const std::string json = JsonString(text);
     if (json.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat("safetensors: ", Quote(text.substr(0, 200)),
-                                                     " is not UTF-8, which its header must be"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("safetensors: ", Shown(text), " is not UTF-8, which its header must be"));
     }
     absl::StrAppend(&out, json);
     return absl::OkStatus();
@@ -145,7 +144,7 @@ absl::StatusOr<std::string> PrintSafetensorsHeader(const SafetensorsHeader& head
   for (const SafetensorsEntry& e : header.entries) {
     if (!names.insert(e.name).second) {
       return absl::InvalidArgumentError(
-          absl::StrCat("safetensors: two tensors are called ", Quote(e.name.substr(0, 200))));
+          absl::StrCat("safetensors: two tensors are called ", Shown(e.name)));
     }
     if (out.size() > 1) out += ',';
     if (absl::Status s = string(e.name); !s.ok()) return s;

@@ -130,7 +130,7 @@ template <typename... Args>
 absl::Status WithName(const absl::Status& status, const onnx::TensorProto& proto) {
   if (status.ok()) return status;
   return absl::Status(status.code(),
-                      absl::StrCat("tensor ", Quote(proto.name()), ": ", status.message()));
+                      absl::StrCat("tensor ", Shown(proto.name()), ": ", status.message()));
 }
 
 }  // namespace
@@ -167,9 +167,9 @@ absl::StatusOr<Tensor> TensorProtoReader::ReadExternal(const onnx::TensorProto& 
   for (const auto& e : proto.external_data()) {
     if (e.key() != "location" && e.key() != "offset" && e.key() != "length" &&
         e.key() != "checksum")
-      return Invalid("external data has the unknown key ", Quote(e.key().substr(0, 100)));
+      return Invalid("external data has the unknown key ", Shown(e.key()));
     if (!entries.emplace(e.key(), e.value()).second)
-      return Invalid("external data has '", e.key(), "' twice");
+      return Invalid("external data has ", Shown(e.key()), " twice");
   }
   const uint64_t needed =
       static_cast<uint64_t>(*ElementCount(dims, ByteSize(dtype))) * ByteSize(dtype);
@@ -177,8 +177,7 @@ absl::StatusOr<Tensor> TensorProtoReader::ReadExternal(const onnx::TensorProto& 
   for (auto [key, number] : {std::pair("offset", &offset), std::pair("length", &length)}) {
     auto it = entries.find(key);
     if (it != entries.end() && !absl::SimpleAtoi(it->second, number)) {
-      return Invalid("external data's ", key, " ", Quote(it->second.substr(0, 100)),
-                     " is not a number of bytes");
+      return Invalid("external data's ", key, " ", Shown(it->second), " is not a number of bytes");
     }
   }
   if (folder_path_.empty()) {
@@ -205,7 +204,7 @@ absl::StatusOr<Tensor> TensorProtoReader::ReadExternal(const onnx::TensorProto& 
   const absl::string_view bytes = file->bytes();
   if (offset > bytes.size() || needed > bytes.size() - offset) {
     return Invalid("external data needs ", needed, " bytes from offset ", offset, ", but ",
-                   Quote(location), " has ", bytes.size());
+                   Shown(location), " has ", bytes.size());
   }
   const RawPayload raw = {bytes.substr(offset, needed), file.get()};
   const bool aligned = reinterpret_cast<uintptr_t>(raw.bytes.data()) % ByteSize(dtype) == 0;
@@ -221,14 +220,14 @@ absl::StatusOr<Tensor> TensorProtoReader::ReadSparse(const onnx::SparseTensorPro
   absl::StatusOr<Tensor> indices = Read(proto.indices());
   if (!indices.ok()) return indices.status();
   auto fail = [&](auto... what) {
-    return Invalid("sparse tensor ", Quote(proto.values().name()), ": ", what...);
+    return Invalid("sparse tensor ", Shown(proto.values().name()), ": ", what...);
   };
   const DType dtype = values->dtype();
   absl::StatusOr<Dims> dims = CheckedDims(proto.dims(), dtype);
   if (!dims.ok()) return fail(dims.status().message());
   const int64_t count = *ElementCount(*dims), bytes = count * ByteSize(dtype);
   if (bytes > sparse_budget_) {
-    return absl::ResourceExhaustedError(absl::StrCat("sparse tensor ", Quote(proto.values().name()),
+    return absl::ResourceExhaustedError(absl::StrCat("sparse tensor ", Shown(proto.values().name()),
                                                      ": as a dense tensor it has ", bytes,
                                                      " bytes; all of one model may have 1 GiB"));
   }

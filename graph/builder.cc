@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/infer.h"
+#include "graph/text.h"
 
 namespace sluice {
 namespace {
@@ -26,8 +27,8 @@ Value* GraphBuilder::Input(absl::string_view name, Type type, Location where) {
   if (!status_.ok()) return nullptr;
   const std::string full = absl::StrCat(scope_, name);
   if (graph_->FindVisibleValue(full) != nullptr) {
-    Fail(
-        absl::AlreadyExistsError(absl::StrCat("input '", full, "': the name is taken", At(where))));
+    Fail(absl::AlreadyExistsError(
+        absl::StrCat("input ", Shown(full), ": the name is taken", At(where))));
     return nullptr;
   }
   return graph_->AddInput(full, std::move(type));
@@ -58,8 +59,9 @@ Value* GraphBuilder::ScalarLike(Value* like, double value, Location where) {
       dtype, [&]<typename T>() { return Tensor::Scalar<T>(static_cast<T>(value)); },
       [] { return Tensor(); });
   if (!t.valid()) {
-    Fail(absl::InvalidArgumentError(absl::StrCat(
-        "a scalar like '", like->name(), "': its dtype is not a known number type", At(where))));
+    Fail(absl::InvalidArgumentError(absl::StrCat("a scalar like ", Shown(like->name()),
+                                                 ": its dtype is not a known number type",
+                                                 At(where))));
     return nullptr;
   }
   return Constant(std::move(t), "", where);
@@ -99,7 +101,7 @@ Node* GraphBuilder::RawOp(absl::string_view op, absl::Span<Value* const> inputs,
   if (!status_.ok()) return nullptr;
   const OpDef* def = graph_->ops().Find(op);
   if (def == nullptr) {
-    Fail(absl::NotFoundError(absl::StrCat("no op is called '", op, "'", At(where))));
+    Fail(absl::NotFoundError(absl::StrCat("no op is called ", Shown(op), "", At(where))));
     return nullptr;
   }
   size_t count = inputs.size();
@@ -121,7 +123,7 @@ void GraphBuilder::Finish(Node* node) {
 void GraphBuilder::Output(Value* value, absl::string_view name) {
   if (!status_.ok()) return;
   if (value == nullptr) {
-    Fail(absl::InvalidArgumentError(absl::StrCat("output '", name, "' is null")));
+    Fail(absl::InvalidArgumentError(absl::StrCat("output ", Shown(name), " is null")));
     return;
   }
   graph_->AddOutput(value, name);

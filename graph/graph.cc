@@ -8,14 +8,15 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/text.h"
 
 namespace sluice {
 
 std::string Origin::ToString() const {
-  std::string text = file;
+  std::string text = Escaped(file);
   if (line > 0) absl::StrAppend(&text, ":", line);
-  if (!name.empty()) absl::StrAppend(&text, text.empty() ? "" : " ", "node '", name, "'");
-  if (!passes.empty()) absl::StrAppend(&text, text.empty() ? "" : " ", "via ", passes);
+  if (!name.empty()) absl::StrAppend(&text, text.empty() ? "" : " ", "node ", Shown(name));
+  if (!passes.empty()) absl::StrAppend(&text, text.empty() ? "" : " ", "via ", Escaped(passes));
   return text;
 }
 
@@ -378,10 +379,10 @@ absl::Status Graph::SortTopologically() {
   std::vector<std::string> stuck;
   for (size_t i = 0; i < order.size() && stuck.size() < 8; ++i) {
     if (waiting[i] > 0)
-      stuck.push_back(absl::StrCat(order[i]->name(), " (", order[i]->op_name(), ")"));
+      stuck.push_back(absl::StrCat(Shown(order[i]->name()), " (", order[i]->op_name(), ")"));
   }
   return absl::FailedPreconditionError(absl::StrCat(
-      "graph '", name_, "' has a cycle through or before: ", absl::StrJoin(stuck, ", ")));
+      "graph ", Shown(name_), " has a cycle through or before: ", absl::StrJoin(stuck, ", ")));
 }
 
 Dim Graph::FreshDim() {
@@ -519,16 +520,16 @@ bool EqualAttributes(const Node& a, const Node& b) {
 
 bool EqualBodies(const Graph& a, const Graph& b, std::string* difference) {
   auto differ = [&](const std::string& what) {
-    if (difference != nullptr) *difference = absl::StrCat("graph '", a.name(), "': ", what);
+    if (difference != nullptr) *difference = absl::StrCat("graph ", Shown(a.name()), ": ", what);
     return false;
   };
   auto name = [](const Value* v) { return v == nullptr ? std::string("_") : v->name(); };
-  if (a.name() != b.name()) return differ(absl::StrCat("name '", b.name(), "'"));
+  if (a.name() != b.name()) return differ(absl::StrCat("name ", Shown(b.name())));
   if (a.inputs().size() != b.inputs().size()) return differ("number of inputs");
   for (size_t i = 0; i < a.inputs().size(); ++i) {
     if (a.inputs()[i]->name() != b.inputs()[i]->name() ||
         a.inputs()[i]->type() != b.inputs()[i]->type()) {
-      return differ(absl::StrCat("input ", a.inputs()[i]->name()));
+      return differ(absl::StrCat("input ", Shown(a.inputs()[i]->name())));
     }
   }
   if (a.num_nodes() != b.num_nodes()) {
@@ -585,14 +586,18 @@ bool Equal(const Graph& a, const Graph& b, std::string* difference) {
   if (a.functions().size() != b.functions().size()) return differ("functions");
   for (const auto& [name, function] : a.functions()) {
     auto it = b.functions().find(name);
-    if (it == b.functions().end()) return differ(absl::StrCat("function ", name));
+    if (it == b.functions().end()) return differ(absl::StrCat("function ", Shown(name)));
     if (!Equal(*function, *it->second, difference)) return false;
   }
   return true;
 }
 
 absl::Status NodeError(const Node& node, absl::StatusCode code, absl::string_view message) {
-  std::string text = absl::StrCat(node.op_name(), ": ", message, "\n  at ", NodeToString(node));
+  // Types and lists out of a file may be long; a message is for a reader.
+  constexpr size_t kLongest = 4000;
+  const absl::string_view rest = message.size() > kLongest ? "..." : "";
+  std::string text = absl::StrCat(node.op_name(), ": ", message.substr(0, kLongest), rest,
+                                  "\n  at ", NodeToString(node));
   const std::string origin = node.origin().ToString();
   if (!origin.empty()) absl::StrAppend(&text, "\n  from ", origin);
   return absl::Status(code, text);

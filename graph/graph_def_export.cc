@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/graph_def.h"
+#include "graph/text.h"
 
 namespace sluice {
 namespace {
@@ -74,7 +75,8 @@ class Exporter {
       proto::AttributeDef* attribute = def->add_attributes();
       attribute->set_name(name);
       if (absl::Status s = ExportAttribute(value, attribute); !s.ok()) {
-        return NodeError(node, s.code(), absl::StrCat("attribute '", name, "': ", s.message()));
+        return NodeError(node, s.code(),
+                         absl::StrCat("attribute ", Shown(name), ": ", s.message()));
       }
     }
     for (const auto& [name, body] : node.bodies()) {

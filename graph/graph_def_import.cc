@@ -19,9 +19,6 @@ absl::Status Invalid(const Args&... args) {
   return absl::InvalidArgumentError(absl::StrCat(args...));
 }
 
-// A name from the file, for messages: escaped and cut.
-std::string Shown(absl::string_view name) { return Quote(name.substr(0, 200)); }
-
 std::string ShownNode(const proto::NodeDef& def) {
   return absl::StrCat("node ", Shown(def.outputs_size() > 0 ? def.outputs(0).name() : ""), " (",
                       Shown(def.op()), ")");

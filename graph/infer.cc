@@ -1,6 +1,7 @@
 #include "graph/infer.h"
 
 #include "graph/signature.h"
+#include "graph/text.h"
 
 namespace sluice {
 
@@ -116,7 +117,7 @@ absl::Status InferNodeImpl(Node* node, bool overwrite) {
     if (!merged.ok() && !overwrite) {
       return NodeError(
           *node, absl::StatusCode::kInvalidArgument,
-          absl::StrCat("output '", out->name(), "' is declared ", out->type().ToString(),
+          absl::StrCat("output ", Shown(out->name()), " is declared ", out->type().ToString(),
                        ", but inferred ", inferred.ToString(), ": ", merged.status().message()));
     }
     out->set_type(merged.ok() ? *std::move(merged) : std::move(inferred));
@@ -130,9 +131,9 @@ absl::Status InferNodeImpl(Node* node, bool overwrite) {
 absl::StatusOr<std::vector<Type>> InferContext::InferBody(absl::string_view name,
                                                           absl::Span<const Type> inputs) {
   Graph* body = node_->body(name);
-  if (body == nullptr) return Error("body '", name, "' is missing");
+  if (body == nullptr) return Error("body ", Shown(name), " is missing");
   if (body->inputs().size() != inputs.size()) {
-    return Error("body '", name, "' takes ", body->inputs().size(), " inputs, but gets ",
+    return Error("body ", Shown(name), " takes ", body->inputs().size(), " inputs, but gets ",
                  inputs.size());
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -140,7 +141,7 @@ absl::StatusOr<std::vector<Type>> InferContext::InferBody(absl::string_view name
     const DType declared = input->type().is_tensor() ? input->type().dtype() : DType::kInvalid;
     if (inputs[i].is_tensor() && declared != DType::kInvalid &&
         inputs[i].dtype() != DType::kInvalid && declared != inputs[i].dtype()) {
-      return Error("input '", input->name(), "' of body '", name, "' is declared ",
+      return Error("input ", Shown(input->name()), " of body ", Shown(name), " is declared ",
                    input->type().ToString(), ", but gets ", inputs[i].ToString());
     }
     if (!inputs[i].is_unknown()) input->set_type(NameUnknownDims(inputs[i], input->type(), body));

@@ -2,6 +2,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "graph/text.h"
 
 namespace sluice {
 namespace {
@@ -50,10 +51,10 @@ absl::Status Patch::Commit() {
   if (!builder_.status().ok()) return builder_.status();
   for (const auto& [from, to] : replacements_) {
     if (to == nullptr)
-      return absl::InternalError(absl::StrCat("'", from->name(), "' is replaced by nothing"));
+      return absl::InternalError(absl::StrCat(Shown(from->name()), " is replaced by nothing"));
     if (absl::StatusOr<Type> merged = MergeTypes(to->type(), from->type()); !merged.ok()) {
       return absl::InternalError(
-          absl::StrCat("'", from->name(), "' of type ", from->type().ToString(),
+          absl::StrCat(Shown(from->name()), " of type ", from->type().ToString(),
                        " cannot be replaced by one of type ", to->type().ToString(), ": ",
                        merged.status().message()));
     }

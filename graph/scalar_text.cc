@@ -183,8 +183,13 @@ size_t PrintableUtf8(absl::string_view text) {
 }
 
 void AppendQuoted(std::string* out, absl::string_view text) {
-  static constexpr char kHex[] = "0123456789abcdef";
   out->push_back('"');
+  AppendEscaped(out, text, '"');
+  out->push_back('"');
+}
+
+void AppendEscaped(std::string* out, absl::string_view text, char quote) {
+  static constexpr char kHex[] = "0123456789abcdef";
   for (size_t i = 0; i < text.size();) {
     const uint8_t c = static_cast<uint8_t>(text[i]);
     if (c >= 0x80) {
@@ -194,7 +199,7 @@ void AppendQuoted(std::string* out, absl::string_view text) {
         continue;
       }
     }
-    if (c == '"' || c == '\\') {
+    if (c == '\\' || (c == static_cast<uint8_t>(quote) && quote != '\0')) {
       out->push_back('\\');
       out->push_back(static_cast<char>(c));
     } else if (c == '\n') {
@@ -210,7 +215,6 @@ void AppendQuoted(std::string* out, absl::string_view text) {
     }
     ++i;
   }
-  out->push_back('"');
 }
 
 void AppendElement(std::string* out, const Tensor& tensor, int64_t i) {

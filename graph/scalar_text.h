@@ -29,6 +29,8 @@ void AppendInt(std::string* out, uint64_t value);
 
 // As Quote() in graph/text.h.
 void AppendQuoted(std::string* out, absl::string_view text);
+// The same without the quotes around; `quote` is the one that is escaped inside, '\0' for none.
+void AppendEscaped(std::string* out, absl::string_view text, char quote);
 
 // The bytes of the valid UTF-8 character that `text` begins with, where it is neither ASCII nor one
 // that hides or reorders what a terminal shows; 0 else.

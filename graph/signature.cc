@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/text.h"
 
 namespace sluice {
 namespace {
@@ -41,11 +42,11 @@ absl::Status CheckSignature(const Node& node) {
     if (def == nullptr) {
       std::string known = absl::StrJoin(
           op.attrs, ", ", [](std::string* out, const AttrDef& a) { out->append(a.name); });
-      return Misfit(node, "unknown attribute '", name, "'; it has ",
+      return Misfit(node, "unknown attribute ", Shown(name), "; it has ",
                     known.empty() ? "none" : known);
     }
     if (def->kind != value.kind()) {
-      return Misfit(node, "attribute '", name, "' is of kind ", ToString(value.kind()),
+      return Misfit(node, "attribute ", Shown(name), " is of kind ", ToString(value.kind()),
                     ", expected ", ToString(def->kind));
     }
   }

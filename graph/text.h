@@ -36,8 +36,17 @@ struct ParseOptions {
 absl::StatusOr<std::unique_ptr<Graph>> Parse(absl::string_view text, const OpRegistry& ops,
                                              const ParseOptions& options = {});
 
-// A string in double quotes with \" \\ \n \t \xHH escapes: safe in logs and readable back.
+// A string in double quotes with \" \\ \n \t \xHH escapes: safe in logs and readable back. What is
+// not valid UTF-8, and characters that hide or reorder what a terminal shows, are escaped as well.
 std::string Quote(absl::string_view text);
+
+// Names come from files: messages show every one of them through these.
+// 'conv1' in single quotes, escaped likewise; of a long name the beginning and its size.
+std::string Shown(absl::string_view name);
+// %conv1, as the text form writes a value; a long name is cut likewise.
+std::string ShownValue(absl::string_view name);
+// The escapes alone, for text that is no name (a path, a list of passes); cut likewise.
+std::string Escaped(absl::string_view text);
 
 }  // namespace sluice
 

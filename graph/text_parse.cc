@@ -96,7 +96,7 @@ class Parser {
     }
     if (!GraphBody(function.get(), nullptr, 0)) return false;
     if (!program->functions().try_emplace(name, std::move(function)).second)
-      return lex_.Fail(at, absl::StrCat("function ", Quote(name), " is defined twice"));
+      return lex_.Fail(at, absl::StrCat("function ", Shown(name), " is defined twice"));
     return true;
   }
 
@@ -109,7 +109,7 @@ class Parser {
     if (!Words(&signature.inputs) || !lex_.ExpectArrow() || !Words(&signature.outputs))
       return false;
     if (!program->signatures().try_emplace(name, std::move(signature)).second)
-      return lex_.Fail(at, absl::StrCat("signature ", Quote(name), " is defined twice"));
+      return lex_.Fail(at, absl::StrCat("signature ", Shown(name), " is defined twice"));
     return true;
   }
 
@@ -129,7 +129,7 @@ class Parser {
     std::string key, value;
     if (!lex_.String(&key) || !lex_.Expect('=') || !lex_.String(&value)) return false;
     if (!program->metadata().try_emplace(key, std::move(value)).second)
-      return lex_.Fail(at, absl::StrCat("metadata ", Quote(key), " is given twice"));
+      return lex_.Fail(at, absl::StrCat("metadata ", Shown(key), " is given twice"));
     return true;
   }
 
@@ -198,11 +198,11 @@ class Parser {
     if (!lex_.Expect('%') || !lex_.Word("a value's name", name, &scratch_)) return false;
     if (name->empty()) return lex_.Fail(at, "a value's name cannot be empty");
     if (scope.graph->FindVisibleValue(*name) != nullptr) {
-      return lex_.Fail(at, absl::StrCat("value ", Quote(*name), " is defined twice"));
+      return lex_.Fail(at, absl::StrCat("value ", Shown(*name), " is defined twice"));
     }
     if (scope.inner_names.contains(*name)) {
       return lex_.Fail(
-          at, absl::StrCat("value ", Quote(*name), " has the name of a value in a body above"));
+          at, absl::StrCat("value ", Shown(*name), " has the name of a value in a body above"));
     }
     return true;
   }
@@ -214,13 +214,13 @@ class Parser {
     if (!lex_.Expect('%') || !lex_.Word("a value's name", &name, &scratch_)) return nullptr;
     Value* value = graph->FindVisibleValue(name);
     if (value == nullptr) {
-      lex_.Fail(at, absl::StrCat("value ", Quote(name), " is not defined before its use"));
+      lex_.Fail(at, absl::StrCat("value ", Shown(name), " is not defined before its use"));
       return nullptr;
     }
     for (const Graph* g = graph; value->producer() != nullptr && g != value->graph();
          g = g->parent()) {
       if (g->owner() != value->producer()) continue;
-      lex_.Fail(at, absl::StrCat("value ", Quote(name),
+      lex_.Fail(at, absl::StrCat("value ", Shown(name),
                                  " is a result of the node whose body this "
                                  "is"));
       return nullptr;
@@ -243,7 +243,7 @@ class Parser {
       if (!DefinedName(*scope, &name)) return false;
       for (size_t i = 0; i < names_.size() && names_.size() < 16; ++i) {
         if (names_[i] == name)
-          return lex_.Fail(name_at, absl::StrCat("value ", Quote(name), " is defined twice"));
+          return lex_.Fail(name_at, absl::StrCat("value ", Shown(name), " is defined twice"));
       }
       names_.emplace_back(name);
     } while (lex_.Consume(','));
@@ -292,9 +292,8 @@ class Parser {
       unknown_op_.name = "unknown";
     }
     if (++unknown_count_ <= kMaxListed) {
-      absl::StrAppend(&unknown_ops_, unknown_ops_.empty() ? "" : ", ",
-                      IsPlainName(name) ? std::string(name) : Quote(name.substr(0, 80)), " (",
-                      Quote(names_[0].substr(0, 80)), ", line ", line, ")");
+      absl::StrAppend(&unknown_ops_, unknown_ops_.empty() ? "" : ", ", Shown(name), " (",
+                      Shown(names_[0]), ", line ", line, ")");
     }
     return &unknown_op_;
   }
@@ -333,7 +332,7 @@ class Parser {
       if (!lex_.Word("an attribute's name", &word, &scratch_)) return false;
       const std::string name(word);
       if (node->HasAttr(name) || node->body(name) != nullptr)
-        return lex_.Fail(at, absl::StrCat("attribute ", Quote(name), " is given twice"));
+        return lex_.Fail(at, absl::StrCat("attribute ", Shown(name), " is given twice"));
       if (!lex_.Expect('=')) return false;
       if (lex_.ConsumeWord("graph")) {
         Graph* body = node->AddBody(name);
@@ -524,8 +523,7 @@ class Parser {
           }
         },
         [] { return false; });
-    return fits ||
-           lex_.Fail(at, absl::StrCat(Quote(token.substr(0, 40)), " is no ", ToString(dtype)));
+    return fits || lex_.Fail(at, absl::StrCat(Shown(token), " is no ", ToString(dtype)));
   }
 
   bool StoredTensor(const Type& type, const Dims& dims, Tensor* tensor) {

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "graph/scalar_text.h"
 #include "graph/text.h"
 #include "graph/text_names.h"
@@ -11,6 +12,18 @@ namespace {
 
 // Messages show what a reader can take in: long names and lists are cut.
 constexpr size_t kMaxLineInMessage = 1000;
+constexpr size_t kMaxNameInMessage = 200;
+
+// At most `size` bytes of `text`, no character cut in two.
+absl::string_view Beginning(absl::string_view text, size_t size = kMaxNameInMessage) {
+  if (text.size() <= size) return text;
+  for (int back = 0; back < 3 && (static_cast<uint8_t>(text[size]) & 0xc0) == 0x80; ++back) --size;
+  return text.substr(0, size);
+}
+
+std::string SizeIfCut(absl::string_view text) {
+  return text.size() > kMaxNameInMessage ? absl::StrCat("... (", text.size(), " bytes)") : "";
+}
 
 class Printer {
  public:
@@ -94,9 +107,7 @@ class Printer {
       const std::string origin = node.origin().ToString();
       if (!origin.empty()) {
         Append("  // ");
-        std::string quoted;  // escaped, without the quotes: an origin cannot end its line
-        AppendQuoted(&quoted, origin);
-        out_.append(quoted, 1, quoted.size() - 2);
+        Append(origin);
       }
     }
   }
@@ -298,6 +309,25 @@ std::string Quote(absl::string_view text) {
   return quoted;
 }
 
+std::string Shown(absl::string_view name) {
+  std::string shown = "'";
+  AppendEscaped(&shown, Beginning(name), '\'');
+  absl::StrAppend(&shown, "'", SizeIfCut(name));
+  return shown;
+}
+
+std::string ShownValue(absl::string_view name) {
+  if (name.size() <= kMaxNameInMessage && IsPlainName(name)) return absl::StrCat("%", name);
+  return absl::StrCat("%", Quote(Beginning(name)), SizeIfCut(name));
+}
+
+std::string Escaped(absl::string_view text) {
+  std::string escaped;
+  AppendEscaped(&escaped, Beginning(text), '\0');
+  absl::StrAppend(&escaped, SizeIfCut(text));
+  return escaped;
+}
+
 std::string Print(const Graph& graph, const PrintOptions& options) {
   Printer printer(options, /*brief=*/false);
   printer.Program(graph);
@@ -309,9 +339,7 @@ std::string NodeToString(const Node& node) {
   printer.PrintNode(node, 0);
   std::string text = printer.Take();
   if (text.size() > kMaxLineInMessage) {
-    size_t end = kMaxLineInMessage;
-    while ((static_cast<uint8_t>(text[end]) & 0xc0) == 0x80) --end;  // not inside a character
-    text.resize(end);
+    text.resize(Beginning(text, kMaxLineInMessage).size());
     text.append("...");
   }
   return text;

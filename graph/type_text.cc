@@ -4,6 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "graph/hash.h"
+#include "graph/text.h"
 
 namespace sluice {
 namespace {
@@ -213,9 +215,9 @@ absl::StatusOr<T> ParseAll(absl::string_view text, absl::string_view what, F par
   absl::StatusOr<T> result = parse(&rest);
   if (result.ok()) SkipBlanks(&rest);
   if (result.ok() && rest.empty()) return result;
-  return absl::InvalidArgumentError(
-      absl::StrCat(what, " '", text.substr(0, 200), "', column ", text.size() - rest.size() + 1,
-                   ": ", result.ok() ? "expected nothing more" : result.status().message()));
+  return absl::InvalidArgumentError(absl::StrCat(
+      what, " ", Shown(text.substr(0, 200)), ", column ", text.size() - rest.size() + 1, ": ",
+      result.ok() ? "expected nothing more" : result.status().message()));
 }
 
 }  // namespace
@@ -233,7 +235,15 @@ absl::StatusOr<Type> Type::Parse(absl::string_view text) {
 }
 
 std::string LegalSymbol(absl::string_view name) {
-  std::string symbol(name);
+  // A symbol stands in every message about its type: a long name goes by its beginning and its
+  // hash.
+  constexpr size_t kLongest = 64;
+  std::string symbol(name.substr(0, kLongest));
+  if (name.size() > kLongest) {
+    Hasher hash;
+    hash.AddBytes(name.data(), name.size());
+    absl::StrAppend(&symbol, "_", hash.Hex().substr(0, 16));
+  }
   for (char& c : symbol) {
     if (!IsSymbolChar(c)) c = '_';
   }

@@ -2,6 +2,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/graph.h"
 #include "graph/signature.h"
+#include "graph/text.h"
 
 namespace sluice {
 namespace {
@@ -17,21 +18,21 @@ class Verifier {
  public:
   absl::Status VerifyGraph(const Graph& graph, int depth) {
     if (depth > kMaxDepth) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("graph '", graph.name(), "': bodies are nested deeper than ", kMaxDepth));
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "graph ", Shown(graph.name()), ": bodies are nested deeper than ", kMaxDepth));
     }
     std::vector<const Value*> mine;
     auto define = [&](const Value* v) -> absl::Status {
       for (const Graph* g = graph.parent(); g != nullptr; g = g->parent()) {
         if (g->FindValue(v->name()) != nullptr) {
-          return absl::FailedPreconditionError(absl::StrCat("value '", v->name(), "' of body '",
-                                                            graph.name(),
-                                                            "' has the name of a value around it"));
+          return absl::FailedPreconditionError(absl::StrCat("value ", Shown(v->name()), " of body ",
+                                                            Shown(graph.name()),
+                                                            " has the name of a value around it"));
         }
       }
       if (graph.FindValue(v->name()) != v) {
-        return absl::FailedPreconditionError(
-            absl::StrCat("graph '", graph.name(), "': two values are called '", v->name(), "'"));
+        return absl::FailedPreconditionError(absl::StrCat(
+            "graph ", Shown(graph.name()), ": two values are called ", Shown(v->name())));
       }
       defined_.insert(v);
       mine.push_back(v);
@@ -50,8 +51,9 @@ class Verifier {
     }
     for (const Value* v : graph.outputs()) {
       if (!defined_.contains(v)) {
-        return absl::FailedPreconditionError(absl::StrCat(
-            "graph '", graph.name(), "' returns '", v->name(), "', which nothing before defines"));
+        return absl::FailedPreconditionError(absl::StrCat("graph ", Shown(graph.name()),
+                                                          " returns ", Shown(v->name()),
+                                                          ", which nothing before defines"));
       }
     }
     for (const Value* v : mine) defined_.erase(v);  // not visible to sibling bodies
@@ -67,14 +69,14 @@ class Verifier {
       const Value* v = node.input(i);
       if (v == nullptr) continue;
       if (!defined_.contains(v)) {
-        return Broken(node, "input ", i, " ('", v->name(),
-                      "') is not defined before it: the order is wrong or there is a cycle");
+        return Broken(node, "input ", i, " (", Shown(v->name()),
+                      ") is not defined before it: the order is wrong or there is a cycle");
       }
     }
     for (const Node* control : node.control_inputs()) {
       if (!before.contains(control)) {
-        return Broken(node, "control input '", control->name(),
-                      "' does not stand before it: the order is wrong or there is a cycle");
+        return Broken(node, "control input ", Shown(control->name()),
+                      " does not stand before it: the order is wrong or there is a cycle");
       }
     }
     for (size_t i = 0; i < node.num_outputs(); ++i) {
@@ -84,7 +86,8 @@ class Verifier {
       }
     }
     for (const auto& [name, body] : node.bodies()) {
-      if (body->owner() != &node) return Broken(node, "body '", name, "' belongs to another node");
+      if (body->owner() != &node)
+        return Broken(node, "body ", Shown(name), " belongs to another node");
       if (absl::Status s = VerifyGraph(*body, depth + 1); !s.ok()) return s;
     }
     return absl::OkStatus();
@@ -131,9 +134,9 @@ absl::Status VerifyVariable(const Node& variable) {
       const Node* reader = AtLevel(graph, other.node);
       if (other == write || reader == writer || after.contains(reader)) continue;
       if (Followers(reader).contains(writer)) continue;
-      return Broken(*write.node, "it writes variable '", variable.String("name"), "', and '",
-                    other.node->name(),
-                    "' uses it with no order between the two; add a control input to one of them");
+      return Broken(*write.node, "it writes variable '", variable.String("name"), "', and ",
+                    Shown(other.node->name()),
+                    " uses it with no order between the two; add a control input to one of them");
     }
   }
   return absl::OkStatus();
@@ -157,14 +160,15 @@ absl::Status Verify(const Graph& graph) {
     for (const std::string& input : signature.inputs) {
       const Value* v = graph.FindValue(input);
       if (v == nullptr || !v->is_input()) {
-        return absl::FailedPreconditionError(absl::StrCat("signature '", name, "' names input '",
-                                                          input, "', which the graph has not"));
+        return absl::FailedPreconditionError(absl::StrCat(
+            "signature ", Shown(name), " names input ", Shown(input), ", which the graph has not"));
       }
     }
     for (const std::string& output : signature.outputs) {
       if (!known(graph.output_names(), output)) {
-        return absl::FailedPreconditionError(absl::StrCat("signature '", name, "' names output '",
-                                                          output, "', which the graph has not"));
+        return absl::FailedPreconditionError(absl::StrCat("signature ", Shown(name),
+                                                          " names output ", Shown(output),
+                                                          ", which the graph has not"));
       }
     }
   }

@@ -26,8 +26,8 @@ struct Required {
 
 template <typename T>
 struct Required<std::vector<T>> {
-  Required(std::initializer_list<T> v) : value(v) {}        // NOLINT: {.kernel_shape = {2, 2}}
-  Required(std::vector<T> v) : value(std::move(v)) {}       // NOLINT
+  Required(std::initializer_list<T> v) : value(v) {}   // NOLINT: {.kernel_shape = {2, 2}}
+  Required(std::vector<T> v) : value(std::move(v)) {}  // NOLINT
   std::vector<T> value;
 };
 

@@ -1,5 +1,6 @@
 #include <limits>
 
+#include "graph/text.h"
 #include "ops/infer_util.h"
 #include "ops/op.h"
 
@@ -35,7 +36,7 @@ void CastKnownDims(InferContext& c, DType to) {
 absl::Status InferCastTo(InferContext& c, DType to) {
   const std::string mode = c.String("round_mode");
   if (mode != "up" && mode != "down" && mode != "nearest") {
-    return c.Error("round_mode is '", mode, "'; expected up, down or nearest");
+    return c.Error("round_mode is ", Shown(mode), "; expected up, down or nearest");
   }
   c.SetOutput(0, TensorType(to, InputShape(c, 0)));
   CastKnownDims(c, to);

@@ -1,6 +1,7 @@
 #include "ops/control_flow_builders.h"
 
 #include "absl/strings/str_cat.h"
+#include "graph/text.h"
 
 namespace sluice::ops {
 namespace {
@@ -13,7 +14,7 @@ class Draft {
   Draft(GraphBuilder& g, const char* op) : g_(g) {
     const OpDef* def = g.graph()->ops().Find(op);
     if (def == nullptr) {
-      g.Fail(absl::NotFoundError(absl::StrCat("no op is called '", op, "'")));
+      g.Fail(absl::NotFoundError(absl::StrCat("no op is called ", Shown(op))));
       return;
     }
     node_ = g.graph()->AddNode(*def, {}, {std::string()});

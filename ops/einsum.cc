@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "graph/text.h"
 #include "ops/op.h"
 
 namespace sluice {
@@ -14,7 +15,7 @@ absl::StatusOr<EinsumEquation> EinsumEquation::Parse(absl::string_view text) {
   std::map<char, int> label, count;
   bool arrow = false, ellipsis = false, ellipsis_here = false;
   auto error = [&](const auto&... what) {
-    return absl::InvalidArgumentError(absl::StrCat("equation '", text, "': ", what...));
+    return absl::InvalidArgumentError(absl::StrCat("equation ", Shown(text), ": ", what...));
   };
   e.inputs.emplace_back();
   std::vector<int>* term = &e.inputs.back();
@@ -46,11 +47,11 @@ absl::StatusOr<EinsumEquation> EinsumEquation::Parse(absl::string_view text) {
         label.emplace(ch, static_cast<int>(label.size()));
         ++count[ch];
       } else if (!label.contains(ch)) {
-        return error("output label '", std::string(1, ch), "' appears in no input");
+        return error("output label ", Shown(std::string(1, ch)), " appears in no input");
       }
       const int l = label[ch];
       if (arrow && std::count(e.output.begin(), e.output.end(), l) > 0) {
-        return error("output label '", std::string(1, ch), "' appears twice");
+        return error("output label ", Shown(std::string(1, ch)), " appears twice");
       }
       term->push_back(l);
     } else {

@@ -1,6 +1,7 @@
 // Activation functions. Each declares its expansion as ONNX defines it.
 #include <numbers>
 
+#include "graph/text.h"
 #include "ops/elementwise_util.h"
 
 namespace sluice {
@@ -230,7 +231,7 @@ SLUICE_DECLARE_OP(Gelu) {
       .Infer(+[](InferContext& c) {
         const std::string how = c.String("approximate");
         if (how != "none" && how != "tanh") {
-          return c.Error("approximate is '", how, "'; expected none or tanh");
+          return c.Error("approximate is ", Shown(how), "; expected none or tanh");
         }
         return SameAsInput(c);
       })

@@ -1,5 +1,6 @@
 // Binary arithmetic, logic and comparison, all broadcast by numpy's rule. Integer arithmetic also
 // works on what is known of the contents: that is how shapes are computed in models.
+#include "graph/text.h"
 #include "ops/elementwise_util.h"
 
 namespace sluice {
@@ -193,7 +194,7 @@ SLUICE_DECLARE_OP(BitShift) {
       .Infer(+[](InferContext& c) {
         const std::string direction = c.String("direction");
         if (direction != "LEFT" && direction != "RIGHT") {
-          return c.Error("direction is '", direction, "'; expected LEFT or RIGHT");
+          return c.Error("direction is ", Shown(direction), "; expected LEFT or RIGHT");
         }
         return BroadcastInfer(c);
       })

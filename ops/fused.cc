@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "graph/text.h"
 
 namespace sluice {
 namespace {
@@ -61,20 +62,20 @@ absl::StatusOr<std::vector<PostOp>> ReadPostOps(const Node& node, size_t first_o
     PostOp step{FindPostOp(name)};
     if (step.def == nullptr) {
       return NodeError(node, absl::StatusCode::kInvalidArgument,
-                       absl::StrCat("'", name, "' is no step of a fused op; see ops/fused.h"));
+                       absl::StrCat(Shown(name), " is no step of a fused op; see ops/fused.h"));
     }
     for (int i = 0; i < step.def->params; ++i) {
       if (param == params.size()) {
         return NodeError(node, absl::StatusCode::kInvalidArgument,
                          absl::StrCat("activation_params has ", params.size(),
-                                      " entries, too few for '", name, "'"));
+                                      " entries, too few for ", Shown(name)));
       }
       step.params[i] = params[param++];
     }
     if (step.def->binary) {
       if (node.input(operand) == nullptr) {
         return NodeError(node, absl::StatusCode::kInvalidArgument,
-                         absl::StrCat("there is no operand for step '", name, "'"));
+                         absl::StrCat("there is no operand for step ", Shown(name)));
       }
       step.operand = static_cast<int>(operand++);
     }

@@ -4,6 +4,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "graph/patch.h"
+#include "graph/text.h"
 #include "ops/gradient_util.h"
 
 namespace sluice {
@@ -124,13 +125,13 @@ absl::StatusOr<std::vector<Value*>> Backward::Run(Graph* graph, absl::Span<Value
 absl::Status CheckValue(const Graph* graph, const Value* v, absl::string_view what) {
   if (v == nullptr) return absl::InvalidArgumentError(absl::StrCat("a ", what, " is null"));
   if (v->graph() != graph) {
-    return absl::InvalidArgumentError(absl::StrCat(what, " '", v->name(), "' is not of graph '",
-                                                   graph->name(),
-                                                   "' itself; gradients are taken "
+    return absl::InvalidArgumentError(absl::StrCat(what, " ", Shown(v->name()), " is not of graph ",
+                                                   Shown(graph->name()),
+                                                   " itself; gradients are taken "
                                                    "over one graph"));
   }
   if (!v->type().is_tensor() || !IsFloat(v->type().dtype())) {
-    return absl::InvalidArgumentError(absl::StrCat(what, " '", v->name(), "' is a ",
+    return absl::InvalidArgumentError(absl::StrCat(what, " ", Shown(v->name()), " is a ",
                                                    v->type().ToString(),
                                                    "; expected a floating-point tensor"));
   }

@@ -1,6 +1,7 @@
 #include "ops/shape_util.h"
 
 #include "absl/strings/str_join.h"
+#include "graph/text.h"
 
 namespace sluice {
 
@@ -59,7 +60,7 @@ absl::Status CheckChoice(const InferContext& c, absl::string_view attr,
   for (absl::string_view choice : choices) {
     if (given == choice) return absl::OkStatus();
   }
-  return c.Error(attr, " is '", given, "'; expected one of ", absl::StrJoin(choices, ", "));
+  return c.Error(attr, " is ", Shown(given), "; expected one of ", absl::StrJoin(choices, ", "));
 }
 
 }  // namespace sluice

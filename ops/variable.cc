@@ -17,7 +17,7 @@ absl::Status InferVariable(InferContext& c) {
 absl::Status InferAssign(InferContext& c) {
   const Value* variable = c.node().input(0);
   if (variable->producer() == nullptr || !variable->producer()->Is("Variable")) {
-    return c.Error("its first input must be a Variable, but '", variable->name(), "' is ",
+    return c.Error("its first input must be a Variable, but ", Shown(variable->name()), " is ",
                    variable->producer() == nullptr ? absl::string_view("a graph input")
                                                    : variable->producer()->op_name());
   }

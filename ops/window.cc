@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "graph/text.h"
 
 namespace sluice {
 namespace {
@@ -59,8 +60,8 @@ absl::StatusOr<Window> Window::Read(const Node& node, absl::Span<const int64_t> 
   } else if (auto_pad == "SAME_LOWER") {
     w.auto_pad = AutoPad::kSameLower;
   } else {
-    return Bad(node, "auto_pad is '", auto_pad,
-               "'; expected NOTSET, VALID, SAME_UPPER or SAME_LOWER");
+    return Bad(node, "auto_pad is ", Shown(auto_pad),
+               "; expected NOTSET, VALID, SAME_UPPER or SAME_LOWER");
   }
   w.pads_begin.assign(pads.begin(), pads.begin() + rank);
   w.pads_end.assign(pads.begin() + rank, pads.end());

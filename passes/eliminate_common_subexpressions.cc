@@ -6,6 +6,7 @@
 
 #include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
+#include "graph/text.h"
 
 namespace sluice {
 namespace {
@@ -114,7 +115,7 @@ void Eliminate(Graph& graph, PassContext& context, std::vector<Table>* scopes, b
     }
     if (!context.Spend()) break;
     if (!node.Is("Constant")) {
-      context.Applied(kPass, node, absl::StrCat("equals '", equal->name(), "'"));
+      context.Applied(kPass, node, absl::StrCat("equals ", Shown(equal->name())));
     }
     for (size_t i = 0; i < node.num_outputs(); ++i) {
       graph.ReplaceAllUses(node.output(i), equal->output(i));

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "graph/text.h"
 #include "passes/match.h"
 #include "passes/product.h"
 #include "passes/rewrite.h"
@@ -80,8 +81,8 @@ Value* ArithmeticRule(Site& s) {
     std::optional<std::vector<double>> c =
         PerChannel(constant, p->rank, p->channel_axis, p->channels);
     if (!c.has_value() || !SameType(*x, *node.output())) {
-      return s.Refuse(absl::StrCat("the constant '", constant->name(),
-                                   "' is not one number, or one a channel, of the ",
+      return s.Refuse(absl::StrCat("the constant ", Shown(constant->name()),
+                                   " is not one number, or one a channel, of the ",
                                    p->node->op_name(), " before it"));
     }
     std::vector<double> scale(p->channels, 1), shift(p->channels, 0);

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "graph/infer.h"
+#include "graph/text.h"
 
 namespace sluice {
 namespace {
@@ -38,19 +39,25 @@ class Sizes {
   }
 
  private:
+  std::string Chain() const {
+    std::string chain;
+    for (const std::string& open : open_) absl::StrAppend(&chain, Shown(open), " -> ");
+    return chain;
+  }
+
   absl::StatusOr<int64_t> OfFunction(const Node& call) {
     const std::string name = call.String("function");
     auto function = program_.functions().find(name);
     if (function == program_.functions().end()) {
       return NodeError(call, absl::StatusCode::kNotFound,
-                       absl::StrCat("the program has no function '", name, "'"));
+                       absl::StrCat("the program has no function ", Shown(name)));
     }
     if (auto known = sizes_.find(name); known != sizes_.end()) return known->second;
     for (const std::string& open : open_) {
       if (open != name) continue;
-      return NodeError(call, absl::StatusCode::kInvalidArgument,
-                       absl::StrCat("function '", name, "' calls itself: ",
-                                    absl::StrJoin(open_, " -> "), " -> ", name));
+      return NodeError(
+          call, absl::StatusCode::kInvalidArgument,
+          absl::StrCat("function ", Shown(name), " calls itself: ", Chain(), Shown(name)));
     }
     if (open_.size() >= static_cast<size_t>(InlineCalls::kMaxDepth)) {
       return NodeError(call, absl::StatusCode::kResourceExhausted,
@@ -97,9 +104,10 @@ absl::Status Inline(Node& call, const Graph& function, PassContext& context) {
   Graph& graph = *call.graph();
   if (call.num_inputs() > function.inputs().size() ||
       call.num_outputs() > function.outputs().size()) {
-    return NodeError(call, absl::StatusCode::kInvalidArgument,
-                     absl::StrCat("function '", function.name(), "' has ", function.inputs().size(),
-                                  " inputs and ", function.outputs().size(), " outputs"));
+    return NodeError(
+        call, absl::StatusCode::kInvalidArgument,
+        absl::StrCat("function ", Shown(function.name()), " has ", function.inputs().size(),
+                     " inputs and ", function.outputs().size(), " outputs"));
   }
   absl::flat_hash_map<const Value*, Value*> map;
   for (size_t i = 0; i < function.inputs().size(); ++i) {
@@ -117,14 +125,14 @@ absl::Status Inline(Node& call, const Graph& function, PassContext& context) {
   }
   context.Applied(
       kPass, call,
-      absl::StrCat("inlined '", function.name(), "' (", function.num_nodes(), " nodes)"));
+      absl::StrCat("inlined ", Shown(function.name()), " (", function.num_nodes(), " nodes)"));
   for (size_t i = 0; i < call.num_outputs(); ++i) {
     Value* result = function.outputs()[i];
     if (auto copy = map.find(result); copy != map.end()) result = copy->second;
     if (result == nullptr) {
       return NodeError(call, absl::StatusCode::kInvalidArgument,
-                       absl::StrCat("output ", i, " of function '", function.name(),
-                                    "' is an input that the call leaves out"));
+                       absl::StrCat("output ", i, " of function ", Shown(function.name()),
+                                    " is an input that the call leaves out"));
     }
     graph.ReplaceAllUses(call.output(i), result);
   }

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "graph/text.h"
 
 namespace sluice {
 namespace {
@@ -35,12 +36,13 @@ Node* OnlyUse(const Value& value) {
 }
 
 std::string WhyNotOnlyUse(const Value& value) {
-  if (value.is_graph_output()) return absl::StrCat("its output '", value.name(), "' is fetched");
-  if (value.uses().empty()) return absl::StrCat("nothing reads its output '", value.name(), "'");
+  if (value.is_graph_output())
+    return absl::StrCat("its output ", Shown(value.name()), " is fetched");
+  if (value.uses().empty()) return absl::StrCat("nothing reads its output ", Shown(value.name()));
   if (value.uses().size() > 1) {
-    return absl::StrCat(value.uses().size(), " inputs read its output '", value.name(), "'");
+    return absl::StrCat(value.uses().size(), " inputs read its output ", Shown(value.name()));
   }
-  return absl::StrCat("its output '", value.name(), "' is read inside a body");
+  return absl::StrCat("its output ", Shown(value.name()), " is read inside a body");
 }
 
 bool SameType(const Value& a, const Value& b) {

@@ -5,6 +5,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/text.h"
 #include "passes/eliminate_common_subexpressions.h"
 #include "passes/expand_ops.h"
 #include "passes/fold_batch_norm.h"
@@ -86,8 +87,8 @@ absl::Status CheckNames(const PassOptions& options) {
   for (const auto* list : {&options.only, &options.without}) {
     for (const std::string& name : *list) {
       if (Contains(known, name)) continue;
-      return absl::InvalidArgumentError(
-          absl::StrCat("no pass is called '", name, "'; there are ", absl::StrJoin(known, ", ")));
+      return absl::InvalidArgumentError(absl::StrCat("no pass is called ", Shown(name),
+                                                     "; there are ", absl::StrJoin(known, ", ")));
     }
   }
   return absl::OkStatus();

@@ -80,7 +80,7 @@ PostOpChain FollowPostOps(Value* value) {
     if (!step.ok()) {
       if (!absl::IsNotFound(step.status())) {
         chain.stop =
-            absl::StrCat(next->op_name(), " '", next->name(), "': ", step.status().message());
+            absl::StrCat(next->op_name(), " ", Shown(next->name()), ": ", step.status().message());
       }
       return chain;
     }

@@ -7,6 +7,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "graph/patch.h"
+#include "graph/text.h"
 #include "passes/match.h"
 #include "passes/rewrite.h"
 #include "passes/scalar_function.h"
@@ -128,10 +129,10 @@ std::string SharedInside(const std::vector<Node*>& nodes) {
   const absl::flat_hash_set<const Node*> inside(nodes.begin(), nodes.end());
   for (size_t i = 0; i + 1 < nodes.size(); ++i) {
     const Value& v = *nodes[i]->output();
-    if (v.is_graph_output()) return absl::StrCat("'", v.name(), "' inside it is fetched");
+    if (v.is_graph_output()) return absl::StrCat(Shown(v.name()), " inside it is fetched");
     for (const Use& use : v.uses()) {
       if (!inside.contains(use.node))
-        return absl::StrCat("'", v.name(), "' inside it is also read elsewhere");
+        return absl::StrCat(Shown(v.name()), " inside it is also read elsewhere");
     }
   }
   return "";

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "graph/infer.h"
+#include "graph/text.h"
 #include "runtime/evaluate.h"
 #include "runtime/tuner.h"
 
@@ -25,7 +26,7 @@ absl::Status CollectVariables(const Graph& graph, Compiled* compiled) {
     }
     if (!names.insert(name).second) {
       return NodeError(*node, absl::StatusCode::kInvalidArgument,
-                       absl::StrCat("a second variable is named '", name, "'"));
+                       absl::StrCat("a second variable is named ", Shown(name)));
     }
     compiled->variables.push_back(name);
     compiled->initial.push_back(*value);

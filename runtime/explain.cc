@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "graph/text.h"
 #include "nlohmann/json.hpp"
 
 namespace sluice {
@@ -14,9 +15,10 @@ std::string Describe(const Step& step) {
   return step.kernel ? step.kernel->Description() : step.dynamic->Description();
 }
 
-// Names come from files: JSON must be valid UTF-8, so what is not is replaced.
+// Names come from files: JSON must be valid UTF-8, so what is not is replaced; the rest is escaped
+// to ASCII, which no viewer or terminal obeys.
 std::string Dump(const nlohmann::json& json, int indent) {
-  return json.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+  return json.dump(indent, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace
@@ -24,25 +26,25 @@ std::string Dump(const nlohmann::json& json, int indent) {
 std::string Plan::ToString() const {
   std::string text = "plan {\n";
   absl::StrAppendFormat(
-      &text, "  arena %d bytes, %d live at most, fullest at %%%s; weights packed: %d bytes\n",
-      arena_bytes_, peak_live_bytes_, peak_node_, packed_bytes_);
+      &text, "  arena %d bytes, %d live at most, fullest at %s; weights packed: %d bytes\n",
+      arena_bytes_, peak_live_bytes_, ShownValue(peak_node_), packed_bytes_);
   auto place = [&](int index) -> std::string {
     const Slot& s = slots_[index];
     switch (s.kind) {
       case SlotKind::kNone:
         return "_";
       case SlotKind::kConstant:
-        return absl::StrCat("%", s.name, " constant");
+        return absl::StrCat(ShownValue(s.name), " constant");
       case SlotKind::kInput:
-        return absl::StrCat("%", s.name, " input ", s.index);
+        return absl::StrCat(ShownValue(s.name), " input ", s.index);
       case SlotKind::kVariable:
-        return absl::StrCat("%", s.name, " variable ", s.index);
+        return absl::StrCat(ShownValue(s.name), " variable ", s.index);
       case SlotKind::kArena:
-        return absl::StrCat("%", s.name, " arena+", s.offset);
+        return absl::StrCat(ShownValue(s.name), " arena+", s.offset);
       case SlotKind::kOutput:
-        return absl::StrCat("%", s.name, " output ", s.index);
+        return absl::StrCat(ShownValue(s.name), " output ", s.index);
       case SlotKind::kDynamic:
-        return absl::StrCat("%", s.name, " dynamic ", s.index);
+        return absl::StrCat(ShownValue(s.name), " dynamic ", s.index);
     }
     return "";
   };
@@ -82,14 +84,14 @@ std::string ExplainText(const Compiled& c, int threads) {
   for (const Finding& f : c.report.findings) {
     auto& [count, first] =
         groups[absl::StrCat(f.pass, ": ", f.applied ? "applied" : "refused", ": ", f.reason)];
-    if (count++ == 0) first = f.node;
+    if (count++ == 0) first = ShownValue(f.node);
   }
   text += "\nFindings\n";
   for (const auto& [what, where] : groups) {
     absl::StrAppend(&text, "  ", what,
                     where.first > 1
-                        ? absl::StrCat(" (", where.first, " places, first %", where.second, ")")
-                        : absl::StrCat(" (%", where.second, ")"),
+                        ? absl::StrCat(" (", where.first, " places, first ", where.second, ")")
+                        : absl::StrCat(" (", where.second, ")"),
                     "\n");
   }
   std::shared_ptr<const Plan> plan = c.program->Latest();
@@ -104,9 +106,8 @@ std::string ExplainText(const Compiled& c, int threads) {
   absl::StrAppend(&text, "\nKernels of the latest plan: ", plan->steps().size(), " steps\n");
   for (const auto& [what, count] : kernels)
     absl::StrAppendFormat(&text, "  %4d x %s\n", count, what);
-  absl::StrAppendFormat(&text,
-                        "\nMemory: arena %d bytes, fullest at %%%s; packed weights %d bytes\n",
-                        plan->arena_bytes(), plan->peak_node(), plan->packed_bytes());
+  absl::StrAppendFormat(&text, "\nMemory: arena %d bytes, fullest at %s; packed weights %d bytes\n",
+                        plan->arena_bytes(), ShownValue(plan->peak_node()), plan->packed_bytes());
   return text;
 }
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "graph/text.h"
 
 namespace sluice {
 namespace {
@@ -31,7 +32,7 @@ absl::Status Program::CheckInputs(absl::Span<const Tensor> inputs) const {
   absl::flat_hash_map<std::string, std::pair<int64_t, std::string>> symbols;
   Bindings bindings;
   auto misfit = [&](const Value& v, const Tensor& t, const std::string& why) {
-    return absl::InvalidArgumentError(absl::StrCat("input '", v.name(), "' takes ",
+    return absl::InvalidArgumentError(absl::StrCat("input ", Shown(v.name()), " takes ",
                                                    v.type().ToString(), ", but is fed ",
                                                    t.TypeString(), ": ", why));
   };
@@ -40,7 +41,8 @@ absl::Status Program::CheckInputs(absl::Span<const Tensor> inputs) const {
       const Value& v = *graph_->inputs()[i];
       const Tensor& t = inputs[i];
       if (!t.valid())
-        return absl::InvalidArgumentError(absl::StrCat("input '", v.name(), "' is fed no tensor"));
+        return absl::InvalidArgumentError(
+            absl::StrCat("input ", Shown(v.name()), " is fed no tensor"));
       const Type& type = v.type();
       if (type.is_unknown()) continue;
       if (!type.is_tensor() || type.dtype() != t.dtype()) {
@@ -58,12 +60,12 @@ absl::Status Program::CheckInputs(absl::Span<const Tensor> inputs) const {
         if (std::optional<std::string> symbol = expected.AsSymbol(); symbol.has_value()) {
           if (round > 0) continue;
           auto [it, first] =
-              symbols.try_emplace(*symbol, given, absl::StrCat("'", v.name(), "' dimension ", d));
+              symbols.try_emplace(*symbol, given, absl::StrCat(Shown(v.name()), " dimension ", d));
           bindings[*symbol] = it->second.first;
           if (!first && it->second.first != given) {
             return misfit(v, t,
-                          absl::StrCat("dimension ", d, " is ", given, ", but '", *symbol, "' is ",
-                                       it->second.first, " by ", it->second.second));
+                          absl::StrCat("dimension ", d, " is ", given, ", but ", Shown(*symbol),
+                                       " is ", it->second.first, " by ", it->second.second));
           }
         } else if (round > 0) {
           std::optional<int64_t> number = expected.Evaluate(bindings);

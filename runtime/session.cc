@@ -6,6 +6,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/text.h"
 #include "runtime/clock.h"
 #include "runtime/compile.h"
 #include "runtime/explain.h"
@@ -15,8 +16,15 @@ namespace sluice {
 namespace {
 
 std::string Names(const std::vector<Session::Port>& ports) {
-  return absl::StrJoin(ports, ", ",
-                       [](std::string* out, const Session::Port& p) { out->append(p.name); });
+  return absl::StrJoin(
+      ports, ", ", [](std::string* out, const Session::Port& p) { out->append(Shown(p.name)); });
+}
+
+absl::Status NoVariable(absl::string_view name, const std::vector<std::string>& names) {
+  const std::string known = absl::StrJoin(
+      names, ", ", [](std::string* out, const std::string& n) { out->append(Shown(n)); });
+  return absl::NotFoundError(
+      absl::StrCat("no variable is named ", Shown(name), "; there are: ", known));
 }
 
 }  // namespace
@@ -42,8 +50,8 @@ struct Session::Impl {
     for (const std::string& name : names) {
       auto it = index.find(name);
       if (it == index.end()) {
-        return absl::NotFoundError(absl::StrCat("the graph has no ", what, " '", name, "'; its ",
-                                                what, "s are: ", Names(ports)));
+        return absl::NotFoundError(absl::StrCat("the graph has no ", what, " ", Shown(name),
+                                                "; its ", what, "s are: ", Names(ports)));
       }
       found.push_back(it->second);
     }
@@ -55,16 +63,16 @@ struct Session::Impl {
     for (const auto& [name, tensor] : feeds) {
       auto it = input_index.find(name);
       if (it == input_index.end()) {
-        return absl::NotFoundError(
-            absl::StrCat("the graph has no input '", name, "'; its inputs are: ", Names(inputs)));
+        return absl::NotFoundError(absl::StrCat("the graph has no input ", Shown(name),
+                                                "; its inputs are: ", Names(inputs)));
       }
       if (ordered[it->second].valid())
-        return absl::InvalidArgumentError(absl::StrCat("input '", name, "' is fed twice"));
+        return absl::InvalidArgumentError(absl::StrCat("input ", Shown(name), " is fed twice"));
       ordered[it->second] = tensor;
     }
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (!ordered[i].valid()) {
-        return absl::InvalidArgumentError(absl::StrCat("input '", inputs[i].name, "' of type ",
+        return absl::InvalidArgumentError(absl::StrCat("input ", Shown(inputs[i].name), " of type ",
                                                        inputs[i].type.ToString(), " is not fed"));
       }
     }
@@ -180,8 +188,7 @@ absl::StatusOr<Tensor> Session::ReadVariable(absl::string_view name) const {
   for (size_t i = 0; i < names.size(); ++i) {
     if (names[i] == name && !impl_->closed) return Duplicate(impl_->variables[i]);
   }
-  return absl::NotFoundError(
-      absl::StrCat("no variable is named '", name, "'; there are: ", absl::StrJoin(names, ", ")));
+  return NoVariable(name, names);
 }
 
 absl::Status Session::AssignVariable(absl::string_view name, const Tensor& value) {
@@ -192,14 +199,13 @@ absl::Status Session::AssignVariable(absl::string_view name, const Tensor& value
     Tensor& variable = impl_->variables[i];
     if (!(Type::Of(value) == Type::Of(variable))) {
       return absl::InvalidArgumentError(
-          absl::StrCat("variable '", name, "' is ", variable.TypeString(),
+          absl::StrCat("variable ", Shown(name), " is ", variable.TypeString(),
                        " and cannot take a value of type ", value.TypeString()));
     }
     CopyElements(value, &variable);
     return absl::OkStatus();
   }
-  return absl::NotFoundError(
-      absl::StrCat("no variable is named '", name, "'; there are: ", absl::StrJoin(names, ", ")));
+  return NoVariable(name, names);
 }
 
 absl::StatusOr<std::string> Session::PlanText(const Feeds& feeds) {
@@ -291,8 +297,8 @@ absl::StatusOr<std::unique_ptr<Callable>> Session::MakeCallable(const CallableOp
   for (size_t i = 0; i < c.feeds.size(); ++i) c.position[c.feeds[i]] = static_cast<int>(i);
   for (size_t i = 0; i < impl_->inputs.size(); ++i) {
     if (c.position[i] < 0) {
-      return absl::InvalidArgumentError(absl::StrCat("input '", impl_->inputs[i].name, "' of type ",
-                                                     impl_->inputs[i].type.ToString(),
+      return absl::InvalidArgumentError(absl::StrCat("input ", Shown(impl_->inputs[i].name),
+                                                     " of type ", impl_->inputs[i].type.ToString(),
                                                      " is not among the feeds"));
     }
   }

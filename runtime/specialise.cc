@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/file_pages.h"
 #include "graph/infer.h"
+#include "graph/text.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "runtime/arena.h"
 #include "runtime/dynamic_steps.h"
@@ -423,8 +424,8 @@ class Specialiser {
     }
     return absl::ResourceExhaustedError(
         absl::StrCat("the plan needs ", plan_->arena_bytes_, " bytes of activations, the limit is ",
-                     options_.memory_limit, "; it is fullest at '", plan_->peak_node_,
-                     "', and the largest value is '", name, "' with ", largest,
+                     options_.memory_limit, "; it is fullest at ", Shown(plan_->peak_node_),
+                     ", and the largest value is ", Shown(name), " with ", largest,
                      " bytes; raise SessionOptions::memory_limit or feed less at once"));
   }
 

@@ -11,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "exchange/npy.h"
 #include "exchange/tensor_proto.h"
+#include "graph/scalar_text.h"
+#include "graph/text.h"
 
 namespace sluice::cli {
 
@@ -21,7 +23,7 @@ absl::StatusOr<std::map<std::string, std::string>> ParsePairs(const std::vector<
     const size_t equals = pair.find('=');
     if (equals == std::string::npos || equals == 0) {
       return absl::InvalidArgumentError(
-          absl::StrCat(option, " takes NAME=VALUE, not '", pair, "'"));
+          absl::StrCat(option, " takes NAME=VALUE, not ", Shown(pair)));
     }
     map[pair.substr(0, equals)] = pair.substr(equals + 1);
   }
@@ -30,13 +32,12 @@ absl::StatusOr<std::map<std::string, std::string>> ParsePairs(const std::vector<
 
 std::string Printable(absl::string_view text) {
   std::string printable;
-  for (const char c : text) {
-    const unsigned char u = static_cast<unsigned char>(c);
-    if ((u < 0x20 && c != '\n') || u == 0x7f) {
-      absl::StrAppend(&printable, "\\x", absl::Hex(u, absl::kZeroPad2));
-    } else {
-      printable += c;
-    }
+  while (!text.empty()) {
+    const unsigned char c = static_cast<unsigned char>(text[0]);
+    const size_t length = c >= 0x80 ? PrintableUtf8(text) : (c >= 0x20 && c != 0x7f) || c == '\n';
+    if (length == 0) absl::StrAppend(&printable, "\\x", absl::Hex(c, absl::kZeroPad2));
+    printable.append(text.data(), length);
+    text.remove_prefix(std::max<size_t>(length, 1));
   }
   return printable;
 }
@@ -113,7 +114,7 @@ absl::StatusOr<Tensor> Generate(const Session::Port& port,
                                 std::string* line) {
   if (!port.type.is_tensor() || !port.type.has_shape()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("input '", port.name, "' of type ", port.type.ToString(),
+        absl::StrCat("input ", Shown(port.name), " of type ", port.type.ToString(),
                      " cannot be generated; feed it with --input ", port.name, "=FILE"));
   }
   Bindings bindings;
@@ -127,7 +128,7 @@ absl::StatusOr<Tensor> Generate(const Session::Port& port,
   for (const Dim& d : port.type.shape()) {
     std::optional<int64_t> n = d.is_unknown() ? 1 : d.Evaluate(bindings);
     if (!n.has_value() || *n < 0) {
-      return absl::InvalidArgumentError(absl::StrCat("input '", port.name, "': extent ",
+      return absl::InvalidArgumentError(absl::StrCat("input ", Shown(port.name), ": extent ",
                                                      d.ToString(), " has no value; give --dim"));
     }
     extents.push_back(*n);

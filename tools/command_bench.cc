@@ -144,7 +144,13 @@ absl::Status Bench(const Options& o) {
     PrintOps(profile);
   }
   if (o.json) {
+<<<<<<< Updated upstream
     print_json(*timed);
+=======
+    std::printf("%s\n",
+                json.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace)
+                    .c_str());
+>>>>>>> Stashed changes
   } else {
     auto at = [&](const char* key) { return (*timed)[key].get<double>(); };
     std::printf(

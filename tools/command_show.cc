@@ -77,7 +77,8 @@ absl::Status Show(const Options& o) {
   }
   if (o.json) {
     std::printf("%s\n",
-                json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+                json.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace)
+                    .c_str());
     return absl::OkStatus();
   }
   auto ports = [&](const char* kind) {

@@ -36,8 +36,7 @@ absl::StatusOr<double> ParseDouble(absl::string_view text) {
   const std::string lower = absl::AsciiStrToLower(body);
   if (lower == "true") return 1;
   if (lower == "false") return 0;
-  return absl::InvalidArgumentError(
-      absl::StrCat("cannot read ", Quote(text.substr(0, 64)), " as a number"));
+  return absl::InvalidArgumentError(absl::StrCat("cannot read ", Shown(text), " as a number"));
 }
 
 template <typename T>

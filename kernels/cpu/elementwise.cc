@@ -31,8 +31,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareElementwise(const PrepareContext&
   std::vector<TileValue> inputs;
   for (size_t i = 0; i < context.inputs.size(); ++i) {
     if (!context.HasInput(i) || (i == 1 && context.node.Is("CastLike"))) {
-      // The program's operands are the node's inputs by position; an absent one is never read, and of
-      // CastLike's second only the type counts.
+      // The program's operands are the node's inputs by position; an absent one is never read, and
+      // of CastLike's second only the type counts.
       program.Input(DType::kF32, Dims(space.size(), 0));
       inputs.push_back({});
       continue;

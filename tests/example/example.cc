@@ -8,9 +8,9 @@ int main() {
   GraphBuilder g(&graph);
   Value* image = g.Input("image", *Type::Parse("f32[batch,1,8,8]"));
   Value* filters = g.Constant(*Tensor::Random(DType::kF32, {8, 1, 3, 3}, {.seed = 1}));
-  Value* weights = g.Constant(*Tensor::Random(DType::kF32, {8 * 6 * 6, 10}, {.seed = 2, .scale = 0.1}));
+  Value* w = g.Constant(*Tensor::Random(DType::kF32, {8 * 6 * 6, 10}, {.seed = 2, .scale = 0.1}));
   Value* hidden = ops::Relu(g, ops::Conv(g, image, filters));
-  Value* scores = ops::MatMul(g, ops::Flatten(g, hidden), weights);
+  Value* scores = ops::MatMul(g, ops::Flatten(g, hidden), w);
   g.Output(ops::Softmax(g, scores), "probabilities");
   if (!g.status().ok()) return std::puts(std::string(g.status().message()).c_str()), 1;
 

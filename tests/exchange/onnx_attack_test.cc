@@ -377,23 +377,6 @@ TEST(Attributes, WrongTypesUnknownNamesAndRepetitionsAreErrors) {
               "outside of one");
 }
 
-// ---- 17: strings
-
-TEST(Strings, OddNamesAreKeptAndQuotedInMessages) {
-  auto model = EmptyModel();
-  auto* g = model.mutable_graph();
-  const std::string odd = "a\"\n\x1b[31m%s../\xff";
-  AddInput(g, odd, {2});
-  AddNode(g, "Relu", {odd}, {"y"});
-  AddOutput(g, "y");
-  auto graph = Import(model);
-  ASSERT_TRUE(graph.ok()) << graph.status();
-  EXPECT_EQ((*graph)->inputs()[0]->name(), odd);
-  g->mutable_node(0)->set_op_type(odd);
-  const std::string message(Import(model).status().message());
-  EXPECT_EQ(message.find('\x1b'), std::string::npos) << message;
-}
-
 // ---- 19: names that collide
 
 TEST(Names, AnOutputThatIsAlsoAnInput) {

@@ -163,7 +163,7 @@ TEST(Conv, SymbolicExtentsInfer) {
   Graph graph(StandardOps());
   GraphBuilder b(&graph);
   Value* x = b.Input("x", Type::Tensor(DType::kF32, Shape{Dim::Symbol("n"), 3, Dim::Symbol("h"),
-                                                         Dim::Symbol("w")}));
+                                                          Dim::Symbol("w")}));
   Value* w = b.Constant(Random(DType::kF32, {8, 3, 3, 3}, 1));
   Value* y = b.Op("Conv", {x, w}, {{"pads", Ints{1, 1, 1, 1}}});
   Value* z = b.Op("Conv", {x, w}, {{"strides", Ints{2, 2}}, {"pads", Ints{1, 1, 1, 1}}});
@@ -310,10 +310,9 @@ void CheckInteger(DType xt, DType wt, Dims xd, Dims wd, Ints pads, int64_t group
     auto results = RunCandidates("ConvInteger", {x, w, xz, wz}, AttrsOf(c), constants);
     ASSERT_TRUE(results.ok()) << results.status();
     Dims out((*results)[0].outputs[0].dims().begin(), (*results)[0].outputs[0].dims().end());
-    const Tensor want =
-        Converted(Reference(c, x, w, Tensor(), out, {pads[0], pads[1]}, zeros ? 3 : 0,
-                            zeros ? 7 : 0),
-                  DType::kI32);
+    const Tensor want = Converted(
+        Reference(c, x, w, Tensor(), out, {pads[0], pads[1]}, zeros ? 3 : 0, zeros ? 7 : 0),
+        DType::kI32);
     for (const CandidateResult& r : *results) EXPECT_TRUE(r.outputs[0] == want) << r.description;
   }
 }
@@ -336,8 +335,8 @@ TEST(QLinearConv, RoundsTiesToEvenAndSaturates) {
   auto y = RunOp("QLinearConv", {x, one, zero8, w, ws, zero, one, yz, b});
   ASSERT_TRUE(y.ok()) << y.status();
   // 0.5, 1, 1.5, 2, 2.5, 127.5 rounded, plus 1; and 1 - x, plus 1.
-  EXPECT_TRUE((*y)[0] == MakeTensor<int8_t>({1, 2, 1, 6},
-                                           {1, 2, 3, 3, 3, 127, 1, 0, -1, -2, -3, -128}))
+  EXPECT_TRUE((*y)[0] ==
+              MakeTensor<int8_t>({1, 2, 1, 6}, {1, 2, 3, 3, 3, 127, 1, 0, -1, -2, -3, -128}))
       << (*y)[0].ToString(12);
 }
 

@@ -15,7 +15,8 @@ using Ints = std::vector<int64_t>;
 Tensor Counting(DType dtype, Dims dims) {
   Tensor t = *Tensor::Allocate(DType::kF64, dims);
   for (int64_t i = 0; i < t.elements(); ++i) {
-    t.mutable_data<double>()[i] = static_cast<double>((i * 37) % 101) - (dtype == DType::kU8 ? 0 : 50);
+    t.mutable_data<double>()[i] =
+        static_cast<double>((i * 37) % 101) - (dtype == DType::kU8 ? 0 : 50);
   }
   return Converted(t, dtype);
 }
@@ -59,8 +60,7 @@ void Check(const std::string& op, DType dtype, Dims dims, Ints k, Ints s, Ints p
   auto y = RunOp(op, {x}, attrs, 1, 3);
   ASSERT_TRUE(y.ok()) << y.status();
   ASSERT_EQ(DimsToString((*y)[0].dims()), DimsToString(expect));
-  const Tensor want =
-      Converted(Reference(op, x, k, s, p, d, expect, include_pad, power), dtype);
+  const Tensor want = Converted(Reference(op, x, k, s, p, d, expect, include_pad, power), dtype);
   const double tolerance = dtype == DType::kF64    ? 1e-14
                            : dtype == DType::kF32  ? 1e-6
                            : dtype == DType::kF16  ? 1e-3
@@ -117,8 +117,8 @@ TEST(MaxPool, IndicesCountInEitherOrderAndTiesGoToTheFirst) {
 }
 
 TEST(MaxPool, NaNWins) {
-  auto y = RunOp("MaxPool", {MakeTensor<float>({1, 1, 4}, {1, NAN, 2, 3})},
-                 {{"kernel_shape", Ints{2}}});
+  auto y =
+      RunOp("MaxPool", {MakeTensor<float>({1, 1, 4}, {1, NAN, 2, 3})}, {{"kernel_shape", Ints{2}}});
   ASSERT_TRUE(y.ok()) << y.status();
   EXPECT_TRUE(std::isnan((*y)[0].data<float>()[0]));
   EXPECT_EQ((*y)[0].data<float>()[2], 3);

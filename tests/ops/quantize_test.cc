@@ -98,8 +98,8 @@ TEST(QuantizeLinear, HalvesDivideInTheScalesPrecision) {
   // 4097 in f16 is 4096: the precision attribute shows.
   const Tensor x = MakeTensor<float>({1}, {4097}), s = MakeTensor<float>({}, {1});
   auto f = RunOp("QuantizeLinear", {x, s, MakeTensor<int16_t>({}, {0})});
-  auto h = RunOp("QuantizeLinear", {x, s, MakeTensor<int16_t>({}, {0})},
-                 {{"precision", DType::kF16}});
+  auto h =
+      RunOp("QuantizeLinear", {x, s, MakeTensor<int16_t>({}, {0})}, {{"precision", DType::kF16}});
   ASSERT_TRUE(f.ok() && h.ok());
   EXPECT_EQ((*f)[0].data<int16_t>()[0], 4097);
   EXPECT_EQ((*h)[0].data<int16_t>()[0], 4096);
@@ -121,10 +121,9 @@ TEST(QuantizeLinear, ScalesThatDoNotFitAreRefused) {
   EXPECT_FALSE(RunOp("QuantizeLinear", {x, four}).ok());
   EXPECT_FALSE(RunOp("QuantizeLinear", {x, four}, {{"axis", 7}}).ok());
   EXPECT_FALSE(RunOp("QuantizeLinear", {x, four}, {{"block_size", -1}}).ok());
-  EXPECT_FALSE(
-      RunOp("QuantizeLinear", {x, MakeTensor<float>({}, {1}), MakeTensor<int8_t>({}, {1})},
-            {{"output_dtype", DType::kU8}})
-          .ok());
+  EXPECT_FALSE(RunOp("QuantizeLinear", {x, MakeTensor<float>({}, {1}), MakeTensor<int8_t>({}, {1})},
+                     {{"output_dtype", DType::kU8}})
+                   .ok());
 }
 
 TEST(DynamicQuantizeLinear, CoversTheRangeAndZero) {
