@@ -45,7 +45,7 @@ absl::Status Expand(Node* node) {
 absl::Status InlineCall(const Graph& root, Node* node) {
   auto it = root.functions().find(node->String("function"));
   if (it == root.functions().end())
-    return Refuse(*node, absl::StrCat("there is no function ", Quote(node->String("function"))));
+    return Refuse(*node, absl::StrCat("there is no function ", Shown(node->String("function"))));
   const Graph& function = *it->second;
   if (function.inputs().size() < node->num_inputs() ||
       function.outputs().size() < node->num_outputs())

@@ -93,8 +93,8 @@ class Surveyor {
     if (auto it = costs_.find(&f); it != costs_.end()) return it->second;
     if (!active_.insert(&f).second) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "function ", Quote(f.name()), " calls itself, directly or through others (node ",
-          Quote(OnnxNodeName(call)), "); functions cannot be recursive"));
+          "function ", Shown(f.name()), " calls itself, directly or through others (node ",
+          Shown(OnnxNodeName(call)), "); functions cannot be recursive"));
     }
     if (active_.size() > static_cast<size_t>(options_.max_depth)) return TooDeep();
     absl::StatusOr<Cost> cost = Nodes(f.node(), 0, 0);
@@ -171,7 +171,7 @@ absl::Status OnnxFunctions::Add(const ModelProto& model) {
   for (const FunctionProto& f : model.functions()) {
     if (!functions_.emplace(Key(f.domain(), f.name(), f.overload()), &f).second) {
       return absl::InvalidArgumentError(
-          absl::StrCat("function ", Quote(f.name()), " is defined twice"));
+          absl::StrCat("function ", Shown(f.name()), " is defined twice"));
     }
   }
   return absl::OkStatus();

@@ -140,7 +140,7 @@ absl::Status AppendSafetensors(const Safetensors& content, AtomicFile* file) {
     }
     if (e.dtype.empty()) {
       return absl::UnimplementedError(absl::StrCat(
-          "safetensors cannot hold tensor ", Quote(named->first), " of ", ToString(t.dtype())));
+          "safetensors cannot hold tensor ", Shown(named->first), " of ", ToString(t.dtype())));
     }
     e.name = named->first;
     e.shape.assign(t.dims().begin(), t.dims().end());

@@ -134,7 +134,7 @@ absl::Status VerifyVariable(const Node& variable) {
       const Node* reader = AtLevel(graph, other.node);
       if (other == write || reader == writer || after.contains(reader)) continue;
       if (Followers(reader).contains(writer)) continue;
-      return Broken(*write.node, "it writes variable '", variable.String("name"), "', and ",
+      return Broken(*write.node, "it writes variable ", Shown(variable.String("name")), ", and ",
                     Shown(other.node->name()),
                     " uses it with no order between the two; add a control input to one of them");
     }

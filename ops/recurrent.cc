@@ -67,7 +67,7 @@ absl::StatusOr<RecurrentConfig> ReadRecurrentConfig(const Node& node) {
     config.reverse = true;
   } else if (direction != "forward") {
     return Invalid(node, "direction must be forward, reverse or bidirectional, but is ",
-                   Quote(direction));
+                   Shown(direction));
   }
 
   const int64_t layout = node.Int("layout");
@@ -95,7 +95,7 @@ absl::StatusOr<RecurrentConfig> ReadRecurrentConfig(const Node& node) {
   for (const std::string& name : names) {
     const ActivationInfo* info = FindActivation(name);
     if (info == nullptr) {
-      return Invalid(node, "activation ", Quote(name),
+      return Invalid(node, "activation ", Shown(name),
                      " is not one of Sigmoid, Tanh, Relu, Affine, LeakyRelu, ThresholdedRelu, "
                      "ScaledTanh, HardSigmoid, Elu, Softsign, Softplus");
     }

@@ -45,7 +45,7 @@ absl::Status InferCall(InferContext& c) {
   if (found == root->functions().end()) return absl::OkStatus();  // a call inside a function
   const Graph& function = *found->second;
   if (function.inputs().size() < c.num_inputs() || function.outputs().size() < c.num_outputs()) {
-    return c.Error("function ", Quote(function.name()), " takes ", function.inputs().size(),
+    return c.Error("function ", Shown(function.name()), " takes ", function.inputs().size(),
                    " inputs and returns ", function.outputs().size(), ", but the call has ",
                    c.num_inputs(), " and ", c.num_outputs());
   }
@@ -56,7 +56,7 @@ absl::Status InferCall(InferContext& c) {
     if (!formal.is_tensor() || !actual.is_tensor()) continue;
     if (formal.dtype() != actual.dtype() && formal.dtype() != DType::kInvalid &&
         actual.dtype() != DType::kInvalid) {
-      return c.Error("input ", i, " of function ", Quote(function.name()), " is ",
+      return c.Error("input ", i, " of function ", Shown(function.name()), " is ",
                      formal.ToString(), ", but gets ", actual.ToString());
     }
     if (!formal.has_shape() || !actual.has_shape() || formal.rank() != actual.rank()) continue;

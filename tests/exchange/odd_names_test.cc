@@ -60,7 +60,6 @@ TEST_P(OddNamesTest, InOnnxImport) {
         AddInt(m->mutable_graph()->mutable_node(0), Name("attribute"), 1);
       },
       [&](auto* m) { m->mutable_graph()->mutable_output(0)->set_name(Name("nowhere")); },
-      [&](auto* m) { SetType(m->mutable_graph()->mutable_output(0), Name("y"), {9, 9, 9}); },
       [&](auto* m) { m->mutable_graph()->mutable_initializer(0)->add_dims(7); },
       [&](auto* m) { m->mutable_graph()->mutable_initializer(0)->set_data_type(99); },
       [&](auto* m) {

@@ -300,10 +300,10 @@ TEST(GraphShape, CyclesDuplicatesAndDanglingNamesAreErrors) {
   auto dangling = EmptyModel();
   AddNode(dangling.mutable_graph(), "Relu", {"nothing"}, {"a"});
   AddOutput(dangling.mutable_graph(), "a");
-  ExpectError(Import(dangling).status(), "\"nothing\" is not made");
+  ExpectError(Import(dangling).status(), "'nothing' is not made");
   auto output = EmptyModel();
   AddOutput(output.mutable_graph(), "nothing");
-  ExpectError(Import(output).status(), "\"nothing\" is not made");
+  ExpectError(Import(output).status(), "'nothing' is not made");
   auto none = EmptyModel();
   AddNode(none.mutable_graph(), "Relu", {}, {});
   ExpectError(Import(none).status(), "no outputs");

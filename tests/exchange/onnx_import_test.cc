@@ -84,8 +84,8 @@ TEST(OnnxImport, ListsEveryUnknownOpWithItsNodes) {
   AddOutput(g, "y");
   const absl::Status s = Import(model).status();
   ExpectError(s, "2 ops are not known");
-  ExpectError(s, "\"Frobnicate\" at node \"node_a\", \"node_b\"");
-  ExpectError(s, "\"com.acme.Wobble\" at node \"node_y\"");
+  ExpectError(s, "'Frobnicate' at node 'node_a', 'node_b'");
+  ExpectError(s, "'com.acme.Wobble' at node 'node_y'");
 }
 
 TEST(OnnxImport, InlinesFunctionsWithAttributeReferencesAndDefaults) {

@@ -128,7 +128,7 @@ TEST_P(OddNamesTest, InTextAndGraphDef) {
   ExpectSafe(Parse(absl::StrCat("graph g () { %a = ", name, "() return }"), ops).status(), "");
   ExpectSafe(Parse(absl::StrCat("graph g (%", name, ", %", name, ") { return }"), ops).status(),
              "twice");
-  ExpectSafe(Parse("graph g (%x: f32[" + Name() + "]) { return %x }", ops).status(), "");
+  ExpectSafe(Parse("graph g (%x: f32[" + Name() + "(]) { return %x }", ops).status(), "");
   ExpectSafe(Type::Parse("f32[" + Name("/")).status(), "");
 
   proto::GraphDef def;

@@ -62,7 +62,7 @@ TEST(Verify, FindsCyclesOfDataAndOfControl) {
   a->SetInput(0, data->FindValue("c"));
   EXPECT_THAT(ErrorOf(*data), HasSubstr("there is a cycle"));
   EXPECT_THAT(std::string(data->SortTopologically().message()),
-              HasSubstr("cycle through or before: a (Any), b (Any), c (Any)"));
+              HasSubstr("cycle through or before: 'a' (Any), 'b' (Any), 'c' (Any)"));
 
   std::unique_ptr<Graph> control = MustParse("graph g () { %a = Any() %b = Any() return %b }");
   a = control->FindValue("a")->producer();

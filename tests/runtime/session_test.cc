@@ -82,13 +82,13 @@ TEST(Session, ErrorsOfFeedsSayWhatWasExpected) {
     return std::string(r.status().message());
   };
   EXPECT_THAT(message({}), HasSubstr("input 'x' of type f32[batch,3] is not fed"));
-  EXPECT_THAT(message({{"y", Tensor()}}), HasSubstr("its inputs are: x"));
+  EXPECT_THAT(message({{"y", Tensor()}}), HasSubstr("its inputs are: 'x'"));
   EXPECT_THAT(message({{"x", MakeTensor<float>({1, 4}, {1, 2, 3, 4})}}),
               HasSubstr("dimension 1 is 4, expected 3"));
   EXPECT_THAT(message({{"x", MakeTensor<double>({1, 3}, {1, 2, 3})}}), HasSubstr("expected f32"));
   const std::string unknown = "nope";
   EXPECT_THAT(message({{"x", MakeTensor<float>({1, 3}, {1, 2, 3})}}, absl::MakeSpan(&unknown, 1)),
-              HasSubstr("its outputs are: z, product"));
+              HasSubstr("its outputs are: 'z', 'product'"));
 }
 
 TEST(Session, OneSymbolIsOneNumber) {
