@@ -135,7 +135,7 @@ TEST(GraphDef, UnknownOpsAreAllListedWithTheirNodes) {
   proto::NodeDef* second = def.add_nodes();
   second->set_op("Bar\n");
   second->add_outputs()->set_name("z");
-  EXPECT_THAT(ErrorOf(def), HasSubstr("unknown ops: \"Foo\" (\"y\"), \"Bar\\n\" (\"z\")"));
+  EXPECT_THAT(ErrorOf(def), HasSubstr("unknown ops: 'Foo' ('y'), 'Bar\\n' ('z')"));
   EXPECT_THAT(ErrorOf(def), Not(HasSubstr("newer")));
   def.set_opset_version(kOpsetVersion + 1);
   EXPECT_THAT(ErrorOf(def), HasSubstr("use a newer sluice"));
@@ -150,11 +150,11 @@ TEST(GraphDef, MalformedGraphsAreErrorsThatNameTheNode) {
   using G = proto::GraphDef;
   EXPECT_THAT(
       broken([](G* g) { g->mutable_nodes(0)->set_inputs(0, "q"); }),
-      HasSubstr("graph \"g\": node \"y\" (\"Any\"): input \"q\" is defined nowhere before"));
+      HasSubstr("graph 'g': node 'y' ('Any'): input 'q' is defined nowhere before"));
   EXPECT_THAT(broken([](G* g) { g->mutable_nodes(0)->set_inputs(0, "y"); }),
               HasSubstr("in a cycle"));
   EXPECT_THAT(broken([](G* g) { g->mutable_nodes(0)->mutable_outputs(0)->set_name("x"); }),
-              HasSubstr("\"x\" is defined twice"));
+              HasSubstr("'x' is defined twice"));
   EXPECT_THAT(broken([](G* g) { g->mutable_nodes(0)->add_outputs()->set_name("y"); }),
               HasSubstr("two of its outputs"));
   EXPECT_THAT(broken([](G* g) { g->mutable_nodes(0)->mutable_outputs(0)->set_name(""); }),
@@ -169,7 +169,7 @@ TEST(GraphDef, MalformedGraphsAreErrorsThatNameTheNode) {
               HasSubstr("past the list of strings"));
   EXPECT_THAT(broken([](G* g) { g->add_signatures()->add_inputs("q"); }), HasSubstr("names input"));
   EXPECT_THAT(broken([](G* g) { g->mutable_nodes(0)->add_attributes()->set_name("foo"); }),
-              HasSubstr("attribute \"foo\": its value is missing"));
+              HasSubstr("attribute 'foo': its value is missing"));
   EXPECT_THAT(broken([](G* g) {
                 proto::AttributeDef* a = g->mutable_nodes(0)->add_attributes();
                 a->set_name("foo");

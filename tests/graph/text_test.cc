@@ -142,7 +142,7 @@ TEST(Text, WrittenTypesThatContradictAreErrorsWithTheirLine) {
 
 TEST(Text, ErrorsShowLineColumnAndCaret) {
   EXPECT_EQ(ErrorOf("graph g (%x) {\n  %y = Any(%x, %zz)\n  return %y\n}"),
-            "<text>:2:16: value \"zz\" is not defined before its use\n"
+            "<text>:2:16: value 'zz' is not defined before its use\n"
             "    %y = Any(%x, %zz)\n"
             "                 ^");
   struct Case {
@@ -155,16 +155,16 @@ TEST(Text, ErrorsShowLineColumnAndCaret) {
       {"grph g () {}", "1:1: expected graph, function, signature or metadata, found \"grph\""},
       {"graph g () { return } graph h () { return }", "1:23: a second graph"},
       {"graph g () { }", "1:14: expected a node or 'return', found \"}\""},
-      {"graph g () { return %a }", "1:21: value \"a\" is not defined"},
-      {"graph g (%x, %x) { return }", "1:14: value \"x\" is defined twice"},
-      {"graph g () { %a, %a = Any() return }", "1:18: value \"a\" is defined twice"},
+      {"graph g () { return %a }", "1:21: value 'a' is not defined"},
+      {"graph g (%x, %x) { return }", "1:14: value 'x' is defined twice"},
+      {"graph g () { %a, %a = Any() return }", "1:18: value 'a' is defined twice"},
       {"graph g (%x: f33[2]) { return }", "1:14: expected a type"},
       {"graph g (%x: f32[2) { return }", "1:19: expected ',' or ']'"},
       {"graph g (%x: f32[2]@foo) { return }", "1:20: expected a layout"},
-      {"graph g () { %a = Any(%a) return }", "1:23: value \"a\" is not defined before"},
+      {"graph g () { %a = Any(%a) return }", "1:23: value 'a' is not defined before"},
       {"graph g () { %a = Any() {d_int = } return }", "1:34: expected a number, string, list"},
       {"graph g () { %a = Any() {d_int = 1, d_int = 2} return }",
-       "1:37: attribute \"d_int\" is given twice"},
+       "1:37: attribute 'd_int' is given twice"},
       {"graph g () { %a = Any() {d_int = 99999999999999999999} return }", "fits i64"},
       {"graph g () { %a = Any() {b_float = 1e99} return }", "fits f32"},
       {"graph g () { %a = Any() {e_ints = [1, \"a\"]} return }",
@@ -175,8 +175,8 @@ TEST(Text, ErrorsShowLineColumnAndCaret) {
       {"graph g () { %a = Any() {h_tensor = f32[n] [1.0]} return }", "a shape of numbers"},
       {"graph g () { %a = Any() {h_tensor = f32[2] [1.0]} return }", "and 2 elements, after 1"},
       {"graph g () { %a = Any() {h_tensor = f32[1] [1.0, 2.0]} return }", "']' after 1 elements"},
-      {"graph g () { %a = Any() {h_tensor = u8[1] [256]} return }", "\"256\" is no u8"},
-      {"graph g () { %a = Any() {h_tensor = i64[1] [1.5]} return }", "\"1.5\" is no i64"},
+      {"graph g () { %a = Any() {h_tensor = u8[1] [256]} return }", "'256' is no u8"},
+      {"graph g () { %a = Any() {h_tensor = i64[1] [1.5]} return }", "'1.5' is no i64"},
       {"graph g () { %a = Any() {h_tensor = f32[1000000000000] [1.0]} return }", "found fewer"},
       {"graph g () { %a = Any() {h_tensor = f32[9999999999,9999999999] [1]} return }",
        "more elements than"},
@@ -209,7 +209,7 @@ TEST(Text, UnknownOpsAreAllListed) {
   const std::string error =
       ErrorOf("graph g () {\n  %a = Foo()\n  %b = Any(%a)\n  %c = Bar(%b)\n  return %c\n}");
   EXPECT_THAT(error,
-              HasSubstr("<text>:2:8: unknown ops: Foo (\"a\", line 2), Bar (\"c\", line 4)"));
+              HasSubstr("<text>:2:8: unknown ops: 'Foo' ('a', line 2), 'Bar' ('c', line 4)"));
 }
 
 TEST(Text, HostileTextEndsInAClearError) {

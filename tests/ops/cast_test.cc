@@ -109,7 +109,7 @@ TEST(Cast, StringsAreReadAndPrinted) {
               ElementsAre("3.5", "NaN", "INF", "-INF", "0.1"));
   EXPECT_THAT((Cast<std::string, int8_t>({-5, 65})), ElementsAre("-5", "65"));
   auto bad = RunOp("Cast", {MakeTensor<std::string>({1}, {"Hello\n"})}, {{"to", DType::kF32}});
-  EXPECT_THAT(bad.status().message(), HasSubstr("cannot read \"Hello\\n\" as a number"));
+  EXPECT_THAT(bad.status().message(), HasSubstr("cannot read 'Hello\\n' as a number"));
 }
 
 TEST(Cast, CastLikeTakesTheTypeOfItsSecondInput) {
