@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "graph/text.h"
 #include "passes/match.h"
 
 namespace sluice {
