@@ -121,7 +121,8 @@ absl::Status Bench(const Options& o) {
   };
   auto print_json = [](const nlohmann::json& json) {
     std::printf("%s\n",
-                json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+                json.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace)
+                    .c_str());
     std::fflush(stdout);
   };
   if (o.wait) {
@@ -144,13 +145,7 @@ absl::Status Bench(const Options& o) {
     PrintOps(profile);
   }
   if (o.json) {
-<<<<<<< Updated upstream
     print_json(*timed);
-=======
-    std::printf("%s\n",
-                json.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace)
-                    .c_str());
->>>>>>> Stashed changes
   } else {
     auto at = [&](const char* key) { return (*timed)[key].get<double>(); };
     std::printf(
