@@ -14,6 +14,45 @@ absl::Status Broken(const Node& node, const Args&... args) {
   return NodeError(node, absl::StatusCode::kFailedPrecondition, absl::StrCat(args...));
 }
 
+// Nodes with state or bodies see plain values only, and bodies themselves do.
+absl::Status VerifyLayouts(const Node& node) {
+  const bool loop = node.Is("FusedLoop");  // its body has the layouts that the node has
+  const bool fixed = node.op().stateful || (!node.bodies().empty() && !loop) ||
+                     node.Is("Constant") || node.Is("Call");
+  const auto check = [&](const Value* v, const char* what) -> absl::Status {
+    if (v == nullptr || v->type().layout() == Layout::kPlain) return absl::OkStatus();
+    const Type& type = v->type();
+    if (type.layout() != Layout::kChannelsLast || type.rank() < 3) {
+      return Broken(node, what, " '", v->name(), "' is ", type.ToString(),
+                    "; expected plain, or channels_last of rank 3 and more");
+    }
+    if (!fixed && v->graph() == node.graph()) return absl::OkStatus();
+    return Broken(node, what, " '", v->name(), "' is ", type.ToString(),
+                  "; expected a plain layout: reorder it first");
+  };
+  for (const Value* v : node.inputs()) {
+    if (absl::Status s = check(v, "input"); !s.ok()) return s;
+  }
+  for (size_t i = 0; i < node.num_outputs(); ++i) {
+    if (absl::Status s = check(node.output(i), "output"); !s.ok()) return s;
+  }
+  return absl::OkStatus();
+}
+
+// What enters and leaves a graph is plain.
+absl::Status VerifyBorder(const Graph& graph) {
+  if (graph.owner() != nullptr && graph.owner()->Is("FusedLoop")) return absl::OkStatus();
+  for (const auto* list : {&graph.inputs(), &graph.outputs()}) {
+    for (const Value* v : *list) {
+      if (v->type().layout() == Layout::kPlain) continue;
+      return absl::FailedPreconditionError(
+          absl::StrCat("graph '", graph.name(), "': '", v->name(), "' is ", v->type().ToString(),
+                       "; inputs and outputs of a graph are plain"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 class Verifier {
  public:
   absl::Status VerifyGraph(const Graph& graph, int depth) {
@@ -49,6 +88,7 @@ class Verifier {
         if (absl::Status s = define(node->output(i)); !s.ok()) return s;
       }
     }
+    if (absl::Status s = VerifyBorder(graph); !s.ok()) return s;
     for (const Value* v : graph.outputs()) {
       if (!defined_.contains(v)) {
         return absl::FailedPreconditionError(absl::StrCat("graph ", Shown(graph.name()),
@@ -73,6 +113,7 @@ class Verifier {
                       ") is not defined before it: the order is wrong or there is a cycle");
       }
     }
+    if (absl::Status s = VerifyLayouts(node); !s.ok()) return s;
     for (const Node* control : node.control_inputs()) {
       if (!before.contains(control)) {
         return Broken(node, "control input ", Shown(control->name()),

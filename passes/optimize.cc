@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "graph/text.h"
+#include "passes/assign_layouts.h"
 #include "passes/eliminate_common_subexpressions.h"
 #include "passes/expand_ops.h"
 #include "passes/fold_batch_norm.h"
@@ -42,6 +43,7 @@ constexpr FuseBiasActivation kFuseBiasActivation;
 constexpr FuseLoops kFuseLoops;
 constexpr MoveQuantization kMoveQuantization;
 constexpr FuseQuantized kFuseQuantized;
+constexpr AssignLayouts kAssignLayouts;
 
 // Passes that run one after the other until none changes anything, or so many rounds are over.
 struct Group {
@@ -67,6 +69,7 @@ std::vector<Group> Pipeline() {
       {8, simplify},                // of what came out
       {1, {&kFuseBiasActivation, &kPrune}},
       {1, {&kFuseLoops, &kPrune}},  // last: what other passes know by its ops goes into bodies
+      {1, {&kAssignLayouts}},       // rules before it see plain tensors only
   };
 }
 

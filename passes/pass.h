@@ -18,11 +18,19 @@ namespace sluice {
 using Evaluator = std::function<absl::StatusOr<std::vector<Tensor>>(
     const Node& node, absl::Span<const Tensor> inputs, int64_t max_bytes)>;
 
-// What a device can do with a node, for fusion and placement. Filled by runtime/ from kernel
-// tables.
+// How a node runs in another layout than plain: which of its inputs and outputs lie so in memory.
+struct NodeLayouts {
+  std::vector<bool> inputs, outputs;
+  bool plain_moves = false;  // run plain, the kernel moves each of these into that order by itself
+};
+
+// What a device can do with a node, for fusion, layouts and placement. Filled by runtime/ from
+// kernel tables.
 struct TargetInfo {
   // OK, or Unimplemented with the reason why no kernel takes the node with its present types.
   std::function<absl::Status(const Node& node)> takes;
+  // Unimplemented with the reason where the node is better left plain. Not set: everything is.
+  std::function<absl::StatusOr<NodeLayouts>(const Node& node, Layout layout)> layouts;
 };
 
 // One place that a pass looked at.

@@ -5,6 +5,7 @@
 #include "graph/file_pages.h"
 #include "graph/infer.h"
 #include "kernels/cpu/cpu_kernels.h"
+#include "kernels/cpu/layouts.h"
 #include "runtime/prepare.h"
 
 namespace sluice {
@@ -97,6 +98,14 @@ TargetInfo CpuTarget() {
   TargetInfo target;
   target.takes = [](const Node& node) {
     return node.Is("FusedLoop") ? TakesLoop(node) : CpuTakes(node);
+  };
+  target.layouts = [](const Node& node, Layout layout) -> absl::StatusOr<NodeLayouts> {
+    if (layout != Layout::kChannelsLast) {
+      return absl::UnimplementedError("the CPU's kernels know plain and channels_last");
+    }
+    absl::StatusOr<cpu::LayoutForm> form = cpu::ChannelsLastForm(node);
+    if (!form.ok()) return form.status();
+    return NodeLayouts{form->inputs, form->outputs, form->plain_moves};
   };
   return target;
 }

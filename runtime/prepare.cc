@@ -5,6 +5,7 @@
 #include "graph/builder.h"
 #include "graph/infer.h"
 #include "kernels/cpu/cpu_kernels.h"
+#include "kernels/cpu/layouts.h"
 
 namespace sluice {
 namespace {
@@ -100,7 +101,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareKernel(const Node& node, int thre
   }
   for (size_t i = 0; i < node.num_outputs(); ++i) context.outputs.push_back(node.output(i)->type());
   *outputs = context.outputs;
-  return CpuKernels().Prepare(context);
+  return cpu::PrepareInLayouts(context,
+                               [](const PrepareContext& c) { return CpuKernels().Prepare(c); });
 }
 
 bool StaticInputs(const Node& node) {
@@ -121,25 +123,35 @@ absl::StatusOr<PreparedNode> PreparedNode::Make(const Node& node, absl::Span<con
   b.SetOrigin(node.origin());
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Tensor& t = inputs[i];
-    const bool content = t.valid() && IsContent(t);
+    const Layout layout =
+        node.input(i) == nullptr ? Layout::kPlain : node.input(i)->type().layout();
+    const bool content = t.valid() && IsContent(t) && layout == Layout::kPlain;
     const std::string name = node.input(i) == nullptr ? "" : node.input(i)->name();
     prepared.sources_.push_back(!t.valid() ? nullptr
                                 : content  ? b.Constant(t, name)
                                           : b.Input(name.empty() || prepared.graph_->FindValue(name)
                                                         ? prepared.graph_->UniqueName(name)
                                                         : name,
-                                                    Type::Of(t)));
+                                                    WithLayout(Type::Of(t), layout)));
     prepared.contents_.push_back(content ? t : Tensor());
     prepared.types_.push_back(t.valid() ? Type::Of(t) : Type());
   }
   AttrList attrs(node.attrs().begin(), node.attrs().end());
   Node* copy = b.RawOp(node.op_name(), prepared.sources_, node.num_outputs(), attrs);
+  bool laid_out = false;
   if (copy != nullptr) {
     if (absl::Status s = CopyBodies(node, copy); !s.ok()) return s;
+    for (size_t i = 0; i < node.num_outputs(); ++i) {
+      const Type& type = node.output(i)->type();
+      if (type.layout() == Layout::kPlain) continue;
+      copy->output(i)->set_type(type);
+      laid_out = true;
+    }
   }
   b.Finish(copy);
   if (!b.status().ok()) return b.status();
 
+  Node* source = copy;  // of the expansion
   std::vector<Value*> results;
   if (CpuKernels().Has(node.op_name())) {
     std::vector<Type> outputs;
@@ -156,19 +168,37 @@ absl::StatusOr<PreparedNode> PreparedNode::Make(const Node& node, absl::Span<con
     if (node.op().expand == nullptr) {
       return NodeError(node, absl::StatusCode::kUnimplemented, "the CPU has no kernel for this op");
     }
-    absl::StatusOr<std::vector<Value*>> expanded = node.op().expand(b, *copy);
+    // An expansion is of plain values: what is not is reordered around it.
+    std::vector<Value*> plain = prepared.sources_;
+    for (Value*& v : plain) {
+      if (v == nullptr || v->type().layout() == Layout::kPlain) continue;
+      v = b.Op("Reorder", {v}, {{"layout", "plain"}});
+      laid_out = true;
+    }
+    if (laid_out) {
+      source = b.RawOp(node.op_name(), plain, node.num_outputs(), attrs);
+      if (!b.status().ok()) return b.status();
+      if (absl::Status s = CopyBodies(node, source); !s.ok()) return s;
+      b.Finish(source);
+      if (!b.status().ok()) return b.status();
+    }
+    absl::StatusOr<std::vector<Value*>> expanded = node.op().expand(b, *source);
     if (!expanded.ok()) return expanded.status();
     if (!b.status().ok()) return b.status();
     results = *std::move(expanded);
-    for (Value* v : results) {
-      if (v == nullptr)
+    for (size_t i = 0; i < results.size(); ++i) {
+      if (results[i] == nullptr)
         return NodeError(node, absl::StatusCode::kInternal, "its expansion gave no value");
+      const Layout layout = node.output(i)->type().layout();
+      if (layout == Layout::kPlain) continue;
+      results[i] = b.Op("Reorder", {results[i]}, {{"layout", ToString(layout)}});
+      if (!b.status().ok()) return b.status();
     }
   }
   for (Value* v : results) prepared.graph_->AddOutput(v);
   if (prepared.steps_.empty()) {
     for (const auto& inner : prepared.graph_->nodes()) {
-      if (inner.get() == copy || inner->Is("Constant")) continue;
+      if (inner.get() == copy || inner.get() == source || inner->Is("Constant")) continue;
       Step step{inner.get(), nullptr, {}};
       if (StaticInputs(*inner) && CpuKernels().Has(inner->op_name())) {
         absl::StatusOr<std::unique_ptr<Kernel>> kernel =

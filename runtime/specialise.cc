@@ -8,6 +8,7 @@
 #include "graph/infer.h"
 #include "graph/text.h"
 #include "kernels/cpu/cpu_kernels.h"
+#include "kernels/cpu/layouts.h"
 #include "runtime/arena.h"
 #include "runtime/dynamic_steps.h"
 #include "runtime/program.h"
@@ -211,9 +212,11 @@ class Specialiser {
     }
     context.outputs = step->output_types;
     if (is_static) {
-      absl::StatusOr<std::unique_ptr<Kernel>> kernel =
-          options_.tuner == nullptr ? CpuKernels().Prepare(context, &step->choice)
-                                    : options_.tuner->Prepare(CpuKernels(), context, &step->choice);
+      const auto prepare = [&](const PrepareContext& c) {
+        return options_.tuner == nullptr ? CpuKernels().Prepare(c, &step->choice)
+                                         : options_.tuner->Prepare(CpuKernels(), c, &step->choice);
+      };
+      absl::StatusOr<std::unique_ptr<Kernel>> kernel = cpu::PrepareInLayouts(context, prepare);
       if (kernel.ok()) {
         plan_->packed_bytes_ += static_cast<int64_t>((*kernel)->packed_bytes());
         for (int i : (*kernel)->unread_inputs()) ReleasePages(context.constants[i]);

@@ -167,6 +167,7 @@ class OwnConv final : public Kernel {
 absl::StatusOr<std::unique_ptr<Kernel>> PrepareOwnConv(const PrepareContext& context) {
   absl::StatusOr<ConvProblem> p = ConvProblem::Read(context, 0, 1, 2);
   if (!p.ok()) return p.status();
+  if (!p->plain) return absl::UnimplementedError("plain activations only");
   return OwnConv::Make(context, *std::move(p));
 }
 

@@ -1,42 +1,66 @@
-// Conv and FusedConv by oneDNN. Activations are plain in and out; where its plain code is slow they
-// are reordered inside, to the layout that it prefers and back.
+// Conv and FusedConv by oneDNN. Channels-last activations are taken and given as they are. Plain
+// ones are reordered inside, to the layout that it prefers and back, where its plain code is slow.
 #include "kernels/cpu/conv_onednn.h"
 
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/dnnl_node.h"
+#include "kernels/cpu/layouts.h"
 
 namespace sluice::cpu {
 namespace {
 
 using Desc = dnnl::memory::desc;
 
+// What the primitive is asked to take as its input and give as its result; else they are reordered.
+enum class Ask : uint8_t { kAny, kAsGiven, kChannelsLast };
+
 absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, const ConvProblem& p,
-                                             DType compute, bool plain) {
+                                             DType compute, Ask ask_x, Ask ask_y) {
   const Dims in = p.InDims(), out = p.OutDims(), weights = DnnlWeightDims(p);
   const DnnlGeometry g(p);
-  const Desc x_plain = DnnlPlain(in, compute), y_plain = DnnlPlain(out, compute);
+  // As they lie; where both orders are one, in the one that the other side has.
+  const auto lies = [](const Dims& dims, Layout layout, Ask ask) {
+    return SameMemory(dims) && ask != Ask::kAny ? Layout::kChannelsLast : layout;
+  };
+  const auto asked = [&](const Dims& dims, const Desc& given, Ask ask) {
+    return ask == Ask::kAny       ? DnnlAny(dims, compute)
+           : ask == Ask::kAsGiven ? given
+                                  : DnnlLaidOut(dims, compute, Layout::kChannelsLast);
+  };
+  const Layout y_lies = lies(out, p.y_layout, ask_y);
+  const Desc x_given = DnnlLaidOut(in, compute, lies(in, p.x_layout, ask_x));
+  const Desc y_given = DnnlLaidOut(out, compute, y_lies);
   const Desc bias = p.bias >= 0 ? DnnlPlain({p.features}, compute) : Desc();
+  const auto operand_given = [&](size_t i) {
+    return DnnlLaidOut(p.operands[i], compute, lies(p.operands[i], p.operand_layouts[i], ask_y));
+  };
   // Steps that oneDNN lacks, and all behind them, are applied to the result.
   DnnlPostOps post;
-  Epilogue tail(compute, out);
+  Epilogue tail(compute, MemoryDims(out, y_lies));
   std::vector<int> tail_inputs;
   size_t binary = 0;
   for (PostOp step : p.steps) {
-    const Dims* dims = step.operand >= 0 ? &p.operands[binary++] : nullptr;
+    const size_t i = step.operand >= 0 ? binary++ : 0;
     if (tail.empty()) {
-      const Desc operand = dims == nullptr ? Desc()
-                           : *dims == out  ? DnnlAny(*dims, compute)
-                                           : DnnlPlain(*dims, compute);
+      const Desc operand = step.operand < 0                             ? Desc()
+                           : p.operands[i] == out && ask_y == Ask::kAny ? DnnlAny(out, compute)
+                           : p.operands[i] == out                       ? asked(out, y_given, ask_y)
+                                                                        : operand_given(i);
       if (AppendDnnlStep(step, operand, &post).ok()) continue;
     }
-    if (compute != DType::kF32 || (dims != nullptr && p.dtype != compute)) {
+    if (compute != DType::kF32 || (step.operand >= 0 && p.dtype != compute)) {
       return absl::UnimplementedError(absl::StrCat("oneDNN has no post-op ", step.def->name));
     }
-    if (dims != nullptr) {
+    Dims dims;
+    if (step.operand >= 0) {
+      if (!SameMemory(p.operands[i]) && p.operand_layouts[i] != y_lies) {
+        return absl::UnimplementedError("an operand does not lie as the result does");
+      }
+      dims = MemoryDims(p.operands[i], y_lies);
       tail_inputs.push_back(step.operand);
       step.operand = static_cast<int>(tail_inputs.size()) - 1;
     }
-    if (absl::Status s = tail.Append(step, dims == nullptr ? Dims() : *dims); !s.ok()) return s;
+    if (absl::Status s = tail.Append(step, dims); !s.ok()) return s;
   }
   auto kernel = std::make_unique<DnnlNode>(context, compute);
   absl::Status refused;
@@ -46,26 +70,26 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, cons
     attr.set_post_ops(post.ops);
     const dnnl::convolution_forward::primitive_desc pd(
         DnnlEngine(), dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
-        plain ? x_plain : DnnlAny(in, compute), DnnlAny(weights, compute), bias,
-        plain ? y_plain : DnnlAny(out, compute), g.strides, g.dilations, g.begin, g.end, attr);
+        asked(in, x_given, ask_x), DnnlAny(weights, compute), bias, asked(out, y_given, ask_y),
+        g.strides, g.dilations, g.begin, g.end, attr);
     if (DnnlIsReference(pd.impl_info_str())) {
       refused = absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
       return;
     }
-    kernel->Input(DNNL_ARG_SRC, 0, x_plain, pd.src_desc());
+    kernel->Input(DNNL_ARG_SRC, 0, x_given, pd.src_desc());
     kernel->Input(DNNL_ARG_WEIGHTS, 1, DnnlPlain(weights, compute), pd.weights_desc());
     if (p.bias >= 0) kernel->Input(DNNL_ARG_BIAS, p.bias, bias, pd.bias_desc());
     for (size_t i = 0; i < post.operands.size(); ++i) {
       const DnnlPostOps::Operand& o = post.operands[i];
       const Desc wanted = p.operands[i] == out ? pd.dst_desc() : o.desc;
-      kernel->Input(o.id, o.input, DnnlPlain(p.operands[i], compute), wanted);
+      kernel->Input(o.id, o.input, operand_given(i), wanted);
     }
-    kernel->Output(y_plain, pd.dst_desc());
+    kernel->Output(y_given, pd.dst_desc());
     if (!tail.empty()) kernel->Tail(std::move(tail), std::move(tail_inputs));
-    const bool reordered = pd.src_desc() != x_plain || pd.dst_desc() != y_plain;
+    const bool reordered = pd.src_desc() != x_given || pd.dst_desc() != y_given;
     kernel->Finish(dnnl::convolution_forward(pd), pd.scratchpad_desc(),
                    absl::StrCat("onednn ", pd.impl_info_str(), compute == p.dtype ? "" : " in f32",
-                                reordered ? " between reorders" : ""));
+                                p.plain ? "" : " nhwc", reordered ? " between reorders" : ""));
   });
   if (!made.ok()) return made;
   if (!refused.ok()) return refused;
@@ -73,11 +97,24 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, cons
   return kernel;
 }
 
+// Plain on both sides: what oneDNN likes best, reordered inside; else its code for plain tensors.
+// Channels last: just so; a plain image of few channels is read as it is.
 absl::StatusOr<std::unique_ptr<Kernel>> MakeBest(const PrepareContext& context,
                                                  const ConvProblem& p, DType compute) {
-  absl::StatusOr<std::unique_ptr<Kernel>> kernel = Make(context, p, compute, /*plain=*/false);
-  if (kernel.ok() || !absl::IsUnimplemented(kernel.status())) return kernel;
-  return Make(context, p, compute, /*plain=*/true);
+  using Asks = std::vector<std::pair<Ask, Ask>>;
+  const bool as_one = SameMemory(p.InDims()) && SameMemory(p.OutDims());
+  const bool image = p.x_layout == Layout::kPlain && !SameMemory(p.InDims());
+  Asks asks = {{Ask::kAny, Ask::kAny}, {Ask::kAsGiven, Ask::kAsGiven}};
+  if (!p.plain || as_one) {
+    asks.insert(asks.begin(), {Ask::kChannelsLast, Ask::kChannelsLast});
+    if (image) asks.insert(asks.begin(), {Ask::kAsGiven, Ask::kChannelsLast});
+  }
+  absl::StatusOr<std::unique_ptr<Kernel>> kernel;
+  for (const auto& [ask_x, ask_y] : asks) {
+    kernel = Make(context, p, compute, ask_x, ask_y);
+    if (kernel.ok() || !absl::IsUnimplemented(kernel.status())) break;
+  }
+  return kernel;
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "kernels/cpu/conv_problem.h"
 
 #include "absl/strings/str_cat.h"
+#include "kernels/cpu/layouts.h"
 #include "kernels/cpu/staging.h"
 #include "ops/quantized.h"
 
@@ -24,6 +25,9 @@ absl::StatusOr<ConvProblem> ConvProblem::Read(const PrepareContext& context, siz
                      absl::StrCat("input ", DimsToString(in), " does not fit weights ",
                                   DimsToString(weights), " in ", p.group, " groups"));
   }
+  p.x_layout = context.inputs[x].layout();
+  p.y_layout = context.outputs[0].layout();
+  p.plain = !HasLayouts(context);
   p.in.assign(in.begin() + 2, in.end());
   p.out.assign(out.begin() + 2, out.end());
   const std::vector<int64_t> kernel(weights.begin() + 2, weights.end());
@@ -59,6 +63,7 @@ absl::StatusOr<ConvProblem> ConvProblem::Read(const PrepareContext& context, siz
       }
       d.insert(d.begin(), out.size() - d.size(), 1);
       p.operands.push_back(std::move(d));
+      p.operand_layouts.push_back(context.inputs[step.operand].layout());
     }
   }
   return p;

@@ -19,8 +19,12 @@ struct ConvProblem {
   Dims in, out;   // spatial extents
   Window window;  // pads resolved
   int bias = -1;  // the input that holds it; -1: none
+  // As the types say. Where plain and channels last are one for a value, either may be meant.
+  Layout x_layout = Layout::kPlain, y_layout = Layout::kPlain;
   std::vector<PostOp> steps;
   std::vector<Dims> operands;  // of binary steps, padded to the result's rank
+  std::vector<Layout> operand_layouts;
+  bool plain = true;  // every layout is
 
   // `x`, `w`, `bias`: which inputs of the node.
   static absl::StatusOr<ConvProblem> Read(const PrepareContext& context, size_t x, size_t w,

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/dnnl_node.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/layouts.h"
 #include "kernels/cpu/staging.h"
 
 namespace sluice::cpu {
@@ -88,7 +89,16 @@ absl::StatusOr<std::unique_ptr<Kernel>> MakeDnnl(const PrepareContext& context, 
     end.push_back(std::max<int64_t>(pad, 0));
   }
   const dnnl::memory::data_type type = DnnlType(compute);
-  const Desc x = DnnlPlain(in, compute), y = DnnlPlain(out, compute);
+  const bool last = HasLayouts(context);
+  const auto given = [&](const Dims& dims, const Type& type) {
+    return DnnlLaidOut(dims, compute,
+                       last && SameMemory(dims) ? Layout::kChannelsLast : type.layout());
+  };
+  const Desc x = given(in, context.inputs[0]), y = given(out, context.outputs[0]);
+  const Desc x_asked =
+      last ? DnnlLaidOut(in, compute, Layout::kChannelsLast) : DnnlAny(in, compute);
+  const Desc y_asked =
+      last ? DnnlLaidOut(out, compute, Layout::kChannelsLast) : DnnlAny(out, compute);
   const Desc w(weights, type, strides), w_any(weights, type, dnnl::memory::format_tag::any);
   const Desc bias = p.has_bias ? DnnlPlain({p.features}, compute) : Desc();
   auto kernel = std::make_unique<DnnlNode>(context, compute);
@@ -98,8 +108,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> MakeDnnl(const PrepareContext& context, 
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     const dnnl::deconvolution_forward::primitive_desc pd(
         DnnlEngine(), dnnl::prop_kind::forward_inference, dnnl::algorithm::deconvolution_direct,
-        DnnlAny(in, compute), w_any, bias, DnnlAny(out, compute), steps, dilations, begin, end,
-        attr);
+        x_asked, w_any, bias, y_asked, steps, dilations, begin, end, attr);
     if (DnnlIsReference(pd.impl_info_str())) {
       refused = absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
       return;
@@ -108,9 +117,11 @@ absl::StatusOr<std::unique_ptr<Kernel>> MakeDnnl(const PrepareContext& context, 
     kernel->Input(DNNL_ARG_WEIGHTS, 1, w, pd.weights_desc());
     if (p.has_bias) kernel->Input(DNNL_ARG_BIAS, 2, bias, pd.bias_desc());
     kernel->Output(y, pd.dst_desc());
-    kernel->Finish(dnnl::deconvolution_forward(pd), pd.scratchpad_desc(),
-                   absl::StrCat("onednn ", pd.impl_info_str(), compute == p.dtype ? "" : " in f32",
-                                pd.src_desc() != x ? " between reorders" : ""));
+    kernel->Finish(
+        dnnl::deconvolution_forward(pd), pd.scratchpad_desc(),
+        absl::StrCat("onednn ", pd.impl_info_str(), compute == p.dtype ? "" : " in f32",
+                     last ? " nhwc" : "",
+                     pd.src_desc() != x || pd.dst_desc() != y ? " between reorders" : ""));
   });
   if (!made.ok()) return made;
   if (!refused.ok()) return refused;
@@ -296,6 +307,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareDnnlConvTranspose(const PrepareCo
 absl::StatusOr<std::unique_ptr<Kernel>> PrepareOwnConvTranspose(const PrepareContext& context) {
   absl::StatusOr<Problem> p = Problem::Read(context);
   if (!p.ok()) return p.status();
+  if (HasLayouts(context)) return absl::UnimplementedError("plain activations only");
   return std::make_unique<OwnConvTranspose>(*std::move(p), context.threads);
 }
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/cpu/layouts.h"
 #include "oneapi/dnnl/dnnl_threadpool.hpp"
 #include "oneapi/dnnl/dnnl_threadpool_iface.hpp"
 
@@ -97,6 +98,11 @@ dnnl::memory::desc DnnlPlain(absl::Span<const int64_t> dims, DType dtype) {
     stride *= dims[i];
   }
   return dnnl::memory::desc(DnnlDims(dims), DnnlType(dtype), strides);
+}
+
+dnnl::memory::desc DnnlLaidOut(absl::Span<const int64_t> dims, DType dtype, Layout layout) {
+  const Dims strides = MemoryStrides(Dims(dims.begin(), dims.end()), layout);
+  return dnnl::memory::desc(DnnlDims(dims), DnnlType(dtype), DnnlDims(strides));
 }
 
 dnnl::memory::desc DnnlAny(absl::Span<const int64_t> dims, DType dtype) {

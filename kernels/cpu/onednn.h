@@ -28,6 +28,8 @@ DType DTypeOfDnnl(dnnl::memory::data_type type);  // the way back; kInvalid
 dnnl::memory::dims DnnlDims(absl::Span<const int64_t> dims);
 // Row-major.
 dnnl::memory::desc DnnlPlain(absl::Span<const int64_t> dims, DType dtype);
+// As a tensor of the graph lies.
+dnnl::memory::desc DnnlLaidOut(absl::Span<const int64_t> dims, DType dtype, Layout layout);
 // Any layout: the primitive picks.
 dnnl::memory::desc DnnlAny(absl::Span<const int64_t> dims, DType dtype);
 

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/cpu/staging.h"
+#include "kernels/cpu/pool_problem.h"
 #include "kernels/cpu/tile_step.h"
 #include "kernels/kernel.h"
 #include "ops/window.h"
@@ -102,37 +102,7 @@ namespace {
 
 HWY_EXPORT(FindLoops);
 
-enum class PoolKind : uint8_t { kMax, kAverage, kLp };
-
 constexpr int64_t kTaskWork = 1 << 15;  // elements read by one task at least
-
-struct PoolProblem {
-  PoolKind kind;
-  DType dtype, compute;
-  int64_t planes;
-  Dims in, out;
-  Window window;
-  bool include_pad = false, column_major = false;
-  int64_t p = 2;
-
-  static absl::StatusOr<PoolProblem> Read(const PrepareContext& context, PoolKind kind) {
-    const Node& node = context.node;
-    const Dims in = context.input_dims(0), out = context.output_dims(0);
-    absl::StatusOr<Window> window = Window::Read(node, node.Ints("kernel_shape"));
-    if (!window.ok()) return window.status();
-    PoolProblem p{kind, context.input_dtype(0), ComputeType(context.input_dtype(0))};
-    p.planes = in[0] * in[1];
-    p.in.assign(in.begin() + 2, in.end());
-    p.out.assign(out.begin() + 2, out.end());
-    p.window = *std::move(window);
-    p.window.Resolve(p.in);
-    p.include_pad = kind == PoolKind::kAverage && node.Int("count_include_pad") != 0;
-    p.column_major = kind == PoolKind::kMax && node.Int("storage_order") != 0;
-    if (kind == PoolKind::kLp) p.p = node.Int("p");
-    if (p.window.rank() > 60) return absl::UnimplementedError("more than 60 spatial axes");
-    return p;
-  }
-};
 
 class Pool final : public Kernel {
  public:
@@ -412,6 +382,7 @@ class ArgMaxPool final : public Kernel {
 absl::StatusOr<std::unique_ptr<Kernel>> MakePool(const PrepareContext& context, PoolKind kind) {
   absl::StatusOr<PoolProblem> p = PoolProblem::Read(context, kind);
   if (!p.ok()) return p.status();
+  if (HasLayouts(context)) return absl::UnimplementedError("plain activations only");
   return std::make_unique<Pool>(*std::move(p), context.threads);
 }
 
@@ -421,6 +392,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareMaxPool(const PrepareContext& con
   if (!context.HasOutput(1)) return MakePool(context, PoolKind::kMax);
   absl::StatusOr<PoolProblem> p = PoolProblem::Read(context, PoolKind::kMax);
   if (!p.ok()) return p.status();
+  if (HasLayouts(context)) return absl::UnimplementedError("plain activations only");
   return std::make_unique<ArgMaxPool>(*std::move(p));
 }
 absl::StatusOr<std::unique_ptr<Kernel>> PrepareAveragePool(const PrepareContext& context) {

@@ -185,22 +185,24 @@ class RandomGraph {
     }
   }
 
-  Type AnyType(int depth = 3) {
+  // Values of these ops are plain; types as attributes are any.
+  Type AnyType(int depth = 3, bool layouts = false) {
     switch (depth == 0 ? 3 : Below(8)) {
       case 0:
         return Type();
       case 1:
-        return Type::Sequence(AnyType(depth - 1));
+        return Type::Sequence(AnyType(depth - 1, layouts));
       case 2:
-        return Below(2) ? Type::Optional(AnyType(depth - 1))
-                        : Type::Map(Below(2) ? DType::kString : DType::kI64, AnyType(depth - 1));
+        return Below(2) ? Type::Optional(AnyType(depth - 1, layouts))
+                        : Type::Map(Below(2) ? DType::kString : DType::kI64,
+                                    AnyType(depth - 1, layouts));
       default: {
         const DType dtype = Below(20) == 0 ? DType::kInvalid : AnyDType();
         if (Below(5) == 0) return Type::Tensor(dtype);
         Shape shape;
         for (int i = Below(5); i > 0; --i) shape.push_back(AnyDim());
         return Type::Tensor(dtype, shape,
-                            Below(6) ? Layout::kPlain : static_cast<Layout>(Below(4)));
+                            !layouts || Below(6) ? Layout::kPlain : static_cast<Layout>(Below(4)));
       }
     }
   }
@@ -226,7 +228,7 @@ class RandomGraph {
       node->SetAttr("g_strings", strings);
     }
     if (Below(3) == 0) node->SetAttr("h_tensor", AnyTensor());
-    if (Below(3) == 0) node->SetAttr("i_type", AnyType());
+    if (Below(3) == 0) node->SetAttr("i_type", AnyType(/*depth=*/3, /*layouts=*/true));
   }
 
  private:

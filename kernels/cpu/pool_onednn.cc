@@ -1,0 +1,93 @@
+// MaxPool and AveragePool by oneDNN: channels last, where a vector is the channels of one place.
+#include "absl/strings/str_cat.h"
+#include "kernels/cpu/dnnl_node.h"
+#include "kernels/cpu/pool_problem.h"
+
+namespace sluice::cpu {
+namespace {
+
+using Desc = dnnl::memory::desc;
+
+absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, const PoolProblem& p,
+                                             DType compute) {
+  const Dims in = context.input_dims(0), out = context.output_dims(0);
+  const Window& w = p.window;
+  dnnl::memory::dims strides, kernel_dims, dilations, begin, end;
+  for (int i = 0; i < w.rank(); ++i) {
+    // Rounding up may need more room at the end than the pads give.
+    const int64_t needed = (p.out[i] - 1) * w.strides[i] + w.extent(i) - p.in[i] - w.pads_begin[i];
+    const int64_t pad = std::max(w.pads_end[i], needed);
+    if (p.include_pad && needed > w.pads_end[i]) {
+      return absl::UnimplementedError("a window reaches past the padding that it counts");
+    }
+    if (w.pads_begin[i] >= w.extent(i) || pad >= w.extent(i)) {
+      return absl::UnimplementedError("a window lies outside the input");
+    }
+    strides.push_back(w.strides[i]);
+    kernel_dims.push_back(w.kernel[i]);
+    dilations.push_back(w.dilations[i] - 1);
+    begin.push_back(w.pads_begin[i]);
+    end.push_back(pad);
+  }
+  const auto algorithm = p.kind == PoolKind::kMax ? dnnl::algorithm::pooling_max
+                         : p.include_pad          ? dnnl::algorithm::pooling_avg_include_padding
+                                                  : dnnl::algorithm::pooling_avg_exclude_padding;
+  const auto given = [&](const Dims& dims, const Type& type) {
+    return DnnlLaidOut(dims, compute, SameMemory(dims) ? Layout::kChannelsLast : type.layout());
+  };
+  const Desc x = given(in, context.inputs[0]), y = given(out, context.outputs[0]);
+  auto kernel = std::make_unique<DnnlNode>(context, compute);
+  absl::Status refused;
+  absl::Status made = DnnlTry(context.threads, [&] {
+    dnnl::primitive_attr attr;
+    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    const dnnl::pooling_forward::primitive_desc pd(
+        DnnlEngine(), dnnl::prop_kind::forward_inference, algorithm,
+        DnnlLaidOut(in, compute, Layout::kChannelsLast),
+        DnnlLaidOut(out, compute, Layout::kChannelsLast), strides, kernel_dims, dilations, begin,
+        end, attr);
+    if (DnnlIsReference(pd.impl_info_str())) {
+      refused = absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
+      return;
+    }
+    kernel->Input(DNNL_ARG_SRC, 0, x, pd.src_desc());
+    kernel->Output(y, pd.dst_desc());
+    kernel->Finish(dnnl::pooling_forward(pd), pd.scratchpad_desc(),
+                   absl::StrCat("onednn ", pd.impl_info_str(), " nhwc"));
+  });
+  if (!made.ok()) return made;
+  if (!refused.ok()) return refused;
+  if (!kernel->status().ok()) return kernel->status();
+  return kernel;
+}
+
+absl::StatusOr<std::unique_ptr<Kernel>> Prepare(const PrepareContext& context, PoolKind kind) {
+  if (!HasLayouts(context)) return absl::UnimplementedError("channels last only");
+  if (context.HasOutput(1)) return absl::UnimplementedError("it says where its maxima are");
+  absl::StatusOr<PoolProblem> p = PoolProblem::Read(context, kind);
+  if (!p.ok()) return p.status();
+  if (p->dtype == DType::kF64) {
+    return absl::UnimplementedError(absl::StrCat("oneDNN pools no ", ToString(p->dtype)));
+  }
+  if (p->window.rank() > 3) return absl::UnimplementedError("more than 3 spatial axes");
+  if (Product(context.input_dims(0)) == 0 || Product(context.output_dims(0)) == 0) {
+    return absl::UnimplementedError("an extent is 0");
+  }
+  if (p->dtype != DType::kF32) {
+    absl::StatusOr<std::unique_ptr<Kernel>> kernel = Make(context, *p, p->dtype);
+    const bool other = absl::IsUnimplemented(kernel.status()) && IsFloat(p->dtype);
+    if (!other) return kernel;
+  }
+  return Make(context, *p, DType::kF32);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Kernel>> PrepareDnnlMaxPool(const PrepareContext& context) {
+  return Prepare(context, PoolKind::kMax);
+}
+absl::StatusOr<std::unique_ptr<Kernel>> PrepareDnnlAveragePool(const PrepareContext& context) {
+  return Prepare(context, PoolKind::kAverage);
+}
+
+}  // namespace sluice::cpu
