@@ -37,6 +37,7 @@ class PassGolden : public testing::TestWithParam<PassCase> {
       }
       return absl::OkStatus();
     };
+    context_.target.layouts = CpuTarget().layouts;
     int64_t bytes = 0;
     if (absl::SimpleAtoi(c.Option("result_bytes"), &bytes)) context_.fold_result_bytes = bytes;
     if (absl::SimpleAtoi(c.Option("total_bytes"), &bytes)) context_.fold_total_bytes = bytes;
