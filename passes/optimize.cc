@@ -14,6 +14,7 @@
 #include "passes/fuse_attention.h"
 #include "passes/fuse_bias_activation.h"
 #include "passes/fuse_loops.h"
+#include "passes/fuse_pads.h"
 #include "passes/fuse_quantized.h"
 #include "passes/inline_calls.h"
 #include "passes/move_quantization.h"
@@ -43,6 +44,7 @@ constexpr FuseBiasActivation kFuseBiasActivation;
 constexpr FuseLoops kFuseLoops;
 constexpr MoveQuantization kMoveQuantization;
 constexpr FuseQuantized kFuseQuantized;
+constexpr FusePads kFusePads;
 constexpr AssignLayouts kAssignLayouts;
 
 // Passes that run one after the other until none changes anything, or so many rounds are over.
@@ -59,10 +61,11 @@ std::vector<Group> Pipeline() {
   return {
       {1, {&kInlineCalls, &kPrune}},  // rules see through calls, and only what results need
       {8, first},
-      {1, {&kRecognizeActivations, &kRecognizeNorms}},   // while no scale of theirs is in weights
-      {1, {&kMoveQuantization, &kFuseQuantized}},        // before 8-bit weights fold into f32
+      {1, {&kRecognizeActivations, &kRecognizeNorms}},  // while no scale of theirs is in weights
+      {1, {&kMoveQuantization, &kFuseQuantized}},       // before 8-bit weights fold into f32
+      {1, {&kFusePads, &kPrune}},
       {4, {&kFoldBatchNorm, &kFoldConstants, &kPrune}},  // chains of scales fold one by one
-      {1, {&kFuseAttention}},       // while its products have no steps of their own
+      {1, {&kFuseAttention}},  // while its products have no steps of their own
       {4, {&kSimplifyShapes, &kEliminateCommonSubexpressions, &kPrune}},  // views that it left
       {1, {&kFuseBiasActivation}},  // first whole ops: an expansion may hide a step's name
       {1, {&kExpandOps}},           // what no kernel takes

@@ -102,6 +102,21 @@ std::vector<int64_t> MovedAxes(const std::vector<int64_t>& perm, Layout from, La
 
 bool InOrder(const std::vector<int64_t>& axes) { return std::is_sorted(axes.begin(), axes.end()); }
 
+bool FeedsConvolution(const Value& value) {
+  return std::any_of(value.uses().begin(), value.uses().end(), [](const Use& use) {
+    return use.node->Is("Conv") || use.node->Is("FusedConv") || use.node->Is("ConvTranspose");
+  });
+}
+
+// A change of the spatial axes alone: [N,C,H,W] to [N,C,H*W], say.
+bool IsSpatialView(const Node& node) {
+  if (!node.Is("Reshape") && !node.Is("Flatten") && !node.Is("Squeeze") && !node.Is("Unsqueeze")) {
+    return false;
+  }
+  const Type &x = node.input(0)->type(), &y = node.output()->type();
+  return x.rank() > 2 && y.rank() > 2 && x.dim(0) == y.dim(0) && x.dim(1) == y.dim(1);
+}
+
 bool IsGlobalPool(const Node& node) {
   return node.Is("GlobalAveragePool") || node.Is("GlobalMaxPool");
 }
@@ -144,6 +159,7 @@ class Renumbered {
     if (node_.Is("Transpose")) return Transpose();
     if (node_.Is("BatchNormalization")) return Flat();
     if (IsGlobalPool(node_)) return GlobalPool();
+    if (IsSpatialView(node_)) return View();
     const Rule* rule = FindRule(node_);
     if (rule == nullptr) return Refuse(op_, " has no form for another order of axes");
     const bool broadcasts = rule->all_inputs && rule->axis == nullptr;
@@ -264,6 +280,17 @@ class Renumbered {
     return absl::OkStatus();
   }
 
+  absl::Status View() {
+    for (Type* t : {&inputs_[0], &outputs_[0]}) {
+      if (absl::Status s = Permute(*t, t); !s.ok()) return s;
+    }
+    op_ = "Identity";
+    attrs_.clear();
+    inputs_.resize(1);
+    constants_.resize(1);
+    return absl::OkStatus();
+  }
+
   absl::Status GlobalPool() {
     for (Type* t : {&inputs_[0], &outputs_[0]}) {
       if (absl::Status s = Permute(*t, t); !s.ok()) return s;
@@ -318,14 +345,15 @@ absl::StatusOr<LayoutForm> MemoryOrderForm(const Node& node) {
   if (node.Is("Transpose")) {
     const std::vector<int64_t> perm = Permutation(node, x.rank());
     const auto free = [&](Layout from, Layout to) { return InOrder(MovedAxes(perm, from, to)); };
-    const bool leaves = free(Layout::kChannelsLast, Layout::kPlain);
-    const bool enters = free(Layout::kPlain, Layout::kChannelsLast);
+    bool leaves = free(Layout::kChannelsLast, Layout::kPlain);
+    bool enters = free(Layout::kPlain, Layout::kChannelsLast);
+    if (leaves && enters) (FeedsConvolution(*node.output()) ? leaves : enters) = false;
     form.inputs[0] = !enters && !SameInChannelsLast(x);
     form.outputs[0] = !leaves && !SameInChannelsLast(y);
     form.plain_moves = leaves || enters;
     return form;
   }
-  if (node.Is("BatchNormalization") || IsGlobalPool(node)) {
+  if (node.Is("BatchNormalization") || IsGlobalPool(node) || IsSpatialView(node)) {
     form.inputs[0] = !SameInChannelsLast(x);
     form.outputs[0] = !SameInChannelsLast(y);
     return form;

@@ -166,6 +166,9 @@ std::vector<Case> Cases() {
       {"Transpose", {x}, {{"perm", std::vector<int64_t>{0, 3, 1, 2}}}},
       {"Transpose", {x}, {{"perm", std::vector<int64_t>{0, 1, 3, 2}}}},
       {"Transpose", {x}, {{"perm", std::vector<int64_t>{3, 1, 0, 2}}}},
+      {"Transpose", {Random({2, 24, 9})}, {{"perm", std::vector<int64_t>{0, 2, 1}}}},
+      {"Reshape", {x, Ints({2, 24, 63})}},
+      {"Reshape", {x, Ints({2, 24, 3, 3, 7})}},
   };
 }
 
