@@ -62,7 +62,8 @@ double ComputeNs(double flops, double share, int threads) {
 
 double StreamedNs(double compute_ns, double bytes, int threads) {
   constexpr double kSeen = 0.3;  // of the shorter one
-  const double read = MoveNs(bytes, 1e18, threads);
+  // Small weights are taken for a small network's, which stays in the last cache as a whole.
+  const double read = MoveNs(bytes, 16 * bytes, threads);
   return std::max(compute_ns, read) + kSeen * std::min(compute_ns, read);
 }
 
