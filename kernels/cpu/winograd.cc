@@ -223,20 +223,24 @@ class Winograd final : public Kernel {
     const int64_t c = p_.channels, k = p_.features, width = PanelColumns();
     u_size_ = PackedFloats(c, k);
     absl::StatusOr<Tensor> packed = Tensor::Allocate(DType::kF32, {tiling_.frequencies * u_size_});
-    absl::StatusOr<Tensor> block = Tensor::Allocate(DType::kF32, {tiling_.frequencies, c, width});
     if (!packed.ok()) return packed.status();
-    if (!block.ok()) return block.status();
     packed_ = *std::move(packed);
-    float* u = block->mutable_data<float>();
-    for (int64_t first = 0; first < k; first += width) {
-      const int64_t count = std::min(width, k - first);
-      for (int64_t i = 0; i < c; ++i)
-        transform_.filters(w + (first * c + i) * 9, c * 9, count, u + i * width, c * width);
-      for (int64_t f = 0; f < tiling_.frequencies; ++f) {
-        PackPanels(u + f * c * width, width, 1, c, count, 1,
-                   packed_.mutable_data<float>() + f * u_size_ + first * c);
+    float* const out = packed_.mutable_data<float>();
+    const int64_t whole = k / width * width, rest = k - whole;
+    for (int64_t first = 0; first < whole; first += width) {
+      for (int64_t i = 0; i < c; ++i) {
+        transform_.filters(w + (first * c + i) * 9, c * 9, width, out + first * c + i * width,
+                           u_size_);
       }
     }
+    if (rest == 0) return absl::OkStatus();
+    absl::StatusOr<Tensor> last = Tensor::Allocate(DType::kF32, {tiling_.frequencies, c, rest});
+    if (!last.ok()) return last.status();
+    float* const u = last->mutable_data<float>();
+    for (int64_t i = 0; i < c; ++i)
+      transform_.filters(w + (whole * c + i) * 9, c * 9, rest, u + i * rest, c * rest);
+    for (int64_t f = 0; f < tiling_.frequencies; ++f)
+      PackPanels(u + f * c * rest, rest, 1, c, rest, 1, out + f * u_size_ + whole * c);
     return absl::OkStatus();
   }
 

@@ -18,7 +18,7 @@ constexpr double kRoot = 1.41421356237309504880;   // sqrt(2), a point
 constexpr double kHalf3 = 0.35355339059327376220;  // their cubes
 constexpr double kRoot3 = 2.82842712474619009760;
 
-// One axis of each transform. `At` functions take and give arrays of any arithmetic type.
+// One axis of each transform.
 struct Tile2 {
   static constexpr int kOut = 2, kIn = 4;
   template <class D, class V>
@@ -33,10 +33,12 @@ struct Tile2 {
     y[0] = hn::Add(x[0], hn::Add(x[1], x[2]));
     y[1] = hn::Sub(hn::Sub(x[1], x[2]), x[3]);
   }
-  static HWY_INLINE void Filter(double g0, double g1, double g2, double (&u)[4]) {
+  template <class D, class V>
+  static HWY_INLINE void Filter(D d, V g0, V g1, V g2, V (&u)[4]) {
+    const V half = hn::Set(d, 0.5), even = hn::Add(g0, g2);
     u[0] = g0;
-    u[1] = (g0 + g1 + g2) * 0.5;
-    u[2] = (g0 - g1 + g2) * 0.5;
+    u[1] = hn::Mul(half, hn::Add(even, g1));
+    u[2] = hn::Mul(half, hn::Sub(even, g1));
     u[3] = g2;
   }
 };
@@ -69,12 +71,16 @@ struct Tile4 {
     y[2] = hn::MulAdd(set(0.5), s1, hn::Add(s2, s2));
     y[3] = hn::MulAdd(set(kHalf3), d1, hn::MulAdd(set(kRoot3), d2, x[5]));
   }
-  static HWY_INLINE void Filter(double g0, double g1, double g2, double (&u)[6]) {
+  template <class D, class V>
+  static HWY_INLINE void Filter(D d, V g0, V g1, V g2, V (&u)[6]) {
+    const V third = hn::Set(d, -1 / 1.5), sixth = hn::Set(d, 1 / 6.0);
+    const V even1 = hn::MulAdd(hn::Set(d, 0.5), g2, g0), odd1 = hn::Mul(hn::Set(d, kHalf), g1);
+    const V even2 = hn::Add(hn::Add(g2, g2), g0), odd2 = hn::Mul(hn::Set(d, kRoot), g1);
     u[0] = g0;
-    u[1] = (g0 + kHalf * g1 + 0.5 * g2) * (-1 / 1.5);
-    u[2] = (g0 - kHalf * g1 + 0.5 * g2) * (-1 / 1.5);
-    u[3] = (g0 + kRoot * g1 + 2 * g2) * (1 / 6.0);
-    u[4] = (g0 - kRoot * g1 + 2 * g2) * (1 / 6.0);
+    u[1] = hn::Mul(third, hn::Add(even1, odd1));
+    u[2] = hn::Mul(third, hn::Sub(even1, odd1));
+    u[3] = hn::Mul(sixth, hn::Add(even2, odd2));
+    u[4] = hn::Mul(sixth, hn::Sub(even2, odd2));
     u[5] = g2;
   }
 };
@@ -152,17 +158,40 @@ void Output(const float* m, int64_t stride, int64_t features, const float* bias,
   });
 }
 
+// A vector of filters at a time.
 template <class Tile>
 void Filters(const float* w, int64_t w_stride, int64_t count, float* u, int64_t u_stride) {
   constexpr int n = Tile::kIn;
-  for (int64_t k = 0; k < count; ++k) {
-    const float* g = w + k * w_stride;
-    double t[3][n];
-    for (int j = 0; j < 3; ++j) Tile::Filter(g[j], g[3 + j], g[6 + j], t[j]);
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<float, decltype(d)> half;
+  using V = hn::Vec<decltype(d)>;
+  constexpr int64_t kLanes = hn::MaxLanes(d);
+  for (int64_t first = 0; first < count; first += kLanes) {
+    const int64_t filters = std::min(kLanes, count - first);
+    HWY_ALIGN float g[9][kLanes] = {};
+    for (int64_t i = 0; i < filters; ++i) {
+      for (int tap = 0; tap < 9; ++tap) g[tap][i] = w[(first + i) * w_stride + tap];
+    }
+    V t[3][n];
+    for (int j = 0; j < 3; ++j) {
+      const auto tap = [&](int i)
+                           HWY_ATTR { return hn::PromoteTo(d, hn::Load(half, g[3 * i + j])); };
+      Tile::Filter(d, tap(0), tap(1), tap(2), t[j]);
+    }
     for (int i = 0; i < n; ++i) {
-      double row[n];
-      Tile::Filter(t[0][i], t[1][i], t[2][i], row);
-      for (int j = 0; j < n; ++j) u[(i * n + j) * u_stride + k] = static_cast<float>(row[j]);
+      V row[n];
+      Tile::Filter(d, t[0][i], t[1][i], t[2][i], row);
+      for (int j = 0; j < n; ++j) {
+        const auto result = hn::DemoteTo(half, row[j]);
+        float* out = u + (i * n + j) * u_stride + first;
+        if (filters == kLanes) {
+          hn::StoreU(result, half, out);
+        } else {
+          HWY_ALIGN float some[kLanes];
+          hn::Store(result, half, some);
+          std::copy_n(some, filters, out);
+        }
+      }
     }
   }
 }
