@@ -186,6 +186,7 @@ void FusedRecurrent::Steps(const Frame& f, int64_t direction, int64_t first_row,
   RecurrentStep s;
   s.cell = cell_;
   s.rows = rows;
+  s.alone = batch_ == 1;
   s.hidden = hidden_;
   s.blocks = blocks_;
   s.r = r_.data<float>() + direction * hidden_ * width_;

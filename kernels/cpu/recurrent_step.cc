@@ -14,8 +14,8 @@ HWY_BEFORE_NAMESPACE();
 namespace sluice::cpu::HWY_NAMESPACE {
 
 constexpr int64_t kLanes = hn::MaxLanes(DF());
-// Rows of one sweep: with two sums a gate they fit in 32 or 16 registers.
-constexpr int kMostRows = HWY_TARGET <= HWY_AVX3 ? 3 : 1;
+// Rows of the batch side by side: their sums and a step's weights fit in 32 or 16 registers.
+constexpr int kMostRows = HWY_TARGET <= HWY_AVX3 ? 6 : 2;
 
 template <int kGates>
 struct Sums {
@@ -54,8 +54,9 @@ HWY_INLINE void Gru(const RecurrentStep& s, int64_t row, int64_t unit, const Sum
   StoreState(s, row, unit, hn::MulAdd(Sigmoid(g.of[0]), hn::Sub(h, n), n));
 }
 
-// Two sums a gate, of even and odd k: one would wait for each addition's latency.
-template <int kGates, int kRows>
+// Sums go in the order of k, whatever the rows beside them. A batch of one row has two sums a gate,
+// of even and odd k: it would wait for each addition's latency.
+template <int kGates, int kRows, bool kAlone>
 HWY_INLINE void Block(const RecurrentStep& s, int64_t block, int64_t row) {
   const DF d;
   constexpr bool kLstm = kGates == 4;
@@ -63,12 +64,11 @@ HWY_INLINE void Block(const RecurrentStep& s, int64_t block, int64_t row) {
   const float* HWY_RESTRICT r = s.r + block * s.hidden * kGates * kLanes;
   const float* HWY_RESTRICT h = s.h + row * s.state_row;
   const float* gates = s.gates + row * s.gates_row + block * kGates * kLanes;
-  VF even[kRows][kGates], odd[kRows][kGates];
+  VF sum[kRows][kGates];
   for (int i = 0; i < kRows; ++i) {
     for (int g = 0; g < kGates; ++g) {
-      even[i][g] = kLstm || g < 2 ? hn::Load(d, gates + i * s.gates_row + g * kLanes)
-                                  : hn::Load(d, s.recurrent_bias + unit);
-      odd[i][g] = hn::Zero(d);
+      sum[i][g] = kLstm || g < 2 ? hn::Load(d, gates + i * s.gates_row + g * kLanes)
+                                 : hn::Load(d, s.recurrent_bias + unit);
     }
   }
   const auto add = [&](int64_t k, VF(&sums)[kRows][kGates]) HWY_ATTR {
@@ -80,14 +80,19 @@ HWY_INLINE void Block(const RecurrentStep& s, int64_t block, int64_t row) {
     }
   };
   int64_t k = 0;
-  for (; k + 2 <= s.hidden; k += 2) {
-    add(k, even);
-    add(k + 1, odd);
+  if constexpr (kAlone) {
+    VF odd[1][kGates];
+    for (int g = 0; g < kGates; ++g) odd[0][g] = hn::Zero(d);
+    for (; k + 2 <= s.hidden; k += 2) {
+      add(k, sum);
+      add(k + 1, odd);
+    }
+    for (int g = 0; g < kGates; ++g) sum[0][g] = hn::Add(sum[0][g], odd[0][g]);
   }
-  if (k < s.hidden) add(k, even);
+  for (; k < s.hidden; ++k) add(k, sum);
   for (int i = 0; i < kRows; ++i) {
     Sums<kGates> sums;
-    for (int g = 0; g < kGates; ++g) sums.of[g] = hn::Add(even[i][g], odd[i][g]);
+    for (int g = 0; g < kGates; ++g) sums.of[g] = sum[i][g];
     if constexpr (kLstm) {
       Lstm(s, row + i, unit, sums);
     } else {
@@ -96,13 +101,25 @@ HWY_INLINE void Block(const RecurrentStep& s, int64_t block, int64_t row) {
   }
 }
 
+template <int kGates, int kRows>
+void Rows(const RecurrentStep& s, int64_t block, int64_t row, int64_t rows) {
+  if (rows == kRows) return Block<kGates, kRows, false>(s, block, row);
+  if constexpr (kRows > 1) Rows<kGates, kRows - 1>(s, block, row, rows);
+}
+
 template <int kGates>
 void Sweep(const RecurrentStep& s) {
+  const int64_t groups = (s.rows + kMostRows - 1) / kMostRows;
   for (int64_t i = 0; i < s.blocks; ++i) {
     const int64_t block = s.first + (s.backward ? s.blocks - 1 - i : i);
-    int64_t row = 0;
-    for (; row + kMostRows <= s.rows; row += kMostRows) Block<kGates, kMostRows>(s, block, row);
-    for (; row < s.rows; ++row) Block<kGates, 1>(s, block, row);
+    if (s.alone) {
+      Block<kGates, 1, true>(s, block, 0);
+      continue;
+    }
+    for (int64_t g = 0; g < groups; ++g) {
+      const int64_t begin = s.rows * g / groups, end = s.rows * (g + 1) / groups;
+      Rows<kGates, kMostRows>(s, block, begin, end - begin);
+    }
   }
 }
 

@@ -18,6 +18,7 @@ int64_t StepLanes();
 struct RecurrentStep {
   StepCell cell = StepCell::kLstm;
   int64_t rows = 0;               // of the batch
+  bool alone = false;             // the whole batch is one row
   int64_t hidden = 0;             // units
   int64_t first = 0, blocks = 0;  // blocks of units to compute
   bool backward = false;          // last block first: steps in turns find weights in the cache
