@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/cpu/attention_rows.h"
 #include "kernels/cpu/brgemm.h"
 #include "kernels/cpu/tile_step.h"
 #include "kernels/kernel.h"
@@ -136,6 +137,8 @@ class AttentionKernel : public Kernel {
     q_type_ = c.input_dtype(kQ);
     k_type_ = c.input_dtype(kK);
     v_type_ = c.input_dtype(kV);
+    q_convert_ = FindConversion(q_type_, kDTypeOf<T>);
+    y_convert_ = FindConversion(kDTypeOf<T>, q_type_);
     past_ = p.past;
     total_ = past_ + k_.sequence;
     group_ = k_.heads == 0 ? 0 : q_.heads / k_.heads;
@@ -409,10 +412,13 @@ class AttentionKernel : public Kernel {
   }
 
   void LoadQuery(const LaunchContext& c, int64_t offset, T* to) const {
-    const void* in[] = {c.input<char>(kQ) + offset * ByteSize(q_type_)};
-    FindConversion(q_type_, kDTypeOf<T>)(in, to, q_.size, {});
+    const char* from = c.input<char>(kQ) + offset * ByteSize(q_type_);
     const T scale = static_cast<T>(p_.scale);
-    for (int64_t i = 0; i < q_.size; ++i) to[i] *= scale;
+    if (q_type_ == kDTypeOf<T>)
+      return ScaleRow(reinterpret_cast<const T*>(from), q_.size, scale, to);
+    const void* in[] = {from};
+    q_convert_(in, to, q_.size, {});
+    ScaleRow<T>(to, q_.size, scale, to);
   }
 
   // Scores [begin, end) of one row become exp(score - maximum); what was gathered before is
@@ -430,85 +436,87 @@ class AttentionKernel : public Kernel {
       for (int64_t j = 0; j < n; ++j) x[j] *= cap;
     }
     if (p_.wants_scores && p_.mode == kCapped) StoreScores(c, b, row, begin, x, n);
-    if (c.input<char>(kMask) != nullptr) AddMask(c, s, b, row, begin, seen, x);
-    std::fill(x + seen, x + n, kNever);
-    if (p_.wants_scores && p_.mode == kMasked) StoreScores(c, b, row, begin, x, n);
-
-    T maximum = s.maximum[i];
-    Reduce(ReduceOp::kMax, x, seen, &maximum);
+    const T* added = nullptr;
+    const uint8_t* keep = nullptr;
+    if (c.input<char>(kMask) != nullptr) ReadMask(c, s, b, row, begin, seen, &added, &keep);
+    T maximum = MaskedMax<T>(x, seen, added, keep, static_cast<T>(p_.mask_value), s.maximum[i]);
+    if (p_.wants_scores && p_.mode == kMasked) {
+      std::fill(x + seen, x + n, kNever);
+      StoreScores(c, b, row, begin, x, n);
+    }
     const T shift = maximum == kNever ? T(0) : maximum;
     if (maximum != s.maximum[i]) {
-      T factor = s.maximum[i] - shift;
-      Apply(StepOp::kExp, {&factor}, &factor, 1);
+      const T factor = std::exp(s.maximum[i] - shift);
       s.sum[i] *= factor;
       T* out = s.out + i * v_.size;
-      for (int64_t j = 0; begin > 0 && j < v_.size; ++j) out[j] *= factor;
+      if (begin > 0) ScaleRow<T>(out, v_.size, factor, out);
       s.maximum[i] = maximum;
     }
-    for (int64_t j = 0; j < seen; ++j) x[j] -= shift;
-    Apply(StepOp::kExp, {x}, x, seen);
+    s.sum[i] += ExpSum<T>(x, seen, shift);
     std::fill(x + seen, x + n, T(0));
-    Reduce(ReduceOp::kSum, x, seen, &s.sum[i]);
     if (p_.wants_scores && p_.mode == kProbabilities) {
-      const T inverse = T(1) / s.sum[i];
-      for (int64_t j = 0; j < n; ++j) s.row[j] = x[j] * inverse;
+      ScaleRow<T>(x, n, T(1) / s.sum[i], s.row);
       StoreScores(c, b, row, begin, s.row, n);
     }
   }
 
-  void AddMask(const LaunchContext& c, const Slot& s, int64_t b, const Row& row, int64_t begin,
-               int64_t n, T* x) const {
+  // Elements [begin, begin + n) of the mask's row, as numbers to add or as bools.
+  void ReadMask(const LaunchContext& c, const Slot& s, int64_t b, const Row& row, int64_t begin,
+                int64_t n, const T** added, const uint8_t** keep) const {
     const int64_t at = b * mask_strides_[0] + row.head * mask_strides_[1] +
                        row.position * mask_strides_[2] + (mask_stretched_ ? 0 : begin);
     const char* mask = c.input<char>(kMask) + at * ByteSize(mask_type_);
-    const int64_t step = mask_stretched_ ? 0 : 1;
     if (mask_type_ == DType::kBool) {
-      const T never = static_cast<T>(p_.mask_value);
-      for (int64_t j = 0; j < n; ++j) x[j] = mask[j * step] != 0 ? x[j] : never;
-      return;
+      *keep = reinterpret_cast<const uint8_t*>(mask);
+      if (!mask_stretched_) return;
+      uint8_t* all = reinterpret_cast<uint8_t*>(s.row);
+      std::fill(all, all + n, **keep);
+      *keep = all;
+    } else if (mask_type_ == kDTypeOf<T> && !mask_stretched_) {
+      *added = reinterpret_cast<const T*>(mask);
+    } else {
+      const void* in[] = {mask};
+      mask_convert_(in, s.row, mask_stretched_ ? 1 : n, {});
+      if (mask_stretched_) std::fill(s.row, s.row + n, T(s.row[0]));
+      *added = s.row;
     }
-    const void* in[] = {mask};
-    mask_convert_(in, s.row, mask_stretched_ ? 1 : n, {});
-    if (mask_stretched_) std::fill(s.row, s.row + n, T(s.row[0]));
-    Apply(StepOp::kAdd, {x, s.row}, x, n);
   }
 
   void StoreScores(const LaunchContext& c, int64_t b, const Row& row, int64_t begin, const T* x,
                    int64_t n) const {
     const int64_t at = ((b * q_.heads + row.head) * q_.sequence + row.position) * total_ + begin;
     const void* in[] = {x};
-    FindConversion(kDTypeOf<T>, q_type_)(in, c.output<char>(3) + at * ByteSize(q_type_), n, {});
+    y_convert_(in, c.output<char>(3) + at * ByteSize(q_type_), n, {});
   }
 
   // A row that may see no key at all is 0 / 0, as softmax over nothing but -infinity is, unless
   // such rows count as zeros.
   void StoreRow(const LaunchContext& c, const Slot& s, int64_t b, const Row& row, int64_t i) const {
     T* out = s.out + i * v_.size;
-    if (p_.zero_masked && !(s.sum[i] > 0 && std::isfinite(s.sum[i]))) {
-      std::fill(out, out + v_.size, T(0));
-    } else if (total_ > 0) {
-      const T inverse = T(1) / s.sum[i];
-      for (int64_t j = 0; j < v_.size; ++j) out[j] *= inverse;
+    const bool zero = p_.zero_masked && !(s.sum[i] > 0 && std::isfinite(s.sum[i]));
+    const T factor = total_ > 0 ? T(1) / s.sum[i] : T(1);
+    char* to = c.output<char>(0) + y_.At(b, row.head, row.position) * ByteSize(q_type_);
+    T* scaled = q_type_ == kDTypeOf<T> ? reinterpret_cast<T*>(to) : out;
+    if (zero) {
+      std::fill(scaled, scaled + v_.size, T(0));
+    } else {
+      ScaleRow<T>(out, v_.size, factor, scaled);
     }
+    if (scaled != out) return;
     const void* in[] = {out};
-    FindConversion(kDTypeOf<T>, q_type_)(
-        in, c.output<char>(0) + y_.At(b, row.head, row.position) * ByteSize(q_type_), v_.size, {});
+    y_convert_(in, to, v_.size, {});
   }
 
   static void Apply(StepOp op, std::initializer_list<const void*> in, T* out, int64_t n) {
     FindStep(op, kDTypeOf<T>)->fn(in.begin(), out, n, {});
   }
-  static void Reduce(ReduceOp op, const T* x, int64_t n, T* acc) {
-    FindReduce(op, kDTypeOf<T>)(x, n, acc);
-  }
-
   const int threads_;
   const AttentionProblem p_;
   const Heads &q_, &k_, &v_, &y_;
   DType q_type_, k_type_, v_type_;
   int64_t past_ = 0, total_ = 0, group_ = 1;
   DType mask_type_ = DType::kInvalid;
-  StepFn mask_convert_ = nullptr;
+  StepFn q_convert_, y_convert_, mask_convert_ = nullptr;
   int64_t mask_columns_ = 0, mask_strides_[3] = {0, 0, 0};
   bool mask_stretched_ = false;
 
