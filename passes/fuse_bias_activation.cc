@@ -38,6 +38,19 @@ Scaled ReadScaled(Value* input, const Node& matmul) {
   return {input};
 }
 
+// The input of a Transpose that swaps the last two axes for this use alone; null else.
+Value* BeforeSwap(const Value* input) {
+  const Node* node = ProducedBy(input, "Transpose");
+  if (node == nullptr || OnlyUse(*input) == nullptr || !node->control_inputs().empty() ||
+      !node->control_uses().empty()) {
+    return nullptr;
+  }
+  std::optional<std::vector<int64_t>> perm = Permutation(*node);
+  if (!perm.has_value() || perm->size() < 2) return nullptr;
+  std::swap(perm->back(), (*perm)[perm->size() - 2]);
+  return std::is_sorted(perm->begin(), perm->end()) ? node->input(0) : nullptr;
+}
+
 // What the node is before steps are added: its op, inputs, attributes, and how many of the first
 // steps went into them.
 struct Start {
@@ -45,7 +58,8 @@ struct Start {
   std::vector<Value*> inputs;
   AttrList attrs;
   size_t used = 0;
-  bool scaled = false;  // a scale of an input has become alpha
+  bool scaled = false;      // a scale of an input has become alpha
+  bool transposed = false;  // a transpose of an input has become an attribute
 };
 
 // The bias of a Conv from an Add of one constant a channel.
@@ -90,6 +104,15 @@ Start StartOf(GraphBuilder& b, const Node& node, const std::vector<ChainStep>& s
     alpha = left.scale * right.scale;
     start.scaled = left.value != node.input(0) || right.value != node.input(1);
   }
+  if (node.Is("MatMul")) {
+    for (auto [side, attr] : {std::pair(&left, "transpose_a"), std::pair(&right, "transpose_b")}) {
+      Value* before = BeforeSwap(side->value);
+      if (before == nullptr) continue;
+      side->value = before;
+      start.attrs.push_back({attr, int64_t{1}});
+      start.transposed = true;
+    }
+  }
   if (node.Is("Gemm")) {
     alpha = node.Float("alpha");
     start.attrs = {{"transpose_a", node.Int("transA")}, {"transpose_b", node.Int("transB")}};
@@ -129,6 +152,7 @@ absl::StatusOr<bool> Fuse(Node& node, const std::vector<ChainStep>& steps, PassC
     params.insert(params.end(), step.params.begin(), step.params.end());
     if (step.operand != nullptr) start.inputs.push_back(step.operand);
   }
+  if (start.transposed) told.insert(told.begin(), "transposed inputs");
   if (start.scaled) told.insert(told.begin(), "scaled inputs");
   if (told.size() == 1) return absl::UnimplementedError("");  // nothing to fuse
   if (!activations.empty()) start.attrs.push_back({"activations", activations});

@@ -9,10 +9,11 @@
 // functions, and Add, Sub, Mul, Div, Max, Min with another value that does not enlarge the result.
 // A first Add of constants is the bias (for Conv: one number a channel); scales by one constant of
 // a MatMul's result, or of its inputs (not in f16, where they may keep sums in range), are its
-// alpha. Identity and casts or reshapes that change nothing are looked through. The longest chain
-// that TargetInfo.takes() is fused. Preconditions: floats; each value of the chain is read by the
-// next node alone and not fetched. Never: fuses what no kernel takes, computes anything twice, or
-// moves an op past another.
+// alpha; transposes of a MatMul's inputs that swap the last two axes become its attributes.
+// Identity and casts or reshapes that change nothing are looked through. The longest chain that
+// TargetInfo.takes() is fused. Preconditions: floats; each value of the chain is read by the next
+// node alone and not fetched. Never: fuses what no kernel takes, computes anything twice, or moves
+// an op past another.
 #ifndef SLUICE_PASSES_FUSE_BIAS_ACTIVATION_H_
 #define SLUICE_PASSES_FUSE_BIAS_ACTIVATION_H_
 

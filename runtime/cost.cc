@@ -61,6 +61,12 @@ double Flops(const Node& node) {
     const double in = Elements(x), weights = Elements(w), channels = Extent(w, 0);
     return in < 0 || weights < 0 || channels <= 0 ? -1 : 2 * in * weights / channels;
   }
+  if (node.Is("FusedAttention")) {  // two products of queries and keys; masks and slices left out
+    const std::vector<std::string> layouts = node.Strings("layouts");
+    const size_t at = layouts.size() == 4 ? layouts[1].find('s') : std::string::npos;
+    const double keys = at == std::string::npos ? -1 : Extent(w, static_cast<int>(at));
+    return keys < 0 ? -1 : 4 * out * keys;
+  }
   if (node.Is("LSTM") || node.Is("GRU") || node.Is("RNN")) {
     const double in = Elements(w), recurrent = Elements(InputType(node, 2));
     const double steps = Extent(x, 0) * Extent(x, 1);
