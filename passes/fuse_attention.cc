@@ -1,6 +1,7 @@
 #include "passes/fuse_attention.h"
 
 #include <cmath>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "graph/patch.h"
@@ -18,13 +19,14 @@ struct Found {
   Value *q = nullptr, *k = nullptr, *v = nullptr;  // operands of the two products
   const char* k_last = "ds";                       // the order of the last axes of k
   Node* last = nullptr;                            // makes the result
-  Value* scores = nullptr;
+  Type scores;
   std::vector<MaskTerm> masks;  // from the softmax up
   double scale = 1;
   float softcap = 0;
   bool zero_masked = false;
   bool causal = false;
-  int64_t heads = 0;  // in a lone batch axis, where known
+  bool is_op = false;  // ONNX's Attention
+  int64_t heads = 0;   // in a lone batch axis, where known
 };
 
 bool IsBarrier(const Node& node) {
@@ -128,7 +130,7 @@ std::string FollowScores(Value* at, Found* found) {
     if (node->Is("MatMul")) {
       found->q = node->input(0);
       found->k = node->input(1);
-      found->scores = at;
+      found->scores = at->type();
       return "";
     }
     if (Value* x = SoftcapOf(*node, found)) {
@@ -219,28 +221,31 @@ class Fusion {
 
   // Unimplemented with the reason where the place is left as it is.
   absl::StatusOr<bool> Run() {
-    const std::optional<int> rank = RankOf(found_.scores);
-    if (!rank.has_value() || RankOf(found_.q) != rank || RankOf(found_.k) != rank ||
-        RankOf(found_.v) != rank || RankOf(found_.last->output()) != rank || *rank < 2) {
-      return absl::UnimplementedError("the products are of different ranks");
+    const int rank = found_.scores.rank();
+    for (const Value* v : {found_.q, found_.k, found_.v, std::as_const(found_.last)->output()}) {
+      if (RankOf(v) != rank || rank < 2)
+        return absl::UnimplementedError("the products are of different ranks");
     }
-    if (*rank != 3) found_.heads = 0;
-    if (*rank == 3 && found_.heads == 0) found_.heads = HeadsOf(found_.q, "sd");
-    std::optional<HeadView> full = HeadView::Of(found_.scores, "sd", found_.heads);
-    if (!full.has_value()) return absl::UnimplementedError("an extent of the scores is not known");
-    const std::optional<HeadForm> form = FormOf(*full);
-    const Dim queries = found_.scores->type().dim(*rank - 2);
-    const Dim keys = found_.scores->type().dim(*rank - 1);
-    if (!form.has_value()) {
-      if (keys != Dim(1)) return absl::UnimplementedError("the batch of the scores is scattered");
-      return absl::UnimplementedError("there is one key only");
+    if (rank != 3) found_.heads = 0;
+    if (rank == 3 && found_.heads == 0) found_.heads = HeadsOf(found_.q, "sd");
+    const Shape& shape = found_.scores.shape();
+    const Dim queries = shape[rank - 2], keys = shape[rank - 1];
+    Extents extents{1, rank > 3 ? shape[rank - 3] : Dim(std::max<int64_t>(found_.heads, 1)),
+                    found_.q->type().dim(rank - 1)};
+    for (int i = 0; i < (rank > 3 ? rank - 3 : rank - 2); ++i)
+      extents.batch = extents.batch * shape[i];
+    if (rank == 3) {
+      const std::optional<Dim> batch = ExactDiv(extents.batch, extents.heads);
+      if (!batch.has_value()) return absl::UnimplementedError("the batch is no multiple of heads");
+      extents.batch = *batch;
     }
-    Extents extents{form->batch, form->heads, found_.q->type().dim(*rank - 1)};
     std::optional<Operand> q = Farthest(found_.q, "sd", found_.heads, extents, false, false), k, v;
-    Extents value_extents = extents;
-    value_extents.size = found_.v->type().dim(*rank - 1);
+    Extents key_extents = extents;
+    if (found_.is_op) key_extents.heads = found_.k->type().dim(1);
+    Extents value_extents = key_extents;
+    value_extents.size = found_.v->type().dim(rank - 1);
     for (bool shared : {true, false}) {
-      k = Farthest(found_.k, found_.k_last, found_.heads, extents, true, shared);
+      k = Farthest(found_.k, found_.k_last, found_.heads, key_extents, true, shared);
       v = Farthest(found_.v, "sd", found_.heads, value_extents, false, shared);
       if (k.has_value() && v.has_value() && k->form.heads == v->form.heads) break;
     }
@@ -251,8 +256,12 @@ class Fusion {
                                         : "V",
                        " is no [batch, heads, sequence, size] of the scores' batch and heads"));
     }
-    FollowResult(value_extents);
-    return Build({*q, *k, *v}, {form->batch, form->heads, queries, keys});
+    FollowResult(extents);
+    if (found_.is_op && result_.has_value() && result_->value == found_.last->output() &&
+        q->view.value == found_.q && k->view.value == found_.k && v->view.value == found_.v) {
+      return absl::UnimplementedError("");  // nothing around it to take in
+    }
+    return Build({*q, *k, *v}, {extents.batch, extents.heads, queries, keys});
   }
 
  private:
@@ -278,7 +287,7 @@ class Fusion {
     Node* last = result_->value->producer();
     Patch patch(last->graph(), last, kPass);
     GraphBuilder& b = patch.builder();
-    absl::StatusOr<AttentionMask> mask = JoinMasks(b, found_.masks, scores, DTypeOf(found_.scores));
+    absl::StatusOr<AttentionMask> mask = JoinMasks(b, found_.masks, scores, found_.scores.dtype());
     if (!mask.ok()) return mask.status();
     std::vector<Value*> inputs;
     std::vector<std::string> layouts;
@@ -325,7 +334,7 @@ class Fusion {
         kPass, found_.last->name(), true,
         absl::StrCat("softmax(Q K^T) V is FusedAttention", mask->causal ? ", causal" : "",
                      mask->value != nullptr ? ", masked" : "", "; scores of ",
-                     found_.scores->type().ToString(), " are not written")};
+                     found_.scores.ToString(), " are not written")};
     patch.Replace(result_->value, result);
     if (absl::Status s = patch.Commit(); !s.ok()) return s;
     if (context_.findings != nullptr) context_.findings->push_back(std::move(finding));
@@ -355,9 +364,54 @@ absl::StatusOr<bool> FuseAt(Node& product, PassContext& context) {
   return false;
 }
 
+// ONNX's op over [batch, heads, sequence, size].
+absl::StatusOr<bool> FuseAround(Node& node, PassContext& context) {
+  for (size_t i = 1; i < node.num_outputs(); ++i) {
+    if (node.output(i)->used()) return false;
+  }
+  for (size_t i = 4; i < node.num_inputs(); ++i) {
+    if (node.input(i) != nullptr) return false;
+  }
+  Found found;
+  found.q = node.input(0);
+  found.k = node.input(1);
+  found.v = node.input(2);
+  if (RankOf(found.q) != 4 || RankOf(found.k) != 4 || RankOf(found.v) != 4 || IsBarrier(node) ||
+      DTypeOf(found.k) != DTypeOf(found.q) || DTypeOf(found.v) != DTypeOf(found.q)) {
+    return false;
+  }
+  const Shape &q = found.q->type().shape(), &k = found.k->type().shape();
+  const Attribute* scale = node.FindAttr("scale");
+  if (scale == nullptr && (!q[3].is_number() || q[3].number() < 1)) return false;
+  found.scale =
+      scale != nullptr ? node.Float("scale") : 1 / std::sqrt(static_cast<double>(q[3].number()));
+  found.softcap = node.Float("softcap");
+  found.causal = node.Int("is_causal") != 0;
+  found.k_last = "sd";
+  found.is_op = true;
+  found.last = &node;
+  found.scores = Type::Tensor(DTypeOf(found.q), {q[0], q[1], q[2], k[2]});
+  if (Value* mask = node.input(3); mask != nullptr) {
+    // A shorter one is padded there, while ours broadcast.
+    if (RankOf(mask).value_or(0) < 1 || mask->type().dim(*RankOf(mask) - 1) != k[2] ||
+        !(IsFloat(DTypeOf(mask)) || DTypeOf(mask) == DType::kBool)) {
+      return false;
+    }
+    MaskTerm term{mask, found.scores.shape()};
+    term.fills = DTypeOf(mask) == DType::kBool;
+    term.fill = -std::numeric_limits<double>::infinity();
+    found.masks.push_back(std::move(term));
+  }
+  absl::StatusOr<bool> fused = Fusion(context, std::move(found)).Run();
+  if (!absl::IsUnimplemented(fused.status())) return fused;
+  if (!fused.status().message().empty())
+    context.Refused(kPass, node, fused.status().message().substr(0, 200));
+  return false;
+}
+
 void CollectProducts(const Graph& graph, std::vector<Node*>* products) {
   for (const auto& node : graph.nodes()) {
-    if (node->Is("MatMul")) products->push_back(node.get());
+    if (node->Is("MatMul") || node->Is("Attention")) products->push_back(node.get());
     for (const auto& [name, body] : node->bodies()) CollectProducts(*body, products);
   }
 }
@@ -369,7 +423,8 @@ absl::StatusOr<bool> FuseAttention::Run(Graph& graph, PassContext& context) cons
   CollectProducts(graph, &products);
   bool changed = false;
   for (Node* product : products) {  // a fusion erases none that stands behind it
-    absl::StatusOr<bool> fused = FuseAt(*product, context);
+    absl::StatusOr<bool> fused =
+        product->Is("Attention") ? FuseAround(*product, context) : FuseAt(*product, context);
     if (!fused.ok()) return fused;
     changed |= *fused;
   }
