@@ -40,7 +40,10 @@ absl::Status InferFusedLoop(InferContext& c) {
   std::vector<Type> inputs;
   for (size_t i = 0; i < c.num_inputs(); ++i) {
     if (!c.HasInput(i)) return c.Error("input ", i, " is absent");
-    inputs.push_back(c.InputType(i));
+    // Inside there are elements only; how they lie in memory is between the node and its kernel.
+    const Type& type = c.InputType(i);
+    const bool plain = !type.is_tensor() || !type.has_shape();
+    inputs.push_back(plain ? type : Type::Tensor(type.dtype(), type.shape()));
   }
   absl::StatusOr<std::vector<Type>> types = c.InferBody("body", inputs);
   if (!types.ok()) return types.status();

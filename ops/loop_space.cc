@@ -14,6 +14,8 @@ bool IsReduction(absl::string_view op) { return absl::StartsWith(op, "Reduce"); 
 class Finder {
  public:
   absl::StatusOr<LoopSpace> Find(absl::Span<const Node* const> nodes) {
+    constexpr size_t kMaxNodes = 1024;
+    if (nodes.size() > kMaxNodes) return No(absl::StrCat("more than ", kMaxNodes, " nodes"));
     for (const Node* node : nodes) {
       if (absl::Status s = Add(*node); !s.ok()) {
         return absl::UnimplementedError(

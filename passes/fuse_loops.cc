@@ -38,6 +38,7 @@ class Fuser {
   struct Edge {
     double bytes;
     Node *producer, *consumer;
+    bool siblings = false;  // both read one value
   };
 
   void Grow() {
@@ -57,6 +58,7 @@ class Fuser {
         }
       }
     }
+    AddSiblings(&edges);
     std::sort(edges.begin(), edges.end(), [&](const Edge& a, const Edge& b) {
       if (a.bytes != b.bytes) return a.bytes > b.bytes;
       if (a.producer != b.producer) return position_.at(a.producer) < position_.at(b.producer);
@@ -71,7 +73,7 @@ class Fuser {
         if (joined.ok()) continue;
         left.push_back(edge);
         // A view costs nothing, or will be said of what it belongs to.
-        const bool telling = RoleInLoop(*edge.producer) != LoopRole::kView &&
+        const bool telling = !edge.siblings && RoleInLoop(*edge.producer) != LoopRole::kView &&
                              RoleInLoop(*edge.consumer) != LoopRole::kView;
         if (round == 0 && telling) reasons_.push_back({edge, std::string(joined.message())});
       }
@@ -83,6 +85,26 @@ class Fuser {
       context_.Refused(kPass, *edge.consumer,
                        absl::StrCat("not joined with ", edge.producer->op_name(), " '",
                                     edge.producer->name(), "': ", reason));
+    }
+  }
+
+  // Two steps that stand close and read one value need to read it once.
+  void AddSiblings(std::vector<Edge>* edges) {
+    constexpr size_t kClose = 16;
+    absl::flat_hash_map<const Value*, Node*> latest;
+    for (const auto& group : groups_) {
+      Node* node = group->nodes()[0];
+      if (RoleInLoop(*node) == LoopRole::kView) continue;
+      for (size_t i = 0; i < node->num_inputs(); ++i) {
+        const Value* v = node->input(i);
+        if (v == nullptr || LoopGroup::IsInnerConstant(*node, i)) continue;
+        Node*& sibling = latest[v];
+        const bool close =
+            sibling != nullptr && position_.at(node) - position_.at(sibling) <= kClose;
+        // Half of what an edge saves: nothing that is written goes away.
+        if (close && sibling != node) edges->push_back({RoughBytes(*v) / 2, sibling, node, true});
+        sibling = node;
+      }
     }
   }
 

@@ -36,15 +36,14 @@ class NothingKernel : public Kernel {
 };
 
 // Distances in memory between neighbours along each axis, in elements.
-Dims MemoryStrides(const Type& type) {
-  const Dims dims = *type.StaticDims();
+Dims MemoryStrides(const Dims& dims, Layout layout) {
   Dims strides(dims.size());
   int64_t stride = 1;
   const auto place = [&](size_t axis) {
     strides[axis] = stride;
     stride *= dims[axis];
   };
-  const bool channels_last = type.layout() == Layout::kChannelsLast && dims.size() > 2;
+  const bool channels_last = layout == Layout::kChannelsLast && dims.size() > 2;
   if (channels_last) place(1);
   for (size_t i = dims.size(); i-- > 0;) {
     if (!channels_last || i != 1) place(i);
@@ -60,10 +59,11 @@ class Lowering {
   absl::StatusOr<TileProgram> Build() {
     if (absl::Status s = OrderLoops(); !s.ok()) return s;
     TileProgram p(space_, reduced_);
-    for (const Value* v : body_.inputs()) {
+    for (size_t i = 0; i < body_.inputs().size(); ++i) {
+      const Value* v = body_.inputs()[i];
       TileValue input;
       input.dtype = v->type().dtype();
-      input.id = p.Input(input.dtype, Strides(*v));
+      input.id = p.Input(input.dtype, Strides(*v, context_.inputs[i].layout()));
       values_[v] = std::move(input);
     }
     for (const auto& node : body_.nodes()) {
@@ -71,12 +71,13 @@ class Lowering {
     }
     for (size_t i = 0; i < body_.outputs().size(); ++i) {
       const Value& v = *body_.outputs()[i];
+      if (!loops_.axes.contains(&v)) return absl::UnimplementedError("an output is no loop's");
       const LoopSpace::Cover cover = loops_.CoverOf(v);
       if (cover == LoopSpace::Cover::kPart || cover == LoopSpace::Cover::kOne) {
         return absl::UnimplementedError(
             absl::StrCat("output ", i, " does not run over all of the loops"));
       }
-      p.Output(values_.at(&v).id, v.type().dtype(), Strides(v));
+      p.Output(values_.at(&v).id, v.type().dtype(), Strides(v, context_.outputs[i].layout()));
     }
     if (absl::Status s = p.Finish(context_.threads); !s.ok()) return s;
     return p;
@@ -88,16 +89,21 @@ class Lowering {
   absl::Status OrderLoops() {
     const size_t count = loops_.extents.size();
     const Value* whole = nullptr;
-    const auto offer = [&](const Value* v) {
-      if (loops_.axes.contains(v) && loops_.CoverOf(*v) == LoopSpace::Cover::kAll) whole = v;
+    Layout layout = Layout::kPlain;
+    const auto offer = [&](const Value* v, Layout as) {
+      if (!loops_.axes.contains(v) || loops_.CoverOf(*v) != LoopSpace::Cover::kAll) return;
+      whole = v;
+      layout = as;
     };
-    for (const Value* v : body_.inputs()) offer(v);
-    if (whole == nullptr) {  // an outer product, say
-      for (const auto& node : body_.nodes()) offer(node->output());
+    for (const auto& node : body_.nodes()) offer(node->output(), Layout::kPlain);
+    for (size_t i = 0; i < body_.inputs().size(); ++i) {
+      offer(body_.inputs()[i], context_.inputs[i].layout());
     }
-    for (const Value* v : body_.outputs()) offer(v);
+    for (size_t i = 0; i < body_.outputs().size(); ++i) {
+      offer(body_.outputs()[i], context_.outputs[i].layout());
+    }
     if (whole == nullptr) return absl::UnimplementedError("no value runs over all of the loops");
-    const Dims strides = MemoryStrides(whole->type());
+    const Dims strides = MemoryStrides(*whole->type().StaticDims(), layout);
     std::vector<int64_t> stride(count, 0);
     const std::vector<int>& axes = loops_.axes.at(whole);
     for (size_t i = 0; i < axes.size(); ++i) {
@@ -131,11 +137,11 @@ class Lowering {
     return absl::OkStatus();
   }
 
-  Dims Strides(const Value& v) const {
+  Dims Strides(const Value& v, Layout layout) const {
     Dims result(order_.size(), 0);
     const auto it = loops_.axes.find(&v);
     if (it == loops_.axes.end()) return result;  // nothing reads it
-    const Dims strides = MemoryStrides(v.type());
+    const Dims strides = MemoryStrides(*v.type().StaticDims(), layout);
     for (size_t i = 0; i < it->second.size(); ++i) {
       for (size_t k = 0; k < order_.size(); ++k) {
         if (static_cast<int>(order_[k]) == it->second[i]) result[k] = strides[i];
@@ -258,12 +264,21 @@ class Lowering {
 
 absl::StatusOr<std::unique_ptr<Kernel>> PrepareFusedLoop(const PrepareContext& context) {
   const Graph& body = *context.node.body("body");
+  for (const auto* types : {&context.inputs, &context.outputs}) {
+    for (const Type& type : *types) {
+      if (type.layout() != Layout::kPlain && type.layout() != Layout::kChannelsLast) {
+        return absl::UnimplementedError("a blocked layout");
+      }
+    }
+  }
   std::vector<const Node*> nodes;
   for (const auto& node : body.nodes()) {
     for (size_t i = 0; i < node->num_outputs(); ++i) {
-      if (!node->output(i)->type().has_static_shape()) {
+      const std::optional<Dims> dims = node->output(i)->type().StaticDims();
+      if (!dims.has_value()) {
         return absl::UnimplementedError("a shape inside is known to the data alone");
       }
+      if (!ElementCount(*dims).ok()) return absl::UnimplementedError("too large inside");
     }
     if (!node->Is("Constant")) nodes.push_back(node.get());
   }

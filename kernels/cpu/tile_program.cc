@@ -13,6 +13,7 @@ constexpr int64_t kMaxTile = 4096;         // elements; steps are called once a 
 constexpr int64_t kSlotBudget = 32 << 10;  // bytes of all slots: they should stay in L1
 constexpr int64_t kRowBudget = 256 << 10;  // whole rows are worth going to L2 for
 constexpr int64_t kDirectTile = 16384;     // elements, where no slot is needed
+constexpr int64_t kMinColumns = 128;       // of a piece, where columns are shared out
 constexpr int64_t kMinTaskWork = 1 << 16;  // additions' worth: below, a thread costs more
 
 const char* const kStepNames[] = {
@@ -408,7 +409,10 @@ void TileProgram::Impl::PlanTiles(int threads) {
     });
     rows_per_tile = tile;
   } else if (mode == Mode::kColumns) {
-    tile = std::min(tile, (inner + 15) / 16 * 16);
+    // Pieces for all threads, as long as each is some cache lines wide.
+    const int64_t pieces = std::max<int64_t>(1, threads / std::max<int64_t>(outer, 1));
+    const int64_t each = std::max((inner / pieces + 15) / 16 * 16, kMinColumns);
+    tile = std::min({tile, each, (inner + 15) / 16 * 16});
     block = inner;
     rows_per_tile = tile;
   } else {
