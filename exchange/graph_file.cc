@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "exchange/file.h"
+#include "exchange/packed_file.h"
 #include "exchange/safetensors.h"
 #include "exchange/weights.h"
 #include "graph/graph_def.h"
@@ -49,7 +50,8 @@ absl::StatusOr<std::string> Encode(const Graph& graph, Safetensors* weights) {
 }
 
 absl::StatusOr<std::unique_ptr<Graph>> Decode(absl::string_view bytes, Safetensors weights,
-                                              const ReadOptions& options) {
+                                              const ReadOptions& options,
+                                              absl::flat_hash_set<std::string> trusted = {}) {
   auto hash = weights.metadata.find(kGraphHash);
   if (options.verify_checksums && hash != weights.metadata.end() && hash->second != HashOf(bytes)) {
     return absl::DataLossError(
@@ -58,7 +60,7 @@ absl::StatusOr<std::unique_ptr<Graph>> Decode(absl::string_view bytes, Safetenso
   }
   absl::StatusOr<proto::GraphDef> def = ParseGraphDef(bytes);
   if (!def.ok()) return def.status();
-  const WeightStore store(std::move(weights), options.verify_checksums);
+  const WeightStore store(std::move(weights), options.verify_checksums, std::move(trusted));
   ImportOptions import;
   import.max_depth = options.max_depth;
   import.max_nodes = options.max_nodes;
@@ -124,18 +126,26 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFile(const std::string& path,
     return absl::InvalidArgumentError(absl::StrCat(
         Quote(path), " is a safetensors file, but no model: it has no tensor sluice.graph (U8)"));
   }
-  auto graph = Decode({bytes.data<char>(), bytes.bytes()}, *std::move(content), options);
+  absl::flat_hash_set<std::string> sources;
+  PackedSet packed = TakePacked(&*content, &sources);
+  if (options.packed == nullptr || packed.key != options.packed_key) sources.clear();
+  if (options.packed != nullptr) *options.packed = std::move(packed);
+  auto graph =
+      Decode({bytes.data<char>(), bytes.bytes()}, *std::move(content), options, std::move(sources));
   if (!graph.ok()) return In(path, graph.status());
   return graph;
 }
 
-absl::Status WriteGraphFile(const Graph& graph, const std::string& path) {
+absl::Status WriteGraphFile(const Graph& graph, const std::string& path, const PackedSet* packed) {
   Safetensors content;
   absl::StatusOr<std::string> bytes = Encode(graph, &content);
   if (!bytes.ok()) return In(path, bytes.status());
   const int64_t size = static_cast<int64_t>(bytes->size());
   content.tensors.push_back(
       {kGraphTensor, Tensor::Wrap(DType::kU8, {size}, bytes->data(), nullptr)});
+  if (packed != nullptr) {
+    if (absl::Status s = AddPacked(graph, *packed, &content); !s.ok()) return In(path, s);
+  }
   return WriteSafetensors(content, path);
 }
 

@@ -18,7 +18,7 @@ absl::Status WriteGraphFolder(const Graph& graph, const std::string& path);
 
 absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFile(const std::string& path,
                                                      const ReadOptions& options);
-absl::Status WriteGraphFile(const Graph& graph, const std::string& path);
+absl::Status WriteGraphFile(const Graph& graph, const std::string& path, const PackedSet* packed);
 
 }  // namespace sluice
 

@@ -113,7 +113,7 @@ absl::Status WriteModel(const Graph& graph, const std::string& path, const Write
     case ModelFormat::kText:
       return WriteText(graph, path);
     case ModelFormat::kFile:
-      return WriteGraphFile(graph, path);
+      return WriteGraphFile(graph, path, options.packed);
     case ModelFormat::kOnnx:
       return ExportOnnx(graph, path);
     default:

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "graph/graph.h"
+#include "graph/packed_set.h"
 
 namespace sluice {
 
@@ -25,6 +26,11 @@ struct ReadOptions {
   int64_t max_nodes = 5'000'000;
   int max_depth = 64;
   bool verify_checksums = true;
+  // Receives the weights that our single file holds packed; null: they are left alone. Where its
+  // key is `packed_key`, constants are not compared with their checksums if they stand there
+  // packed: who takes the packed form compares that.
+  PackedSet* packed = nullptr;
+  std::string packed_key;
 };
 
 // Weights are memory-mapped where the format allows, never copied. The file is untrusted: every
@@ -34,6 +40,7 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path,
 
 struct WriteOptions {
   ModelFormat format = ModelFormat::kAuto;
+  const PackedSet* packed = nullptr;  // saved beside the graph; the single file only
 };
 // Atomic: a temporary file beside the target, fsync, rename. On an error nothing of it is left.
 absl::Status WriteModel(const Graph& graph, const std::string& path,

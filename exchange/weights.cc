@@ -32,7 +32,9 @@ Safetensors CollectWeights(const Graph& graph) {
   return weights;
 }
 
-WeightStore::WeightStore(Safetensors content, bool verify) : verify_(verify) {
+WeightStore::WeightStore(Safetensors content, bool verify,
+                         absl::flat_hash_set<std::string> trusted)
+    : verify_(verify), trusted_(std::move(trusted)) {
   for (auto& [name, tensor] : content.tensors) tensors_.emplace(name, std::move(tensor));
 }
 
@@ -40,7 +42,7 @@ absl::StatusOr<Tensor> WeightStore::Find(absl::string_view hash) const {
   auto it = tensors_.find(hash);
   if (it == tensors_.end())
     return absl::NotFoundError("the weights file has no tensor of this name");
-  if (!verify_) return it->second;
+  if (!verify_ || trusted_.contains(hash)) return it->second;
   const bool intact = it->second.ContentHash() == hash;
   ReleasePages(it->second);  // who needs them reads them again, from the page cache
   if (!intact) {

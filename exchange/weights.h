@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "exchange/safetensors.h"
 #include "graph/graph.h"
 
@@ -23,12 +24,14 @@ class WeightStore {
  public:
   // `verify` compares a tensor's content with its name when it is first found, so that a damaged
   // file is noticed; it reads all of the tensor.
-  WeightStore(Safetensors content, bool verify);
+  // Those named in `trusted` are not compared.
+  WeightStore(Safetensors content, bool verify, absl::flat_hash_set<std::string> trusted = {});
   absl::StatusOr<Tensor> Find(absl::string_view hash) const;
 
  private:
   absl::flat_hash_map<std::string, Tensor> tensors_;
   bool verify_;
+  absl::flat_hash_set<std::string> trusted_;
 };
 
 }  // namespace sluice

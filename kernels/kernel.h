@@ -20,6 +20,8 @@
 
 namespace sluice {
 
+class PackedWeights;
+
 // What a kernel is prepared for. Input types have static shapes. Output types have too, except
 // where only the data knows them; the kernel then returns dynamic_outputs() true.
 struct PrepareContext {
@@ -32,6 +34,7 @@ struct PrepareContext {
   int threads = 1;
   bool deterministic = false;
   Accuracy accuracy = Accuracy::kStandard;
+  PackedWeights* packed = nullptr;  // where packed constants are shared: see PackConstant()
 
   bool HasInput(size_t i) const { return i < inputs.size() && !inputs[i].is_unknown(); }
   bool HasOutput(size_t i) const { return i < outputs.size(); }

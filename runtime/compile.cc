@@ -7,6 +7,8 @@
 #include "absl/strings/str_format.h"
 #include "graph/infer.h"
 #include "graph/text.h"
+#include "kernels/cpu/cpu_kernels.h"
+#include "kernels/packed_weights.h"
 #include "runtime/evaluate.h"
 #include "runtime/tuner.h"
 
@@ -72,12 +74,27 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& optio
   if (absl::Status s = CollectVariables(*program, &compiled); !s.ok()) return s;
   log(absl::StrCat("variables: ", compiled.variables.size()));
 
+  // Packed weights belong to all plans; those of a file count where this machine would make the
+  // same.
+  std::shared_ptr<const PackedSet> saved = options.packed;
+  if (saved != nullptr && saved->key != CpuKernelsVersion()) {
+    compiled.packed_note = saved->key.empty()
+                               ? "the file has no packed weights"
+                               : absl::StrCat("packed again: the file's are for '", saved->key,
+                                              "', this is '", CpuKernelsVersion(), "'");
+    saved = nullptr;
+  } else if (saved != nullptr && !saved->note.empty()) {
+    compiled.packed_note = absl::StrCat("packed again: ", saved->note);
+  }
+  compiled.packed = std::make_shared<PackedWeights>(std::move(saved));
+
   // Kernels, layouts and memory wait for concrete shapes: Specialise() makes a plan for each.
   ProgramOptions program_options{.threads = pool->threads(),
                                  .deterministic = options.deterministic,
                                  .max_plans = std::max<size_t>(1, options.max_plans),
                                  .memory_limit = options.memory_limit,
-                                 .accuracy = options.accuracy};
+                                 .accuracy = options.accuracy,
+                                 .packed = compiled.packed};
   if (!options.tuning_cache.empty() && !options.deterministic)
     program_options.tuner = std::make_shared<Tuner>(options.tuning_cache, pool);
   compiled.program =

@@ -15,6 +15,8 @@ namespace sluice {
 
 struct Compiled {
   std::unique_ptr<Program> program;
+  std::shared_ptr<PackedWeights> packed;
+  std::string packed_note;  // what became of weights that came packed; empty where none did
   OptimizeReport report;
   std::vector<std::string> variables;  // names, in the order of `initial`
   std::vector<Tensor> initial;         // shared with the graph, not copied

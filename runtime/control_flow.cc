@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/packed_weights.h"
 #include "runtime/program.h"
 
 namespace sluice {
@@ -303,9 +304,11 @@ class ScanStep : public DynamicStep {
 bool IsControlFlow(const Node& node) { return node.Is("If") || node.Is("Loop") || node.Is("Scan"); }
 
 absl::StatusOr<std::unique_ptr<DynamicStep>> MakeControlFlow(const Node& node,
-                                                             const ProgramOptions& options,
+                                                             const ProgramOptions& outer,
                                                              std::vector<Value*>* reads) {
   *reads = Captures(node);
+  ProgramOptions options = outer;
+  options.packed = std::make_shared<PackedWeights>();  // saved ones go by names, which are not ours
   auto body = [&](absl::string_view name) {
     return MakeBody(node, *node.body(name), options, *reads);
   };

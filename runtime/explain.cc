@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "graph/text.h"
+#include "kernels/packed_weights.h"
 #include "nlohmann/json.hpp"
 
 namespace sluice {
@@ -108,6 +109,15 @@ std::string ExplainText(const Compiled& c, int threads) {
     absl::StrAppendFormat(&text, "  %4d x %s\n", count, what);
   absl::StrAppendFormat(&text, "\nMemory: arena %d bytes, fullest at %s; packed weights %d bytes\n",
                         plan->arena_bytes(), ShownValue(plan->peak_node()), plan->packed_bytes());
+  const PackedWeights::Counts packed = c.packed->counts();
+  absl::StrAppendFormat(&text,
+                        "Specialised in %.2f ms; weights packed: %d made, %d shared with another "
+                        "plan, %d from the file%s\n",
+                        plan->specialise_ms(), packed.made, packed.shared, packed.from_saved,
+                        packed.damaged > 0
+                            ? absl::StrCat(", ", packed.damaged, " damaged there and packed again")
+                            : "");
+  if (!c.packed_note.empty()) absl::StrAppend(&text, "Packed weights: ", c.packed_note, "\n");
   return text;
 }
 
@@ -142,9 +152,16 @@ std::string ExplainJson(const Compiled& c, int threads) {
                        {"others", s.choice},
                        {"origin", s.node->origin().ToString()}});
     }
+    const PackedWeights::Counts packed = c.packed->counts();
     json["plan"] = {{"arena_bytes", plan->arena_bytes()},
                     {"peak_node", plan->peak_node()},
                     {"packed_bytes", plan->packed_bytes()},
+                    {"specialise_ms", plan->specialise_ms()},
+                    {"weights_made", packed.made},
+                    {"weights_shared", packed.shared},
+                    {"weights_from_file", packed.from_saved},
+                    {"weights_damaged", packed.damaged},
+                    {"packed_note", c.packed_note},
                     {"steps", steps}};
   }
   return Dump(json, 1);

@@ -103,6 +103,7 @@ class Plan {
   const std::vector<PlanOutput>& outputs() const { return outputs_; }
   int64_t arena_bytes() const { return arena_bytes_; }
   int64_t packed_bytes() const { return packed_bytes_; }
+  double specialise_ms() const { return specialise_ms_; }
   bool assigns() const { return assigns_; }
   const std::string& peak_node() const { return peak_node_; }
 
@@ -132,6 +133,7 @@ class Plan {
   size_t num_arguments_ = 0;
   int num_inputs_ = 0, num_dynamic_ = 0;
   int64_t arena_bytes_ = 0, packed_bytes_ = 0, peak_live_bytes_ = 0;
+  double specialise_ms_ = 0;  // what making it took
   std::string peak_node_;
   bool assigns_ = false;
 };

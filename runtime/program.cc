@@ -156,6 +156,7 @@ Program::Totals Program::Stats() const {
   std::lock_guard<std::mutex> lock(mutex_);
   Totals totals;
   totals.plans = static_cast<int64_t>(entries_.size());
+  if (!entries_.empty()) totals.specialise_ms = entries_.front().plan->specialise_ms();
   for (const Entry& e : entries_) {
     totals.packed_bytes += e.plan->packed_bytes();
     if (e.plan->arena_bytes() < totals.arena_bytes) continue;

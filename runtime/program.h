@@ -16,6 +16,7 @@
 
 namespace sluice {
 
+class PackedWeights;
 class Tuner;
 
 struct ProgramOptions {
@@ -24,6 +25,7 @@ struct ProgramOptions {
   size_t max_plans = 16;
   int64_t memory_limit = 0;
   Accuracy accuracy = Accuracy::kStandard;
+  std::shared_ptr<PackedWeights> packed;
   std::shared_ptr<Tuner> tuner;  // null: kernels are chosen by their estimates
 };
 
@@ -51,6 +53,7 @@ class Program {
 
   struct Totals {
     int64_t plans = 0, arena_bytes = 0, packed_bytes = 0;
+    double specialise_ms = 0;  // of the plan used last
     std::string peak_node;
   };
   Totals Stats() const;

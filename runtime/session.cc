@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "graph/text.h"
+#include "kernels/cpu/cpu_kernels.h"
+#include "kernels/packed_weights.h"
 #include "runtime/clock.h"
 #include "runtime/compile.h"
 #include "runtime/explain.h"
@@ -228,9 +230,15 @@ Session::MemoryStats Session::Memory() const {
   stats.arena_bytes = totals.arena_bytes;
   stats.packed_bytes = totals.packed_bytes;
   stats.plans = totals.plans;
+  stats.specialise_ms = totals.specialise_ms;
   stats.peak_node = totals.peak_node;
   stats.peak_run_bytes = impl_->peak_run_bytes.load();
   return stats;
+}
+
+PackedSet Session::Packed() const {
+  std::shared_lock<std::shared_mutex> lock(impl_->state);
+  return impl_->closed ? PackedSet() : impl_->compiled.packed->Collect(CpuKernelsVersion());
 }
 
 std::string Session::Explain() const {
@@ -249,6 +257,7 @@ absl::Status Session::Close() {
   if (impl_->closed) return absl::OkStatus();
   impl_->closed = true;
   impl_->compiled.program.reset();
+  impl_->compiled.packed.reset();
   impl_->compiled.initial.clear();
   impl_->variables.clear();
   impl_->pool.reset();

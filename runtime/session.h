@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "graph/graph.h"
+#include "graph/packed_set.h"
 #include "kernels/accuracy.h"
 #include "kernels/device/thread_pool.h"
 #include "passes/pass.h"
@@ -37,6 +38,10 @@ struct SessionOptions {
   // and the winners are kept there for later sessions. Empty: no trials. Ignored when
   // `deterministic`, since a trial is none.
   std::string tuning_cache;
+  // Weights that an earlier session packed (Session::Packed()), read with the model. Taken where
+  // made for this machine and library and sound; anything else is packed again, and Explain() says
+  // so.
+  std::shared_ptr<const PackedSet> packed;
   int64_t memory_limit = 0;  // bytes of activations one run may hold; 0: unlimited
   size_t max_plans = 16;     // plans kept for different input shapes, least recently used out first
   std::function<void(absl::string_view line)> log;  // one line a compile step; null: silent
@@ -122,12 +127,17 @@ class Session {
   absl::StatusOr<Tensor> ReadVariable(absl::string_view name) const;  // a copy
   absl::Status AssignVariable(absl::string_view name, const Tensor& value);
 
+  // The weights in the forms that the kernels of the plans held now read them in, to be saved
+  // beside the graph as it was optimised. Shares their memory.
+  PackedSet Packed() const;
+
   struct MemoryStats {
     int64_t arena_bytes = 0;     // of the largest plan held now
     int64_t peak_run_bytes = 0;  // activations of the largest run so far, dynamic results included
     int64_t packed_bytes = 0;    // weights in kernels' own formats
     int64_t plans = 0;
-    std::string peak_node;  // the step at which the largest arena is fullest
+    double specialise_ms = 0;  // what the plan used last took to make
+    std::string peak_node;     // the step at which the largest arena is fullest
   };
   MemoryStats Memory() const;
 

@@ -10,6 +10,7 @@
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/cpu/layouts.h"
 #include "runtime/arena.h"
+#include "runtime/clock.h"
 #include "runtime/dynamic_steps.h"
 #include "runtime/program.h"
 #include "runtime/tuner.h"
@@ -24,6 +25,7 @@ class Specialiser {
   absl::StatusOr<std::shared_ptr<const Plan>> Make(const Graph& graph,
                                                    absl::Span<const Type> inputs,
                                                    absl::Span<const int> fetches) {
+    const int64_t start = NowNs();
     // A copy of the graph whose inputs have their numbers: inference makes the rest concrete.
     plan_->graph_ = graph.Clone();
     Graph& g = *plan_->graph_;
@@ -46,6 +48,7 @@ class Specialiser {
     FillTable();
     // Winners are a help to later sessions, not a result of this one: they may fail to be written.
     if (options_.tuner != nullptr) (void)options_.tuner->Save();
+    plan_->specialise_ms_ = static_cast<double>(NowNs() - start) / 1e6;
     return std::shared_ptr<const Plan>(std::move(plan_));
   }
 
@@ -203,7 +206,8 @@ class Specialiser {
     PrepareContext context{.node = node,
                            .threads = options_.threads,
                            .deterministic = options_.deterministic,
-                           .accuracy = options_.accuracy};
+                           .accuracy = options_.accuracy,
+                           .packed = options_.packed.get()};
     bool is_static = true;
     for (const Value* v : node.inputs()) {
       context.inputs.push_back(v == nullptr ? Type() : plan_->slots_[SlotOf(v)].type);

@@ -9,10 +9,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "exchange/model.h"
 #include "exchange/npy.h"
 #include "exchange/tensor_proto.h"
 #include "graph/scalar_text.h"
 #include "graph/text.h"
+#include "kernels/cpu/cpu_kernels.h"
 
 namespace sluice::cli {
 
@@ -28,6 +30,17 @@ absl::StatusOr<std::map<std::string, std::string>> ParsePairs(const std::vector<
     map[pair.substr(0, equals)] = pair.substr(equals + 1);
   }
   return map;
+}
+
+absl::StatusOr<std::unique_ptr<Graph>> ReadWithPacked(const std::string& path,
+                                                      SessionOptions* options) {
+  auto packed = std::make_shared<PackedSet>();
+  ReadOptions read;
+  read.packed = packed.get();
+  read.packed_key = CpuKernelsVersion();
+  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadModel(path, read);
+  if (!packed->key.empty()) options->packed = std::move(packed);
+  return graph;
 }
 
 std::string Printable(absl::string_view text) {

@@ -45,6 +45,10 @@ class Progress {
   size_t width_ = 0;
 };
 
+// The model, and into `options` the packed weights that its file may hold.
+absl::StatusOr<std::unique_ptr<Graph>> ReadWithPacked(const std::string& path,
+                                                      SessionOptions* options);
+
 // One tensor by file name: .npy, else .pb (ONNX TensorProto).
 absl::StatusOr<Tensor> ReadTensorFile(const std::string& path);
 // Writes `stem`.npy, or `stem`.pb where npy has no such dtype; returns the path.

@@ -61,9 +61,9 @@ void PrintOps(const Profile& profile) {
 absl::Status Bench(const Options& o) {
   const double rss_before = ProcessMegabytes("VmRSS");
   const auto start = std::chrono::steady_clock::now();
-  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadModel(o.model);
-  if (!graph.ok()) return graph.status();
   SessionOptions options{.threads = o.threads};
+  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadWithPacked(o.model, &options);
+  if (!graph.ok()) return graph.status();
   options.passes.enabled = !o.plain;
   absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, std::move(options));
   if (!session.ok()) return session.status();
@@ -117,7 +117,8 @@ absl::Status Bench(const Options& o) {
                           {"rss_mb", ProcessMegabytes("VmHWM")},
                           {"rss_before_mb", rss_before},
                           {"peak_arena_mb", memory.arena_bytes / 1048576.0},
-                          {"packed_mb", memory.packed_bytes / 1048576.0}};
+                          {"packed_mb", memory.packed_bytes / 1048576.0},
+                          {"specialise_ms", memory.specialise_ms}};
   };
   auto print_json = [](const nlohmann::json& json) {
     std::printf("%s\n",

@@ -105,9 +105,9 @@ absl::StatusOr<bool> CheckFolder(Session& session, const std::string& folder, co
 absl::Status Check(const Options& o, bool* fail) {
   Progress progress;
   progress.Show("reading " + o.model);
-  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadModel(o.model);
-  if (!graph.ok()) return graph.status();
   SessionOptions options{.threads = o.threads};
+  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadWithPacked(o.model, &options);
+  if (!graph.ok()) return graph.status();
   options.passes.enabled = !o.plain;
   options.log = [&](absl::string_view line) { progress.Show(std::string(line)); };
   absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, std::move(options));

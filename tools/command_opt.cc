@@ -1,5 +1,6 @@
 #include <cstdio>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "exchange/model.h"
@@ -15,9 +16,24 @@ namespace {
 struct Options {
   std::string model, out, print_after;
   std::vector<std::string> passes, without;
-  bool explain = false;
+  bool explain = false, no_packed = false;
+  int threads = 0;
   int64_t fuel = INT64_MAX;
 };
+
+// As the kernels of this machine read them, for inputs that run() would make up: open extents
+// small.
+absl::StatusOr<PackedSet> PackWeights(const Graph& graph, int threads) {
+  SessionOptions options{.threads = threads};
+  options.passes.enabled = false;  // they have run
+  absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(graph, std::move(options));
+  if (!session.ok()) return session.status();
+  absl::StatusOr<Inputs> inputs = LoadInputs((*session)->inputs(), {});
+  if (!inputs.ok()) return PackedSet();  // no legal inputs can be made up: nothing is packed yet
+  absl::StatusOr<std::string> plan = (*session)->PlanText(inputs->feeds);
+  if (!plan.ok()) return plan.status();
+  return (*session)->Packed();
+}
 
 absl::Status Opt(const Options& o) {
   Progress progress;
@@ -65,8 +81,16 @@ absl::Status Opt(const Options& o) {
     return absl::OkStatus();
   }
   if (o.out.empty()) return absl::OkStatus();
+  progress.Show("packing weights");
+  WriteOptions write;
+  absl::StatusOr<PackedSet> packed = PackedSet();
+  if (!o.no_packed && absl::EndsWith(o.out, ".sluice")) {
+    packed = PackWeights(**graph, o.threads);
+    if (!packed.ok()) return packed.status();
+    write.packed = &*packed;
+  }
   progress.Show("writing " + o.out);
-  return WriteModel(**graph, o.out);
+  return WriteModel(**graph, o.out, write);
 }
 
 }  // namespace
@@ -86,6 +110,11 @@ void AddOpt(CLI::App& app, Job* job) {
       ->type_name("LIST");
   command->add_option("--fuel", o->fuel, "At most so many rewrites: to bisect a wrong one")
       ->type_name("N");
+  command->add_option("--threads", o->threads, "Threads that weights are packed for")
+      ->type_name("N");
+  command->add_flag(
+      "--no-packed", o->no_packed,
+      "Leave out the weights as this machine's kernels pack them (.sluice holds both)");
   command->add_flag("--explain", o->explain,
                     "Print what each pass did and refused, the kernels and the memory plan");
   command

@@ -22,12 +22,12 @@ struct Options {
 absl::Status Run(const Options& o) {
   Progress progress;
   progress.Show("reading " + o.model);
-  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadModel(o.model);
+  SessionOptions session_options{.threads = o.threads};
+  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadWithPacked(o.model, &session_options);
   if (!graph.ok()) return graph.status();
   absl::StatusOr<Inputs> inputs = LoadInputs(PortsOf(**graph), o.inputs);
   if (!inputs.ok()) return inputs.status();
   for (const std::string& line : inputs->generated) std::fprintf(stderr, "%s\n", line.c_str());
-  SessionOptions session_options{.threads = o.threads};
   session_options.passes.enabled = !o.plain;
   session_options.log = [&](absl::string_view line) { progress.Show(std::string(line)); };
   absl::StatusOr<std::unique_ptr<Session>> session =

@@ -9,7 +9,7 @@ namespace sluice::cpu {
 using Desc = dnnl::memory::desc;
 
 DnnlNode::DnnlNode(const PrepareContext& context, DType compute)
-    : constants_(context.constants),
+    : context_(&context),
       out_dtype_(context.output_dtype(0)),
       compute_(compute),
       out_elements_(Product(context.output_dims(0))) {
@@ -30,9 +30,8 @@ std::unique_ptr<DnnlPrimitive> DnnlNode::Reorder(const Desc& from, const Desc& t
 void DnnlNode::Input(int id, int input, const Desc& plain, const Desc& wanted) {
   const size_t i = static_cast<size_t>(input);
   const DType dtype = DTypeOfDnnl(plain.get_data_type());
-  if (i < constants_.size() && constants_[i].valid()) {
-    absl::StatusOr<Tensor> t = ConvertTensor(constants_[i], dtype);
-    if (t.ok() && plain != wanted) t = DnnlReorder(t->raw(), plain, wanted);
+  if (context_->IsConstant(i)) {
+    absl::StatusOr<Tensor> t = DnnlPackConstant(*context_, i, dtype, plain, wanted);
     if (!t.ok()) {
       status_.Update(t.status());
       return;
@@ -79,6 +78,7 @@ void DnnlNode::Finish(const dnnl::primitive& primitive, const Desc& scratchpad,
   scratchpad_ = layout_.Take(std::max<size_t>(scratchpad_bytes_, 1));
   primitive_ = std::make_unique<DnnlPrimitive>(primitive, std::move(arguments_));
   description_ = std::move(description);
+  context_ = nullptr;
 }
 
 size_t DnnlNode::packed_bytes() const {

@@ -53,7 +53,7 @@ class DnnlNode final : public Kernel {
   std::unique_ptr<DnnlPrimitive> Reorder(const dnnl::memory::desc& from,
                                          const dnnl::memory::desc& to);
 
-  const std::vector<Tensor> constants_;
+  const PrepareContext* context_;  // until Finish()
   std::vector<DType> dtypes_;
   const DType out_dtype_, compute_;
   const int64_t out_elements_;

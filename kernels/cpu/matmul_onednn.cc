@@ -177,9 +177,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> DnnlMatMul::Make(const PrepareContext& c
   kernel->Bind(0, Product(p.Matrix(p.a_batch, p.m, p.k)));
   arguments.push_back({DNNL_ARG_SRC, a});
   if (pack) {
-    absl::StatusOr<Tensor> plain = ConvertTensor(context.constants[1], weights);
-    if (!plain.ok()) return plain.status();
-    absl::StatusOr<Tensor> packed = DnnlReorder(plain->raw(), b_plain, pd.weights_desc());
+    absl::StatusOr<Tensor> packed =
+        DnnlPackConstant(context, 1, weights, b_plain, pd.weights_desc());
     if (!packed.ok()) return packed.status();
     kernel->packed_ = *std::move(packed);
     arguments.push_back({DNNL_ARG_WEIGHTS, pd.weights_desc(), kernel->packed_.raw()});

@@ -4,7 +4,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "graph/hash.h"
 #include "kernels/cpu/layouts.h"
+#include "kernels/cpu/staging.h"
+#include "kernels/packed_weights.h"
 #include "oneapi/dnnl/dnnl_threadpool.hpp"
 #include "oneapi/dnnl/dnnl_threadpool_iface.hpp"
 
@@ -192,6 +195,28 @@ absl::StatusOr<Tensor> DnnlReorder(const void* data, const dnnl::memory::desc& f
   if (!made.ok()) return made;
   if (!run.ok()) return run;
   return out;
+}
+
+absl::StatusOr<Tensor> DnnlPackConstant(const PrepareContext& context, size_t input, DType compute,
+                                        const dnnl::memory::desc& from,
+                                        const dnnl::memory::desc& to) {
+  const Tensor& constant = context.constants[input];
+  const bool reorder = from != to;
+  if (!reorder && constant.dtype() == compute) return constant;
+  const int64_t bytes = static_cast<int64_t>(to.get_size());
+  Hasher layouts;
+  absl::Status described = DnnlTry(context.threads, [&] {
+    for (dnnl::memory::desc layout : {from, to}) {  // in full, as oneDNN writes it for itself
+      const std::vector<uint8_t> blob = layout.get_blob();
+      layouts.AddBytes(blob.data(), blob.size());
+    }
+  });
+  if (!described.ok()) return described;
+  const std::string format = absl::StrCat("onednn ", constant.TypeString(), " ", layouts.Hex());
+  return PackConstant(context, input, format, bytes, [&]() -> absl::StatusOr<Tensor> {
+    absl::StatusOr<Tensor> t = ConvertTensor(constant, compute);
+    return t.ok() && reorder ? DnnlReorder(t->raw(), from, to) : t;
+  });
 }
 
 bool DnnlIsReference(absl::string_view implementation) {

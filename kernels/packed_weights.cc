@@ -1,0 +1,107 @@
+#include "kernels/packed_weights.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "kernels/kernel.h"
+
+namespace sluice {
+namespace {
+
+constexpr uintptr_t kAlignment = 64;
+
+std::string SavedKey(const std::string& name, const std::string& format) {
+  return absl::StrCat(name.size(), ":", name, format);
+}
+
+}  // namespace
+
+PackedWeights::PackedWeights(std::shared_ptr<const PackedSet> saved) : saved_(std::move(saved)) {
+  if (saved_ == nullptr) return;
+  for (const PackedSet::Entry& e : saved_->entries)
+    saved_index_.emplace(SavedKey(e.constant, e.format), &e);
+}
+
+Tensor PackedWeights::FromSaved(const std::string& name, const std::string& format, int64_t bytes) {
+  auto it = saved_index_.find(SavedKey(name, format));
+  if (it == saved_index_.end() || it->second == nullptr) return Tensor();
+  const PackedSet::Entry& e = *it->second;
+  const bool sound = e.bytes.dtype() == DType::kU8 && e.bytes.elements() == bytes &&
+                     reinterpret_cast<uintptr_t>(e.bytes.raw()) % kAlignment == 0 &&
+                     e.bytes.ContentHash() == e.hash;
+  std::lock_guard<std::mutex> lock(mutex_);
+  ++(sound ? counts_.from_saved : counts_.damaged);
+  return sound ? e.bytes : Tensor();
+}
+
+absl::StatusOr<Tensor> PackedWeights::Get(const std::string& name, const Tensor& constant,
+                                          const std::string& format, int64_t bytes, Make make) {
+  const std::string key = absl::StrCat(absl::Hex(reinterpret_cast<uintptr_t>(constant.raw())), " ",
+                                       constant.TypeString(), " ", format);
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    auto it = forms_.find(key);
+    if (it != forms_.end()) {
+      // An address may have been given away and taken anew: the owner tells.
+      const std::shared_ptr<const void> same = it->second.constant.lock();
+      std::shared_ptr<const void> owner = it->second.owner.lock();
+      if (same != nullptr && same == constant.owner() && owner != nullptr) {
+        ++counts_.shared;
+        const Tensor& view = it->second.view;
+        return Tensor::Wrap(view.dtype(), view.dims(), view.raw(), std::move(owner));
+      }
+      forms_.erase(it);
+    }
+  }
+  Tensor packed = FromSaved(name, format, bytes);
+  if (!packed.valid()) {
+    absl::StatusOr<Tensor> made = make();
+    if (!made.ok()) return made;
+    packed = *std::move(made);
+  }
+  std::lock_guard<std::mutex> lock(mutex_);
+  ++counts_.made;
+  // Forms that died leave their entries; they go when as many again have come.
+  if ((counts_.made & (counts_.made - 1)) == 0)
+    absl::erase_if(forms_, [](const auto& entry) { return entry.second.owner.expired(); });
+  forms_[key] = {name, format, constant.owner(), packed.owner(),
+                 Tensor::Wrap(packed.dtype(), packed.dims(), packed.raw(), nullptr)};
+  return packed;
+}
+
+PackedSet PackedWeights::Collect(std::string key) const {
+  PackedSet set;
+  set.key = std::move(key);
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto& [unused, form] : forms_) {
+    std::shared_ptr<const void> owner = form.owner.lock();
+    if (owner == nullptr || form.name.empty()) continue;
+    const int64_t bytes = static_cast<int64_t>(form.view.bytes());
+    Tensor tensor = Tensor::Wrap(DType::kU8, {bytes}, form.view.raw(), std::move(owner));
+    std::string hash = tensor.ContentHash();
+    set.entries.push_back({form.name, form.format, std::move(hash), std::move(tensor)});
+  }
+  std::sort(set.entries.begin(), set.entries.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.constant, a.format) < std::tie(b.constant, b.format);
+  });
+  return set;
+}
+
+PackedWeights::Counts PackedWeights::counts() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  Counts counts = counts_;
+  counts.made -= counts.from_saved;
+  return counts;
+}
+
+absl::StatusOr<Tensor> PackConstant(const PrepareContext& context, size_t input,
+                                    const std::string& format, int64_t bytes,
+                                    PackedWeights::Make make) {
+  const Value* value = context.node.input(input);
+  if (context.packed == nullptr || value == nullptr) return make();
+  return context.packed->Get(value->name(), context.constants[input], format, bytes, make);
+}
+
+}  // namespace sluice
