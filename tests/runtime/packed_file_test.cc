@@ -1,0 +1,137 @@
+// Packed weights from a session to a file and back.
+#include "exchange/packed_file.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "exchange/model.h"
+#include "graph/text.h"
+#include "ops/op.h"
+#include "runtime/session.h"
+
+namespace sluice {
+namespace {
+
+// A strided convolution with an open batch: its weights are packed.
+std::unique_ptr<Graph> Net() {
+  auto graph = Parse(
+      "graph net (%x: f32[n,16,20,20]) {\n"
+      "  %w = Constant {value = f32[32,16,5,5] {random = 3}}\n"
+      "  %y = Conv(%x, %w) {strides = [2,2]}\n"
+      "  return %y\n"
+      "}\n",
+      StandardOps(), {});
+  EXPECT_TRUE(graph.ok()) << graph.status();
+  return *std::move(graph);
+}
+
+Tensor Result(Session* session, int64_t n) {
+  auto result = session->Run({{"x", *Tensor::Random(DType::kF32, {n, 16, 20, 20}, {.seed = 5})}});
+  EXPECT_TRUE(result.ok()) << result.status();
+  return result.ok() ? (*result)[0] : Tensor();
+}
+
+std::unique_ptr<Session> Make(const Graph& graph, std::shared_ptr<const PackedSet> packed) {
+  SessionOptions options{.threads = 1};
+  options.packed = std::move(packed);
+  auto session = Session::Create(graph, std::move(options));
+  EXPECT_TRUE(session.ok()) << session.status();
+  return *std::move(session);
+}
+
+struct Saved {
+  std::string path = testing::TempDir() + "/packed" + std::to_string(getpid()) + ".sluice";
+  PackedSet packed;
+  Tensor expected;
+  Saved() {
+    auto graph = Net();
+    auto session = Make(*graph, nullptr);
+    expected = Result(session.get(), 2);
+    packed = session->Packed();
+    EXPECT_EQ(packed.entries.size(), 1u);
+    WriteOptions write;
+    write.packed = &packed;
+    EXPECT_TRUE(WriteModel(*graph, path, write).ok());
+  }
+  ~Saved() { unlink(path.c_str()); }
+  // The session over what is read back, and its report.
+  std::string Reload(const std::string& key) {
+    auto set = std::make_shared<PackedSet>();
+    ReadOptions read;
+    read.packed = set.get();
+    read.packed_key = key;
+    auto graph = ReadModel(path, read);
+    EXPECT_TRUE(graph.ok()) << graph.status();
+    if (!graph.ok()) return "";
+    if (key != packed.key) set->key = key;  // as on another machine
+    auto session = Make(**graph, set);
+    EXPECT_EQ(Result(session.get(), 2), expected);
+    return session->Explain();
+  }
+};
+
+TEST(PackedFile, TakenFromTheFileOnTheSameMachine) {
+  Saved saved;
+  const std::string report = saved.Reload(saved.packed.key);
+  EXPECT_NE(report.find("weights packed: 0 made, 0 shared with another plan, 1 from the file"),
+            std::string::npos)
+      << report;
+}
+
+TEST(PackedFile, PackedAgainOnAnother) {
+  Saved saved;
+  const std::string report = saved.Reload("another machine");
+  EXPECT_NE(report.find("packed again: the file's are for 'another machine'"), std::string::npos)
+      << report;
+}
+
+TEST(PackedFile, DamageIsNoticedAndPackedAgain) {
+  Saved saved;
+  std::stringstream content;
+  content << std::ifstream(saved.path, std::ios::binary).rdbuf();
+  std::string bytes = content.str();
+  const std::string inside(reinterpret_cast<const char*>(saved.packed.entries[0].bytes.raw()), 64);
+  const size_t at = bytes.find(inside);
+  ASSERT_NE(at, std::string::npos);
+  bytes[at] ^= 1;
+  std::ofstream(saved.path, std::ios::binary) << bytes;
+  const std::string report = saved.Reload(saved.packed.key);
+  EXPECT_NE(report.find("1 damaged there"), std::string::npos) << report;
+}
+
+TEST(PackedFile, ABrokenSectionIsDroppedWithANote) {
+  const Tensor bytes = *Tensor::Random(DType::kU8, {64}, {.seed = 1, .scale = 200});
+  Safetensors content;
+  content.metadata["sluice.packed"] = "key";
+  content.tensors.push_back({"sluice.packed.0", bytes});
+  content.tensors.push_back({"other", bytes});
+  for (const char* wrong : {"", "-1", "65", "99999999999999999999", "many"}) {
+    Safetensors broken = content;
+    broken.metadata["sluice.packed.0.constant"] = "w";
+    broken.metadata["sluice.packed.0.hash"] = "h";
+    broken.metadata["sluice.packed.0.bytes"] = wrong;
+    absl::flat_hash_set<std::string> sources;
+    const PackedSet set = TakePacked(&broken, &sources);
+    EXPECT_TRUE(set.entries.empty()) << wrong;
+    EXPECT_NE(set.note.find("sluice.packed.0"), std::string::npos);
+    EXPECT_TRUE(sources.empty());
+    EXPECT_EQ(broken.tensors.size(), 1u);
+  }
+}
+
+TEST(PackedFile, ANewShapeSharesWhatIsPacked) {
+  auto graph = Net();
+  auto session = Make(*graph, nullptr);
+  (void)Result(session.get(), 1);
+  (void)Result(session.get(), 1);
+  const int64_t before = session->Memory().plans;
+  (void)Result(session.get(), 3);
+  EXPECT_EQ(session->Memory().plans, before + 1);
+  EXPECT_NE(session->Explain().find("1 made, 1 shared"), std::string::npos) << session->Explain();
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,70 @@
+#include "kernels/packed_weights.h"
+
+#include <gtest/gtest.h>
+
+namespace sluice {
+namespace {
+
+Tensor Numbers(uint64_t seed) { return *Tensor::Random(DType::kF32, {64}, {.seed = seed}); }
+
+// Packs by copying; counts.
+struct Packer {
+  mutable int calls = 0;
+  absl::StatusOr<Tensor> operator()() const {
+    ++calls;
+    return Numbers(100);
+  }
+};
+
+TEST(PackedWeights, OneFormForAllThatAskWhileItLives) {
+  PackedWeights packed;
+  Packer packer;
+  const Tensor weights = Numbers(1);
+  {
+    const Tensor a = *packed.Get("w", weights, "blocks", 256, packer);
+    const Tensor b = *packed.Get("w", weights, "blocks", 256, packer);
+    EXPECT_EQ(a.raw(), b.raw());
+    EXPECT_EQ(packer.calls, 1);
+    const Tensor c = *packed.Get("w", weights, "panels", 256, packer);
+    EXPECT_NE(a.raw(), c.raw());
+    EXPECT_EQ(packer.calls, 2);
+    EXPECT_EQ(packed.Collect("key").entries.size(), 2u);
+  }
+  EXPECT_TRUE(packed.Collect("key").entries.empty());  // the kernels own them
+  (void)*packed.Get("w", weights, "blocks", 256, packer);
+  EXPECT_EQ(packer.calls, 3);
+}
+
+TEST(PackedWeights, AnotherConstantAtTheSameAddressIsAnother) {
+  PackedWeights packed;
+  Packer packer;
+  float memory[64] = {};
+  auto owner = std::make_shared<int>(1);
+  const Tensor kept =
+      *packed.Get("w", Tensor::Wrap(DType::kF32, {64}, memory, owner), "blocks", 256, packer);
+  owner = std::make_shared<int>(2);
+  (void)*packed.Get("w", Tensor::Wrap(DType::kF32, {64}, memory, owner), "blocks", 256, packer);
+  EXPECT_EQ(packer.calls, 2);
+}
+
+TEST(PackedWeights, SavedFormsAreTakenWhereTheyAreSound) {
+  const Tensor saved = Numbers(7), weights = Numbers(1);
+  const Tensor bytes = Tensor::Wrap(DType::kU8, {256}, saved.raw(), saved.owner());
+  auto set = std::make_shared<PackedSet>();
+  set->entries.push_back({"sound", "f", bytes.ContentHash(), bytes});
+  set->entries.push_back({"changed", "f", Numbers(8).ContentHash(), bytes});
+  set->entries.push_back({"short", "f", bytes.ContentHash(), bytes});
+  PackedWeights packed(set);
+  Packer packer;
+  EXPECT_EQ(packed.Get("sound", weights, "f", 256, packer)->raw(), saved.raw());
+  EXPECT_EQ(packer.calls, 0);
+  EXPECT_NE(packed.Get("sound", weights, "other", 256, packer)->raw(), saved.raw());
+  EXPECT_NE(packed.Get("changed", Numbers(2), "f", 256, packer)->raw(), saved.raw());
+  EXPECT_NE(packed.Get("short", Numbers(3), "f", 512, packer)->raw(), saved.raw());
+  EXPECT_EQ(packer.calls, 3);
+  EXPECT_EQ(packed.counts().from_saved, 1);
+  EXPECT_EQ(packed.counts().damaged, 2);
+}
+
+}  // namespace
+}  // namespace sluice
