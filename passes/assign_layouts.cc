@@ -45,9 +45,10 @@ class Assigner {
 
   bool Run() {
     CollectForms();
-    if (!worth_it_) return false;
-    Cut();
-    JoinRegions();
+    if (worth_it_) {
+      Cut();
+      JoinRegions();
+    }
     bool changed = false;
     for (std::vector<Node*>& region : regions_) changed |= Take(region);
     if (changed) InsertReorders();

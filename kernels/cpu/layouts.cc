@@ -145,7 +145,8 @@ absl::Status MarkOperands(const Node& node, size_t first, int rank, LayoutForm* 
     if (!operand.is_tensor() || !operand.has_shape()) return Refuse("an operand's rank is open");
     if (operand.rank() <= rank && SameInChannelsLast(Widened(operand, rank))) continue;
     if (operand.rank() != rank) {
-      return Refuse("operand ", operand.ToString(), " varies along axes behind the channels");
+      return Refuse("operand ", operand.ToString(),
+                    " has channels and what is behind them but no batch");
     }
     form->inputs[i] = true;
   }

@@ -385,7 +385,7 @@ absl::StatusOr<LayoutForm> MemoryOrderForm(const Node& node) {
     if (SameInChannelsLast(Widened(type, rank))) continue;
     if (type.rank() != rank) {
       return Refuse("input ", i, " of shape ", ShapeToString(type.shape()),
-                    " varies along axes behind the channels");
+                    " has channels and what is behind them but no batch");
     }
     form.inputs[i] = true;
   }
