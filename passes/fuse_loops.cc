@@ -88,9 +88,11 @@ class Fuser {
     }
   }
 
-  // Two steps that stand close and read one value need to read it once.
+  // Two steps that stand close and read one value need to read it once. Pays where it comes from
+  // beyond the L1 cache: a lone step is quicker to start than a loop of two.
   void AddSiblings(std::vector<Edge>* edges) {
     constexpr size_t kClose = 16;
+    constexpr double kLarge = 64 << 10;
     absl::flat_hash_map<const Value*, Node*> latest;
     for (const auto& group : groups_) {
       Node* node = group->nodes()[0];
@@ -98,6 +100,7 @@ class Fuser {
       for (size_t i = 0; i < node->num_inputs(); ++i) {
         const Value* v = node->input(i);
         if (v == nullptr || LoopGroup::IsInnerConstant(*node, i)) continue;
+        if (RoughBytes(*v) < kLarge) continue;
         Node*& sibling = latest[v];
         const bool close =
             sibling != nullptr && position_.at(node) - position_.at(sibling) <= kClose;

@@ -319,6 +319,8 @@ void TileProgram::Impl::AssignDirectOutputs() {
     if (n.kind == TileNode::Kind::kStep && n.extent == Extent::kFull && once &&
         outputs[i].box.contiguous() && n.direct_output < 0) {
       n.direct_output = static_cast<int>(i);
+    } else {
+      stored_outputs.push_back(static_cast<int>(i));
     }
   }
 }

@@ -77,6 +77,7 @@ struct TileProgram::Impl {
   int slots = 0;
   size_t slot_bytes = 0;
   int max_tasks = 1;
+  std::vector<int> stored_outputs;  // those that no step writes itself
   int lone_step = -1;  // the program is this one step, from operands straight into the output
 
   int Add(TileNode node);

@@ -24,8 +24,9 @@ class Worker {
 
   void RunUnits(int64_t first, int64_t last) {
     for (int64_t unit = first; unit < last; ++unit) {
-      const int64_t block = unit / p_.tiles_per_block;
-      const int64_t begin = unit % p_.tiles_per_block * p_.rows_per_tile;
+      // Divisions cost as much as a small step.
+      const int64_t block = p_.units == 1 ? 0 : unit / p_.tiles_per_block;
+      const int64_t begin = (unit - block * p_.tiles_per_block) * p_.rows_per_tile;
       row_begin_ = block * p_.block + begin;
       rows_ = std::min(p_.rows_per_tile, p_.block - begin);
       switch (p_.mode) {
@@ -211,10 +212,10 @@ class Worker {
   }
 
   void StoreOutputs(bool rows) {
-    for (size_t i = 0; i < p_.outputs.size(); ++i) {
+    for (int i : p_.stored_outputs) {
       const TileOutput& out = p_.outputs[i];
       const TileNode& n = p_.nodes[out.value];
-      if ((n.extent == Extent::kRow) != rows || n.direct_output == static_cast<int>(i)) continue;
+      if ((n.extent == Extent::kRow) != rows) continue;
       const Extent extent = rows ? Extent::kRow : Extent::kFull;
       const int64_t count = Count(extent);
       if (count == 0) continue;
