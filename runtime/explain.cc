@@ -1,5 +1,6 @@
 #include "runtime/explain.h"
 
+#include <algorithm>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -8,6 +9,7 @@
 #include "graph/text.h"
 #include "kernels/packed_weights.h"
 #include "nlohmann/json.hpp"
+#include "runtime/cost.h"
 
 namespace sluice {
 namespace {
@@ -100,13 +102,30 @@ std::string ExplainText(const Compiled& c, int threads) {
     text += "\nNo plan yet: run once, or the inputs' extents are open.\n";
     return text;
   }
-  std::map<std::string, int> kernels;
-  for (const Step& s : plan->steps())
-    ++kernels[absl::StrCat(s.node->op_name(), " by ", Describe(s),
-                           s.choice.empty() ? "" : absl::StrCat(" (others: ", s.choice, ")"))];
-  absl::StrAppend(&text, "\nKernels of the latest plan: ", plan->steps().size(), " steps\n");
-  for (const auto& [what, count] : kernels)
-    absl::StrAppendFormat(&text, "  %4d x %s\n", count, what);
+  struct Group {
+    int steps = 0;
+    double flops = 0, bytes = 0;
+  };
+  std::map<std::string, Group> kernels;
+  Group all;
+  for (const Step& s : plan->steps()) {
+    const NodeCost cost = CostOf(*s.node);
+    Group& group =
+        kernels[absl::StrCat(s.node->op_name(), " by ", Describe(s),
+                             s.choice.empty() ? "" : absl::StrCat(" (others: ", s.choice, ")"))];
+    for (Group* g : {&group, &all}) {
+      ++g->steps;
+      g->flops += cost.flops;
+      g->bytes += cost.bytes;
+    }
+  }
+  absl::StrAppendFormat(&text,
+                        "\nKernels of the latest plan: %d steps, %.4g MFLOP, %.4g MB moved\n",
+                        all.steps, all.flops / 1e6, all.bytes / 1e6);
+  for (const auto& [what, group] : kernels) {
+    absl::StrAppendFormat(&text, "  %4d x %9.3f MFLOP %9.3f MB  %s\n", group.steps,
+                          group.flops / 1e6, group.bytes / 1e6, what);
+  }
   absl::StrAppendFormat(&text, "\nMemory: arena %d bytes, fullest at %s; packed weights %d bytes\n",
                         plan->arena_bytes(), ShownValue(plan->peak_node()), plan->packed_bytes());
   const PackedWeights::Counts packed = c.packed->counts();
@@ -145,11 +164,14 @@ std::string ExplainJson(const Compiled& c, int threads) {
   if (std::shared_ptr<const Plan> plan = c.program->Latest(); plan != nullptr) {
     nlohmann::json steps = nlohmann::json::array();
     for (const Step& s : plan->steps()) {
+      const NodeCost cost = CostOf(*s.node);
       steps.push_back({{"node", s.node->name()},
                        {"op", std::string(s.node->op_name())},
                        {"kernel", Describe(s)},
                        {"type", s.output_types[0].ToString()},
                        {"others", s.choice},
+                       {"flops", cost.flops},
+                       {"bytes", cost.bytes},
                        {"origin", s.node->origin().ToString()}});
     }
     const PackedWeights::Counts packed = c.packed->counts();
@@ -179,7 +201,13 @@ std::string Profile::ToChromeTrace() const {
          {"pid", 1},
          {"tid", e.thread},
          {"args",
-          {{"op", e.op}, {"kernel", e.kernel}, {"type", e.output_type}, {"origin", e.origin}}}});
+          {{"op", e.op},
+           {"kernel", e.kernel},
+           {"type", e.output_type},
+           {"origin", e.origin},
+           {"flops", e.flops},
+           {"bytes", e.bytes},
+           {"share of peak", e.flops / std::max(1e-9, e.duration_ns * peak_flops_per_ns)}}}});
   }
   return Dump({{"traceEvents", list}, {"displayTimeUnit", "ns"}}, -1);
 }

@@ -2,6 +2,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "runtime/clock.h"
+#include "runtime/cost.h"
 #include "runtime/plan.h"
 #include "runtime/session.h"
 #include "runtime/tensor_copy.h"
@@ -207,11 +208,12 @@ absl::Status Frame::RunWatched(const Plan& plan, absl::Span<const Tensor> inputs
     if (absl::Status s = RunStep(plan, i, inputs, run); !s.ok()) return s;
     if (profile == nullptr) continue;
     const int64_t end = NowNs();
+    const NodeCost cost = CostOf(*step.node);
     profile->events.push_back(
         {step.node->name(), std::string(step.node->op_name()),
          step.kernel ? step.kernel->Description() : step.dynamic->Description(),
          step.node->origin().ToString(), step.output_types[0].ToString(), start - run->start_ns,
-         end - start, 0});
+         end - start, 0, cost.flops, cost.bytes});
   }
   return absl::OkStatus();
 }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "graph/text.h"
+#include "kernels/cpu/cost.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/packed_weights.h"
 #include "runtime/clock.h"
@@ -88,7 +89,10 @@ struct Session::Impl {
     run.memory_limit = options.memory_limit;
     run.check_time = run_options.deadline < absl::InfiniteFuture();
     run.variables = &variables;
-    if (run_options.profile != nullptr) run.start_ns = NowNs();
+    if (run_options.profile != nullptr) {
+      run_options.profile->peak_flops_per_ns = cpu::Costs().flops * pool->threads();
+      run.start_ns = NowNs();
+    }
     return run;
   }
 

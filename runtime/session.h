@@ -62,9 +62,12 @@ struct ProfileEvent {
   std::string node, op, kernel, origin, output_type;
   int64_t start_ns = 0, duration_ns = 0;  // since the run's start
   int64_t thread = 0;
+  double flops = 0,
+         bytes = 0;  // from the types alone; bodies of If, Loop and Scan count as nothing
 };
 struct Profile {
   std::vector<ProfileEvent> events;
+  double peak_flops_per_ns = 0;  // f32, of the threads together: what a good product kernel reaches
   std::string ToChromeTrace() const;  // JSON for chrome://tracing and Perfetto
 };
 

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "exchange/model.h"
 #include "nlohmann/json.hpp"
 #include "tools/cli.h"
@@ -46,9 +47,13 @@ void PrintOps(const Profile& profile) {
   };
   std::vector<Row> rows;
   double total = 0;
+  const double peak = std::max(profile.peak_flops_per_ns, 1e-9);
   for (const ProfileEvent& e : profile.events) {
+    const double ns = static_cast<double>(std::max<int64_t>(1, e.duration_ns));
     rows.push_back({e.duration_ns / 1e6,
-                    absl::StrCat(e.op, "  %", e.node, "  ", e.output_type, "  {", e.kernel, "}")});
+                    absl::StrFormat("%6.1f GF/s %5.1f %% of peak %6.1f GB/s  %s  %%%s  %s  {%s}",
+                                    e.flops / ns, 100 * e.flops / ns / peak, e.bytes / ns, e.op,
+                                    e.node, e.output_type, e.kernel)});
     total += e.duration_ns / 1e6;
   }
   std::stable_sort(rows.begin(), rows.end(),

@@ -38,7 +38,8 @@ absl::StatusOr<PackedSet> PackWeights(const Graph& graph, int threads) {
 absl::Status Opt(const Options& o) {
   Progress progress;
   progress.Show("reading " + o.model);
-  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadModel(o.model);
+  SessionOptions options;
+  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadWithPacked(o.model, &options);
   if (!graph.ok()) return graph.status();
   PassOptions passes;
   passes.only = o.passes;
@@ -52,7 +53,7 @@ absl::Status Opt(const Options& o) {
   };
   if (o.explain) {
     // The session's own report: passes, then kernels and memory where the extents are known.
-    SessionOptions options;
+    options.threads = o.threads;
     options.passes = passes;
     absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, std::move(options));
     if (!session.ok()) return session.status();
