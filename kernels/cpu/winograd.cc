@@ -36,12 +36,20 @@ struct Tiling {
     const double filters = 4.0 * frequencies * p.channels * p.features;
     const double l2 = static_cast<double>(Costs().l2_bytes);
     shared = threads > 1 && filters > l2 / 2;
-    // Larger groups read large filters less often.
-    const double budget = filters <= l2 / 2 ? l2 / 2 : std::max(2.5 * l2, 2.5e6);
-    const double each = 4.0 * frequencies * (p.channels + p.features);
+    const double each = 4.0 * static_cast<double>(frequencies * (p.channels + p.features));
     const int64_t step = TileRows();
-    group = std::max(step, static_cast<int64_t>(budget / each) / step * step);
+    const auto group_within = [&](double bytes) {
+      return std::max(step, static_cast<int64_t>(bytes / each) / step * step);
+    };
+    // Small groups stay in the second-level cache, larger ones read large filters less often. What
+    // spills is written and read in places, where filters are one stream: it weighs more.
+    constexpr double kSpilled = 8;
+    group = group_within(shared ? l2 / 2 * threads : l2 / 2);
     groups = CeilDiv(total, group);
+    const int64_t large = group_within(std::max(2.5 * l2, 2.5e6));
+    const double reads = filters * static_cast<double>(groups - CeilDiv(total, large));
+    if (filters > l2 / 2 && reads > kSpilled * each * static_cast<double>(total))
+      groups = CeilDiv(total, large);
     if (!shared && total >= 4 * step * threads) groups = CeilDiv(groups, threads) * threads;
     group = CeilDiv(CeilDiv(total, groups), step) * step;
     groups = CeilDiv(total, group);
