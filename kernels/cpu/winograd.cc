@@ -3,9 +3,10 @@
 // products are transformed back. 2.25 and 4 times fewer multiplications than the definition.
 //
 // Activations are channels-last; plain ones are transposed on the way in and out. Groups of tiles
-// go through all three phases while they stay in the cache. Threads take whole groups, but where
-// the filters outgrow the second-level cache they share each group, so that every thread reads its
-// part of the filters only. Each result is the same sum in the same order either way.
+// go through all three phases while they stay in the cache. Threads take whole groups; where the
+// filters are large or the tiles few, they take parts of the features instead, each with its part
+// of the filters, and all transform the image for themselves, which costs less than waiting for
+// each other between the phases. Each result is the same sum in the same order either way.
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,7 @@ namespace sluice::cpu {
 namespace {
 
 constexpr int kMaxPixels = 36;
+constexpr int64_t kVector = 16;  // floats of the longest
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -35,29 +37,36 @@ struct Tiling {
         total(p.batch * rows * columns) {
     const double filters = 4.0 * frequencies * p.channels * p.features;
     const double l2 = static_cast<double>(Costs().l2_bytes);
-    shared = threads > 1 && filters > l2 / 2;
-    const double each = 4.0 * static_cast<double>(frequencies * (p.channels + p.features));
     const int64_t step = TileRows();
+    // Each thread of a part reads all of its filters: worth it while these are small.
+    if (threads > 1 && (filters > 4 * l2 || total < 2 * step * threads))
+      parts = std::min<int64_t>(threads, CeilDiv(p.features, kVector));
+    width = CeilDiv(CeilDiv(p.features, parts), kVector) * kVector;
+    parts = CeilDiv(p.features, width);
+    const double each = 4.0 * static_cast<double>(frequencies * (p.channels + width));
     const auto group_within = [&](double bytes) {
       return std::max(step, static_cast<int64_t>(bytes / each) / step * step);
     };
     // Small groups stay in the second-level cache, larger ones read large filters less often. What
     // spills is written and read in places, where filters are one stream: it weighs more.
     constexpr double kSpilled = 8;
-    group = group_within(shared ? l2 / 2 * threads : l2 / 2);
+    group = group_within(l2 / 2);
     groups = CeilDiv(total, group);
     const int64_t large = group_within(std::max(2.5 * l2, 2.5e6));
-    const double reads = filters * static_cast<double>(groups - CeilDiv(total, large));
-    if (filters > l2 / 2 && reads > kSpilled * each * static_cast<double>(total))
+    const double mine = filters / static_cast<double>(parts);
+    const double reads = mine * static_cast<double>(groups - CeilDiv(total, large));
+    if (mine > l2 / 2 && reads > kSpilled * each * static_cast<double>(total))
       groups = CeilDiv(total, large);
-    if (!shared && total >= 4 * step * threads) groups = CeilDiv(groups, threads) * threads;
+    const int64_t sharers = CeilDiv(threads, parts);  // of the groups
+    if (total >= 2 * step * sharers) groups = CeilDiv(groups, sharers) * sharers;
     group = CeilDiv(CeilDiv(total, groups), step) * step;
     groups = CeilDiv(total, group);
   }
+  int64_t units() const { return groups * parts; }
 
   int64_t tile, frequencies, rows, columns, total;
-  int64_t group, groups;
-  bool shared;  // all threads work on one group
+  int64_t group, groups;     // tiles of one, and how many
+  int64_t parts = 1, width;  // of the features
 };
 
 // An odd number of cache lines: the frequencies of a tile then fall into different sets.
@@ -102,7 +111,7 @@ class Winograd final : public Kernel {
         plain_in_(context.inputs[0].layout() == Layout::kPlain && p_.in_size() > 1),
         plain_out_(context.outputs[0].layout() == Layout::kPlain && p_.out_size() > 1),
         v_stride_(FrequencyStride(tiling_.group * p_.channels)),
-        m_stride_(FrequencyStride(tiling_.group * p_.features)),
+        m_stride_(FrequencyStride(tiling_.group * tiling_.width)),
         zeros_(static_cast<size_t>(p_.channels), 0.0f),
         epilogue_(DType::kF32, {1}) {}
 
@@ -112,14 +121,13 @@ class Winograd final : public Kernel {
     const size_t element = sizeof(float);
     if (plain_in_) x_ = layout_.Take(static_cast<size_t>(Product(p_.InDims())) * element);
     if (plain_out_) y_ = layout_.Take(static_cast<size_t>(Product(p_.OutDims())) * element);
-    const size_t sets =
-        static_cast<size_t>(tiling_.shared ? 1 : std::min<int64_t>(threads_, tiling_.groups));
+    const size_t sets = static_cast<size_t>(std::min<int64_t>(threads_, tiling_.units()));
     v_bytes_ = static_cast<size_t>(v_stride_ * tiling_.frequencies) * element;
     m_bytes_ = static_cast<size_t>(m_stride_ * tiling_.frequencies) * element;
     v_ = layout_.Take(v_bytes_ * sets);
     m_ = layout_.Take(m_bytes_ * sets);
-    dump_bytes_ = static_cast<size_t>(CeilDiv(p_.features, 16) * 16) * element;
-    dump_ = layout_.Take(dump_bytes_ * static_cast<size_t>(threads_));
+    dump_bytes_ = static_cast<size_t>(tiling_.width) * element;
+    dump_ = layout_.Take(dump_bytes_ * sets);
     return absl::OkStatus();
   }
 
@@ -136,27 +144,18 @@ class Winograd final : public Kernel {
       run.x = x;
     }
     if (plain_out_) run.y = reinterpret_cast<float*>(scratch + y_);
-    if (tiling_.shared && context.pool != nullptr) {
-      Together(run, scratch);
+    const int tasks = static_cast<int>(std::min<int64_t>(threads_, tiling_.units()));
+    const auto work = [&](int task, int tasks) {
+      const Memory memory{reinterpret_cast<float*>(scratch + v_ + v_bytes_ * task),
+                          reinterpret_cast<float*>(scratch + m_ + m_bytes_ * task),
+                          reinterpret_cast<float*>(scratch + dump_ + dump_bytes_ * task)};
+      for (int64_t unit = task; unit < tiling_.units(); unit += tasks)
+        Unit(run, unit / tiling_.parts, unit % tiling_.parts, memory);
+    };
+    if (context.pool == nullptr || tasks == 1) {
+      work(0, 1);
     } else {
-      const int sets = tiling_.shared ? 1 : threads_;
-      const int tasks = static_cast<int>(std::min<int64_t>(tiling_.groups, sets));
-      const auto work = [&](int task, int tasks) {
-        float* v = reinterpret_cast<float*>(scratch + v_ + v_bytes_ * task);
-        float* m = reinterpret_cast<float*>(scratch + m_ + m_bytes_ * task);
-        for (int64_t g = task; g < tiling_.groups; g += tasks) {
-          const int64_t first = g * tiling_.group, count = GroupSize(g);
-          InputTiles(run, first, 0, count, v);
-          for (int64_t f = 0; f < tiling_.frequencies; ++f)
-            Multiply(f, 0, p_.features, count, v, m);
-          OutputTiles(run, first, 0, count, m, Dump(scratch, task));
-        }
-      };
-      if (context.pool == nullptr || tasks == 1) {
-        work(0, 1);
-      } else {
-        context.pool->RunTasks(tasks, work);
-      }
+      context.pool->RunTasks(tasks, work);
     }
     if (plain_out_) {
       float* y = context.output<float>(0);
@@ -169,7 +168,7 @@ class Winograd final : public Kernel {
   std::string Description() const override {
     return absl::StrCat("winograd ", tiling_.tile, "x", tiling_.tile, ", ", tiling_.groups,
                         tiling_.groups == 1 ? " group" : " groups",
-                        tiling_.shared ? " shared by threads" : "",
+                        tiling_.parts > 1 ? absl::StrCat(" x ", tiling_.parts, " parts") : "",
                         plain_in_ && plain_out_ ? " between transposes"
                         : plain_in_             ? " behind a transpose"
                         : plain_out_            ? " before a transpose"
@@ -204,6 +203,7 @@ class Winograd final : public Kernel {
       next = 1;
     }
     const Dims out = p_.OutDims();
+    lines_ = tiling_.parts == 1;
     for (const Dims& d : p_.operands) lines_ &= d == out || Product(d) == 1;
     const auto in_memory = [&](const Dims& d) -> Dims {
       if (plain_out_) return d;
@@ -226,29 +226,35 @@ class Winograd final : public Kernel {
     return absl::OkStatus();
   }
 
-  // One matrix [C, K] in panels a frequency.
+  int64_t PartWidth(int64_t part) const {
+    return std::min(tiling_.width, p_.features - part * tiling_.width);
+  }
+
+  // For each part and frequency one matrix [C, features of the part] in panels.
   absl::Status Pack(const float* w) {
-    const int64_t c = p_.channels, k = p_.features, width = PanelColumns();
-    u_size_ = PackedFloats(c, k);
-    absl::StatusOr<Tensor> packed = Tensor::Allocate(DType::kF32, {tiling_.frequencies * u_size_});
+    const int64_t c = p_.channels, panel = PanelColumns();
+    u_size_ = PackedFloats(c, tiling_.width);
+    absl::StatusOr<Tensor> packed =
+        Tensor::Allocate(DType::kF32, {tiling_.parts * tiling_.frequencies * u_size_});
+    absl::StatusOr<Tensor> last = Tensor::Allocate(DType::kF32, {tiling_.frequencies, c, panel});
     if (!packed.ok()) return packed.status();
+    if (!last.ok()) return last.status();
     packed_ = *std::move(packed);
-    float* const out = packed_.mutable_data<float>();
-    const int64_t whole = k / width * width, rest = k - whole;
-    for (int64_t first = 0; first < whole; first += width) {
-      for (int64_t i = 0; i < c; ++i) {
-        transform_.filters(w + (first * c + i) * 9, c * 9, width, out + first * c + i * width,
-                           u_size_);
+    for (int64_t part = 0; part < tiling_.parts; ++part) {
+      float* const out = packed_.mutable_data<float>() + part * tiling_.frequencies * u_size_;
+      for (int64_t first = 0; first < PartWidth(part); first += panel) {
+        const float* const from = w + (part * tiling_.width + first) * c * 9;
+        const int64_t count = std::min(panel, PartWidth(part) - first);
+        // A whole panel is what the transform writes; the last one has a width of its own.
+        const bool whole = count == panel;
+        float* const to = whole ? out + first * c : last->mutable_data<float>();
+        const int64_t row = whole ? panel : count, stride = whole ? u_size_ : c * count;
+        for (int64_t i = 0; i < c; ++i)
+          transform_.filters(from + i * 9, c * 9, count, to + i * row, stride);
+        for (int64_t f = 0; f < tiling_.frequencies && !whole; ++f)
+          PackPanels(to + f * stride, count, 1, c, count, 1, out + f * u_size_ + first * c);
       }
     }
-    if (rest == 0) return absl::OkStatus();
-    absl::StatusOr<Tensor> last = Tensor::Allocate(DType::kF32, {tiling_.frequencies, c, rest});
-    if (!last.ok()) return last.status();
-    float* const u = last->mutable_data<float>();
-    for (int64_t i = 0; i < c; ++i)
-      transform_.filters(w + (whole * c + i) * 9, c * 9, rest, u + i * rest, c * rest);
-    for (int64_t f = 0; f < tiling_.frequencies; ++f)
-      PackPanels(u + f * c * rest, rest, 1, c, rest, 1, out + f * u_size_ + whole * c);
     return absl::OkStatus();
   }
 
@@ -271,53 +277,29 @@ class Winograd final : public Kernel {
   int64_t GroupSize(int64_t g) const {
     return std::min(tiling_.group, tiling_.total - g * tiling_.group);
   }
-  float* Dump(char* scratch, int task) const {
-    return reinterpret_cast<float*>(scratch + dump_ + dump_bytes_ * task);
-  }
+  // Of one task.
+  struct Memory {
+    float *v, *m, *dump;
+  };
 
-  void Together(const Run& run, char* scratch) const {
-    float* v = reinterpret_cast<float*>(scratch + v_);
-    float* m = reinterpret_cast<float*>(scratch + m_);
-    // Enough pieces for even shares, of whole panels.
-    const int64_t panels = CeilDiv(p_.features, PanelColumns());
-    const int64_t cuts = std::min(panels, CeilDiv(int64_t{4} * threads_, tiling_.frequencies));
-    const int64_t width = CeilDiv(panels, cuts) * PanelColumns();
-    const int64_t pieces = CeilDiv(p_.features, width);
-    const auto share = [](int64_t n, int task, int tasks) { return n * task / tasks; };
-    for (int64_t g = 0; g < tiling_.groups; ++g) {
-      const int64_t first = g * tiling_.group, count = GroupSize(g);
-      run.pool->RunTasks(threads_, [&](int task, int tasks) {
-        InputTiles(run, first, share(count, task, tasks), share(count, task + 1, tasks), v);
-      });
-      run.pool->RunTasks(threads_, [&](int task, int tasks) {
-        const int64_t units = tiling_.frequencies * pieces;
-        for (int64_t i = share(units, task, tasks); i < share(units, task + 1, tasks); ++i) {
-          const int64_t k = i % pieces * width;
-          Multiply(i / pieces, k, std::min(p_.features, k + width), count, v, m);
-        }
-      });
-      run.pool->RunTasks(threads_, [&](int task, int tasks) {
-        OutputTiles(run, first, share(count, task, tasks), share(count, task + 1, tasks), m,
-                    Dump(scratch, task));
-      });
+  void Unit(const Run& run, int64_t group, int64_t part, const Memory& memory) const {
+    const int64_t first = group * tiling_.group, count = GroupSize(group);
+    const float* const u = packed_.data<float>() + part * tiling_.frequencies * u_size_;
+    InputTiles(run, first, count, memory.v);
+    for (int64_t f = 0; f < tiling_.frequencies; ++f) {
+      PackedGemmArgs g;
+      g.m = count;
+      g.n = PartWidth(part);
+      g.k = p_.channels;
+      g.a = memory.v + f * v_stride_;
+      g.a_row = p_.channels;
+      g.panels = u + f * u_size_;
+      g.c = memory.m + f * m_stride_;
+      g.c_row = tiling_.width;
+      if (f + 1 < tiling_.frequencies) g.next = g.panels + u_size_;
+      PackedGemm(g);
     }
-  }
-
-  // Columns [begin, end) of frequency f; begin is a panel's.
-  void Multiply(int64_t f, int64_t begin, int64_t end, int64_t count, const float* v,
-                float* m) const {
-    const float* u = packed_.data<float>() + f * u_size_;
-    PackedGemmArgs g;
-    g.m = count;
-    g.n = end - begin;
-    g.k = p_.channels;
-    g.a = v + f * v_stride_;
-    g.a_row = p_.channels;
-    g.panels = u + begin * p_.channels;
-    g.c = m + f * m_stride_ + begin;
-    g.c_row = p_.features;
-    if (f + 1 < tiling_.frequencies) g.next = u + (end < p_.features ? end * p_.channels : u_size_);
-    PackedGemm(g);
+    OutputTiles(run, first, count, part, memory);
   }
 
   struct Place {
@@ -328,10 +310,10 @@ class Winograd final : public Kernel {
     return {line / tiling_.rows, line % tiling_.rows * tiling_.tile, x * tiling_.tile};
   }
 
-  // Tiles first + [begin, end) to rows [begin, end) of each frequency's matrix.
-  void InputTiles(const Run& run, int64_t first, int64_t begin, int64_t end, float* v) const {
+  // Tiles [first, first + count) to the rows of each frequency's matrix.
+  void InputTiles(const Run& run, int64_t first, int64_t count, float* v) const {
     const int64_t height = p_.in[0], width = p_.in[1], c = p_.channels, side = tiling_.tile + 2;
-    for (int64_t t = begin; t < end; ++t) {
+    for (int64_t t = 0; t < count; ++t) {
       const Place at = PlaceOf(first + t);
       const float* image = run.x + at.image * height * width * c;
       const int64_t y0 = at.y - p_.window.pads_begin[0], x0 = at.x - p_.window.pads_begin[1];
@@ -350,22 +332,26 @@ class Winograd final : public Kernel {
     }
   }
 
-  void OutputTiles(const Run& run, int64_t first, int64_t begin, int64_t end, const float* m,
-                   float* dump) const {
+  void OutputTiles(const Run& run, int64_t first, int64_t count, int64_t part,
+                   const Memory& memory) const {
     const int64_t height = p_.out[0], width = p_.out[1], k = p_.features, side = tiling_.tile;
-    for (int64_t t = begin; t < end;) {
+    const int64_t from = part * tiling_.width, features = PartWidth(part);
+    const float* const bias = run.bias == nullptr ? nullptr : run.bias + from;
+    for (int64_t t = 0; t < count;) {
       const Place start = PlaceOf(first + t);
       float* const image = run.y + start.image * height * width * k;
       int64_t x0 = start.x;
-      for (; t < end && x0 < width; ++t, x0 += side) {  // along one line of tiles
+      for (; t < count && x0 < width; ++t, x0 += side) {  // along one line of tiles
         float* pixels[kMaxPixels];
         for (int64_t i = 0; i < side; ++i) {
           for (int64_t j = 0; j < side; ++j) {
             const int64_t y = start.y + i, x = x0 + j;
-            pixels[i * side + j] = y < height && x < width ? image + (y * width + x) * k : dump;
+            pixels[i * side + j] =
+                y < height && x < width ? image + (y * width + x) * k + from : memory.dump;
           }
         }
-        transform_.output(m + t * k, m_stride_, k, run.bias, low_, high_, pixels);
+        transform_.output(memory.m + t * tiling_.width, m_stride_, features, bias, low_, high_,
+                          pixels);
       }
       if (plain_out_ || epilogue_.empty()) continue;
       const int64_t last = std::min(x0, width);
@@ -377,7 +363,7 @@ class Winograd final : public Kernel {
           epilogue_.Run(row, start.x * k, (last - start.x) * k, line + start.x * k, operands);
         } else {
           for (int64_t x = start.x; x < last; ++x)
-            epilogue_.Run(row * width + x, 0, k, line + x * k, operands);
+            epilogue_.Run(row * width + x, from, features, line + x * k + from, operands);
         }
       }
     }
@@ -416,19 +402,23 @@ absl::StatusOr<double> Estimate(const PrepareContext& context, int tile) {
   if (absl::Status s = Check(context, *p); !s.ok()) return s;
   const Tiling t(*p, tile, context.threads);
   const int threads = std::max(1, context.threads);
-  const int64_t rounds = t.shared ? t.groups : CeilDiv(t.groups, threads);
+  const int64_t rounds = CeilDiv(t.units(), threads);
   // Threads that work at a time; the last round may leave some idle.
-  const double workers = t.shared ? threads : static_cast<double>(t.groups) / rounds;
-  const double tiles = static_cast<double>(std::max<int64_t>(t.total, 4)), f = t.frequencies;
-  const double c = static_cast<double>(p->channels), k = static_cast<double>(p->features);
-  const double filters = 4 * f * c * k;
-  const double compute = ComputeNs(2 * tiles * f * c * CeilDiv(p->features, 16) * 16, 1, 1);
-  double ns = Costs().transform * tiles * f * (c + k) / workers;
-  ns += StreamedNs(compute / workers, filters, t.shared ? threads : 1);
+  const double workers = static_cast<double>(t.units()) / static_cast<double>(rounds);
+  const double tiles = static_cast<double>(std::max<int64_t>(t.total, 4));
+  const double f = static_cast<double>(t.frequencies), c = static_cast<double>(p->channels);
+  const double k = static_cast<double>(p->features), parts = static_cast<double>(t.parts);
+  const double compute = ComputeNs(
+      2 * tiles * f * c * static_cast<double>(CeilDiv(p->features, kVector) * kVector), 1, 1);
+  double ns = Costs().transform * tiles * f * (c * parts + k) / workers;
+  // All that the threads read, together.
+  const double filters = 4 * f * c * k * std::max(1.0, workers / parts);
+  const int readers = static_cast<int>(workers);
+  ns += StreamedNs(compute / workers, filters, readers);
   // The next groups find the filters in a nearer cache, but read all of them again.
-  if (filters > Costs().l2_bytes / 2.0)
-    ns += 0.5 * static_cast<double>(rounds - 1) * MoveNs(filters, filters, t.shared ? threads : 1);
-  ns += ForkNs(threads) * (t.shared ? 3.0 * static_cast<double>(t.groups) : 1.0);
+  if (4 * f * c * k / parts > static_cast<double>(Costs().l2_bytes) / 2)
+    ns += 0.5 * static_cast<double>(rounds - 1) * MoveNs(filters, filters, readers);
+  ns += ForkNs(threads);
   return ns + TransposesNs(context, *p);
 }
 
