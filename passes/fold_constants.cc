@@ -80,7 +80,7 @@ absl::StatusOr<bool> Replace(Node& node, PassContext& context, std::vector<Tenso
 }
 
 absl::StatusOr<bool> Fold(Node& node, PassContext& context) {
-  if (node.Is("Constant") || node.op().stateful || !node.bodies().empty() ||
+  if (node.Is("Constant") || !IsPure(node) || !node.bodies().empty() ||
       !node.control_inputs().empty() || !node.control_uses().empty()) {
     return false;
   }
