@@ -271,15 +271,6 @@ std::vector<Value*> Captures(const Node& node);
 // Equal in everything but origins, order of independent nodes not ignored.
 bool Equal(const Graph& a, const Graph& b, std::string* difference = nullptr);
 
-// The same inputs give the same outputs, whenever and however often it runs: may be folded and
-// merged with its equals.
-bool IsPure(const Node& node);
-// It, or a node in its bodies, reads or writes a variable: must not be left out.
-bool HasEffects(const Node& node);
-// `value` is a variable that some node of the program assigns, so that what reads it has a place in
-// an order: no other value may be replaced by it.
-bool IsAssigned(const Value& value);
-
 // Inputs, attributes, bodies and control inputs agree with the op's declaration; names, ownership,
 // order and use lists are consistent; outputs exist; reads and writes of a variable are ordered.
 absl::Status Verify(const Graph& graph);

@@ -77,9 +77,7 @@ struct OpDef {
   bool elementwise = false;  // output element i depends on (broadcast) input elements i alone
   bool commutative = false;  // in its first two inputs
   bool stateful =
-      false;  // reads or writes a variable: never folded, merged or left out
-  // Draws random numbers; where it has an input `training_mode`, only where that may be true.
-  bool random = false;
+      false;  // reads or writes a variable, or draws random numbers: never folded or merged
   bool expand_always = false;  // no kernel wanted: the expansion is the implementation
 
   const AttrDef* FindAttr(absl::string_view name) const;

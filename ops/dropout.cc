@@ -60,7 +60,6 @@ SLUICE_DECLARE_OP(Dropout) {
       .Types("T", kFloatTypes)
       .Types("T1", kFloatTypes)
       .OptionalAttr("seed", AttrKind::kInt, "of the random numbers; absent: each run draws afresh")
-      .Random()
       .Infer(InferDropout)
       .Gradient(DropoutGradient);
 }

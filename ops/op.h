@@ -116,10 +116,6 @@ class Op {
     def_.commutative = true;
     return *this;
   }
-  Op& Random() {
-    def_.random = true;
-    return *this;
-  }
   Op& Stateful() {
     def_.stateful = true;
     return *this;

@@ -6,6 +6,7 @@
 
 #include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
+#include "graph/effects.h"
 #include "graph/text.h"
 
 namespace sluice {

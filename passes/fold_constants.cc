@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "graph/effects.h"
 #include "graph/patch.h"
 #include "passes/match.h"
 #include "passes/rewrite.h"

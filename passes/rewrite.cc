@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "graph/effects.h"
 #include "graph/patch.h"
 
 namespace sluice {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "graph/effects.h"
 #include "passes/match.h"
 #include "passes/rewrite.h"
 

@@ -73,8 +73,9 @@ struct Step {
   int64_t scratch_offset = -1;
   int first_argument = 0;  // of a kernel step: inputs, then outputs, in the frame's table
   std::vector<Type> output_types;
-  int variable = -1;   // Assign: the variable it writes
-  bool assigns = false;  // a body of a dynamic step writes variables: its inputs must not be views of them
+  int variable = -1;  // Assign: the variable it writes
+  bool assigns =
+      false;  // a body of a dynamic step writes variables: its inputs must not be views of them
   std::string choice;  // why this kernel: refusals of the others
 };
 

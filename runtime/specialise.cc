@@ -4,6 +4,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "graph/effects.h"
 #include "graph/file_pages.h"
 #include "graph/infer.h"
 #include "graph/text.h"

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "graph/effects.h"
 #include "graph/text.h"
 #include "ops/op.h"
 
