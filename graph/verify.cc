@@ -16,7 +16,7 @@ absl::Status Broken(const Node& node, const Args&... args) {
 
 // Nodes with state or bodies see plain values only, and bodies themselves do.
 absl::Status VerifyLayouts(const Node& node) {
-  const bool loop = node.Is("FusedLoop");  // its body has the layouts that the node has
+  const bool loop = node.Is("FusedLoop");  // inside there are elements only
   const bool fixed = node.op().stateful || (!node.bodies().empty() && !loop) ||
                      node.Is("Constant") || node.Is("Call");
   const auto check = [&](const Value* v, const char* what) -> absl::Status {
@@ -41,7 +41,6 @@ absl::Status VerifyLayouts(const Node& node) {
 
 // What enters and leaves a graph is plain.
 absl::Status VerifyBorder(const Graph& graph) {
-  if (graph.owner() != nullptr && graph.owner()->Is("FusedLoop")) return absl::OkStatus();
   for (const auto* list : {&graph.inputs(), &graph.outputs()}) {
     for (const Value* v : *list) {
       if (v->type().layout() == Layout::kPlain) continue;

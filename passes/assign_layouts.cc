@@ -187,20 +187,9 @@ class Assigner {
         Value* v = node->output(i);
         if (c.form.outputs[i]) v->set_type(WithLayout(v->type(), Layout::kChannelsLast));
       }
-      if (node->Is("FusedLoop")) LayOutBody(c.form, *node->body("body"));
     }
     context_.Applied(kPass, *first, absl::StrCat(region.size(), " nodes run channels last"));
     return true;
-  }
-
-  static void LayOutBody(const NodeLayouts& form, const Graph& body) {
-    const auto lay_out = [](const std::vector<bool>& which, const std::vector<Value*>& values) {
-      for (size_t i = 0; i < values.size(); ++i) {
-        if (which[i]) values[i]->set_type(WithLayout(values[i]->type(), Layout::kChannelsLast));
-      }
-    };
-    lay_out(form.inputs, body.inputs());
-    lay_out(form.outputs, body.outputs());
   }
 
   // The node of this graph in which `node` runs.

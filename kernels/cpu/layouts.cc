@@ -7,6 +7,7 @@
 #include "kernels/cpu/memory_order.h"
 #include "kernels/cpu/strided_copy.h"
 #include "ops/fused.h"
+#include "ops/quantized.h"
 
 namespace sluice::cpu {
 
@@ -125,8 +126,9 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareDetour(const PrepareContext& cont
 }  // namespace
 
 bool KnowsLayouts(const Node& node) {
-  static constexpr absl::string_view kOps[] = {
-      "Reorder", "Conv", "FusedConv", "ConvTranspose", "MaxPool", "AveragePool", "FusedLoop"};
+  static constexpr absl::string_view kOps[] = {"Reorder",       "Conv",          "FusedConv",
+                                               "QuantizedConv", "ConvTranspose", "MaxPool",
+                                               "AveragePool",   "FusedLoop"};
   return std::find(std::begin(kOps), std::end(kOps), node.op_name()) != std::end(kOps);
 }
 
@@ -189,7 +191,7 @@ absl::StatusOr<LayoutForm> ChannelsLastForm(const Node& node) {
 
   form.inputs[0] = !SameInChannelsLast(x);
   form.outputs[0] = !SameInChannelsLast(y);
-  const bool bytes = node.Is("MaxPool") && ByteSize(x.dtype()) == 1;
+  const bool bytes = (node.Is("MaxPool") || node.Is("QuantizedConv")) && ByteSize(x.dtype()) == 1;
   if (!(IsFloat(x.dtype()) || bytes) || x.dtype() == DType::kF64 || x.rank() > 5) {
     return Refuse("oneDNN takes no ", x.ToString());
   }
@@ -199,7 +201,9 @@ absl::StatusOr<LayoutForm> ChannelsLastForm(const Node& node) {
   }
   form.plain_moves = true;
   if (node.Is("ConvTranspose")) return form;
-  if (absl::Status s = MarkOperands(node, kFusedOperands, y.rank(), &form); !s.ok()) return s;
+  const size_t operands =
+      node.Is("QuantizedConv") ? size_t{QuantizedInput::kOperands} : kFusedOperands;
+  if (absl::Status s = MarkOperands(node, operands, y.rank(), &form); !s.ok()) return s;
   return form;
 }
 
@@ -214,7 +218,6 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareInLayouts(const PrepareContext& c
     kernel = ordered.ok() ? prepare(ordered->context()) : ordered.status();
   }
   if (kernel.ok() || !absl::IsUnimplemented(kernel.status())) return kernel;
-  if (!context.node.bodies().empty()) return kernel;  // its layouts stand inside too
   return PrepareDetour(context, prepare);
 }
 

@@ -170,7 +170,7 @@ absl::Status QuantizedAttributes::ReadSteps(const PrepareContext& context,
     linear.Flush(&post_.ops);
     const Desc desc = dims == out ? DnnlAny(dims, dtype) : DnnlPlain(dims, dtype);
     if (absl::Status st = AppendDnnlStep(step, desc, &post_); !st.ok()) return st;
-    plain_.push_back(DnnlPlain(dims, dtype));
+    plain_.push_back(DnnlLaidOut(dims, dtype, context.inputs[step.operand].layout()));
     if (scaled) linear.Then(s, name == "Mul" ? 0 : name == "Sub" ? z * s : -z * s);
   }
   if (context.HasInput(In::kYScale)) {

@@ -2,6 +2,7 @@
 // loop, constant weights packed.
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/conv_onednn.h"
+#include "kernels/cpu/layouts.h"
 #include "kernels/cpu/quantized.h"
 
 namespace sluice::cpu {
@@ -27,28 +28,34 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareQuantizedConv(const PrepareContex
 
   const DnnlGeometry g(p);
   const DType y_dtype = context.output_dtype(0);
-  const Desc x_plain = DnnlPlain(in, p.dtype), y_plain = DnnlPlain(out, y_dtype);
+  const auto given = [&](const Dims& dims, DType dtype, Layout layout) {
+    return DnnlLaidOut(dims, dtype, !p.plain && SameMemory(dims) ? Layout::kChannelsLast : layout);
+  };
+  const auto asked = [&](const Dims& dims, DType dtype) {
+    return p.plain ? DnnlAny(dims, dtype) : DnnlLaidOut(dims, dtype, Layout::kChannelsLast);
+  };
+  const Desc x_given = given(in, p.dtype, p.x_layout), y_given = given(out, y_dtype, p.y_layout);
   const Desc bias = p.bias >= 0 ? DnnlPlain({p.features}, DType::kF32) : Desc();
   auto kernel = std::make_unique<DnnlNode>(context, DType::kF32);
   absl::Status refused;
   absl::Status made = DnnlTry(context.threads, [&] {
     const dnnl::convolution_forward::primitive_desc pd(
         DnnlEngine(), dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
-        DnnlAny(in, p.dtype), DnnlAny(weights, DType::kI8), bias, DnnlAny(out, y_dtype), g.strides,
+        asked(in, p.dtype), DnnlAny(weights, DType::kI8), bias, asked(out, y_dtype), g.strides,
         g.dilations, g.begin, g.end, attributes->attr());
     if (DnnlIsReference(pd.impl_info_str())) {
       refused = absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
       return;
     }
-    kernel->Input(DNNL_ARG_SRC, In::kX, x_plain, pd.src_desc());
+    kernel->Input(DNNL_ARG_SRC, In::kX, x_given, pd.src_desc());
     kernel->Input(DNNL_ARG_WEIGHTS, In::kW, DnnlPlain(weights, DType::kI8), pd.weights_desc());
     if (p.bias >= 0) kernel->Input(DNNL_ARG_BIAS, p.bias, bias, bias);
     attributes->Bind(pd, kernel.get());
-    kernel->Output(y_plain, pd.dst_desc());
-    const bool reordered = pd.src_desc() != x_plain || pd.dst_desc() != y_plain;
-    kernel->Finish(
-        dnnl::convolution_forward(pd), pd.scratchpad_desc(),
-        absl::StrCat("onednn ", pd.impl_info_str(), reordered ? " between reorders" : ""));
+    kernel->Output(y_given, pd.dst_desc());
+    const bool reordered = pd.src_desc() != x_given || pd.dst_desc() != y_given;
+    kernel->Finish(dnnl::convolution_forward(pd), pd.scratchpad_desc(),
+                   absl::StrCat("onednn ", pd.impl_info_str(), p.plain ? "" : " nhwc",
+                                reordered ? " between reorders" : ""));
   });
   if (!made.ok()) return made;
   if (!refused.ok()) return refused;
