@@ -59,6 +59,18 @@ absl::Status InlineCall(const Graph& root, Node* node) {
   return absl::OkStatus();
 }
 
+// How values lie in memory is no matter of a model file.
+void ForgetLayouts(Graph* graph) {
+  for (const auto& node : graph->nodes()) {
+    for (const auto& [name, body] : node->bodies()) ForgetLayouts(body.get());
+    for (size_t i = 0; i < node->num_outputs(); ++i) {
+      const Type& type = node->output(i)->type();
+      if (type.layout() == Layout::kPlain) continue;
+      node->output(i)->set_type(Type::Tensor(type.dtype(), type.shape()));
+    }
+  }
+}
+
 absl::Status Lower(const Graph& root, Graph* graph, int depth, size_t* steps) {
   if (depth > 64) return absl::ResourceExhaustedError("bodies and calls nest deeper than 64");
   for (auto it = graph->nodes().begin(); it != graph->nodes().end();) {
@@ -108,6 +120,7 @@ constexpr AttrSince kAttrs[] = {{"Cast", "round_mode", 24},
 }  // namespace
 
 absl::Status LowerToOnnx(Graph* graph) {
+  ForgetLayouts(graph);
   size_t steps = 0;
   return Lower(*graph, graph, 0, &steps);
 }

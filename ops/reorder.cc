@@ -35,6 +35,10 @@ SLUICE_DECLARE_OP(Reorder) {
       .Types("T", kNumericTypes | kBoolType)
       .RequiredAttr("layout", AttrKind::kString, "plain or channels_last")
       .Infer(InferReorder)
+      // Of plain values, where layouts mean nothing: an export, say.
+      .Expansion(+[](GraphBuilder& b, const Node& node) -> absl::StatusOr<std::vector<Value*>> {
+        return std::vector<Value*>{b.Op("Identity", {node.input(0)})};
+      })
       .Gradient(+[](GradientContext& g) {
         const Type& x = g.node().input(0)->type();
         const absl::string_view layout = ToString(x.layout());
