@@ -29,8 +29,7 @@ Desc Matrices(const Dims& batch, int64_t rows, int64_t cols, int64_t row, int64_
 class DnnlMatMul final : public Kernel {
  public:
   static absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context,
-                                                      const MatMulProblem& p, DType compute,
-                                                      DType weights);
+                                                      const MatMulProblem& p, DType compute);
 
   absl::Status Launch(const LaunchContext& context) const override {
     char* const scratch = static_cast<char*>(context.scratch);
@@ -70,8 +69,7 @@ class DnnlMatMul final : public Kernel {
   }
 
   std::string Description() const override {
-    return absl::StrCat("onednn ", implementation_, compute_ == dtype_ ? "" : " in f32",
-                        weights_ == compute_ ? "" : ", half weights");
+    return absl::StrCat("onednn ", implementation_, compute_ == dtype_ ? "" : " in f32");
   }
   size_t scratch_bytes() const override { return layout_.bytes(); }
   size_t packed_bytes() const override { return packed_.bytes(); }
@@ -99,7 +97,7 @@ class DnnlMatMul final : public Kernel {
     bound_.push_back(b);
   }
 
-  DType dtype_, compute_, weights_;
+  DType dtype_, compute_;
   std::vector<Bound> bound_;
   ScratchLayout layout_;
   size_t out_offset_ = 0, scratchpad_offset_ = 0, scratchpad_bytes_ = 0;
@@ -112,18 +110,16 @@ class DnnlMatMul final : public Kernel {
 };
 
 absl::StatusOr<std::unique_ptr<Kernel>> DnnlMatMul::Make(const PrepareContext& context,
-                                                         const MatMulProblem& p, DType compute,
-                                                         DType weights) {
+                                                         const MatMulProblem& p, DType compute) {
   auto kernel = std::make_unique<DnnlMatMul>();
   kernel->dtype_ = p.dtype;
   kernel->compute_ = compute;
-  kernel->weights_ = weights;
   const Desc a = Matrices(p.a_batch, p.m, p.k, p.a_row(), p.a_col(), compute);
-  const Desc b_plain = Matrices(p.b_batch, p.k, p.n, p.b_row(), p.b_col(), weights);
+  const Desc b_plain = Matrices(p.b_batch, p.k, p.n, p.b_row(), p.b_col(), compute);
   const Dims out_dims = p.Matrix(p.batch, p.m, p.n);
   const Desc out = DnnlPlain(out_dims, compute);
   const bool pack = context.IsConstant(1);
-  const Desc b = pack ? DnnlAny(p.Matrix(p.b_batch, p.k, p.n), weights) : b_plain;
+  const Desc b = pack ? DnnlAny(p.Matrix(p.b_batch, p.k, p.n), compute) : b_plain;
 
   // C is oneDNN's bias where it is one number a column and nothing scales the product first.
   DnnlPostOps post;
@@ -178,7 +174,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> DnnlMatMul::Make(const PrepareContext& c
   arguments.push_back({DNNL_ARG_SRC, a});
   if (pack) {
     absl::StatusOr<Tensor> packed =
-        DnnlPackConstant(context, 1, weights, b_plain, pd.weights_desc());
+        DnnlPackConstant(context, 1, compute, b_plain, pd.weights_desc());
     if (!packed.ok()) return packed.status();
     kernel->packed_ = *std::move(packed);
     arguments.push_back({DNNL_ARG_WEIGHTS, pd.weights_desc(), kernel->packed_.raw()});
@@ -224,19 +220,13 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareDnnlMatMul(const PrepareContext& 
   }
   if (p->empty() || p->k == 0) return absl::UnimplementedError("an extent is 0");
   if (p->batch.size() > 10) return absl::UnimplementedError("more than 10 batch axes");
-  // Halves as they are where the machine has products of them; else sums in f32 of weights that are
-  // widened as they are read, which takes half the memory and its traffic; else all in f32. A
-  // factor on C is applied in f32.
-  const DType f32 = DType::kF32, half = p->dtype;
-  std::vector<std::pair<DType, DType>> types = {{f32, f32}};
-  if (half != f32 && context.IsConstant(1)) types.insert(types.begin(), {f32, half});
-  if (half != f32 && (p->beta == 1 || !p->has_c)) types.insert(types.begin(), {half, half});
-  absl::StatusOr<std::unique_ptr<Kernel>> kernel;
-  for (const auto& [compute, weights] : types) {
-    kernel = DnnlMatMul::Make(context, *p, compute, weights);
-    if (kernel.ok() || !absl::IsUnimplemented(kernel.status())) break;
+  const bool half = p->dtype != DType::kF32;
+  // A factor on C is applied in f32.
+  if (!half || p->beta == 1 || !p->has_c) {
+    absl::StatusOr<std::unique_ptr<Kernel>> kernel = DnnlMatMul::Make(context, *p, p->dtype);
+    if (kernel.ok() || !half || !absl::IsUnimplemented(kernel.status())) return kernel;
   }
-  return kernel;
+  return DnnlMatMul::Make(context, *p, DType::kF32);
 }
 
 }  // namespace sluice::cpu
