@@ -221,7 +221,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareDnnlMatMul(const PrepareContext& 
   if (p->empty() || p->k == 0) return absl::UnimplementedError("an extent is 0");
   if (p->batch.size() > 10) return absl::UnimplementedError("more than 10 batch axes");
   const bool half = p->dtype != DType::kF32;
-  // A factor on C is applied in f32.
+  // A factor on C is applied in f32. Weights in f32 sums are widened here: oneDNN 3.7.2 would take
+  // packed f16 ones too, but multiplies them wrongly where k is above 64.
   if (!half || p->beta == 1 || !p->has_c) {
     absl::StatusOr<std::unique_ptr<Kernel>> kernel = DnnlMatMul::Make(context, *p, p->dtype);
     if (kernel.ok() || !half || !absl::IsUnimplemented(kernel.status())) return kernel;
