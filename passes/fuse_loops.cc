@@ -48,6 +48,7 @@ class Fuser {
       group_of_[node.get()] = groups_.size();
       groups_.push_back(std::make_unique<LoopGroup>(std::vector<Node*>{node.get()}));
     }
+    span_end_.assign(position_.size(), 0);
     std::vector<Edge> edges;
     for (const auto& group : groups_) {
       Node* node = group->nodes()[0];
@@ -131,27 +132,41 @@ class Fuser {
       return absl::UnimplementedError("a node between them would have to run in their midst");
     }
     for (Node* node : group->nodes()) group_of_[node] = a;
+    const size_t last = position_.at(group->nodes().back());
+    for (size_t p = position_.at(group->nodes().front()); p < last; ++p) {
+      span_end_[p] = std::max(span_end_[p], last);
+    }
     groups_[a] = std::move(group);
     groups_[b].reset();
     return absl::OkStatus();
   }
 
-  // Whether something outside both reads the group and is read by it.
+  // Whether something outside both reads the group and is read by it. A group made before counts as
+  // one node: it waits for all that any of its nodes reads.
   bool LeavesAndReturns(const LoopGroup& group) const {
-    const size_t end = position_.at(group.nodes().back());
+    // Beyond it no way leads back: neither an edge nor a group reaches over it.
+    size_t end = position_.at(group.nodes().back());
+    while (span_end_[end] > end) end = span_end_[end];
     absl::flat_hash_set<const Node*> seen;
     std::vector<const Node*> open;
+    const auto visit = [&](const Node* node) {
+      if (position_.at(node) <= end && seen.insert(node).second) open.push_back(node);
+    };
     const auto follow = [&](const Node* node) {
       for (; node->graph() != &graph_; node = node->graph()->owner()) {
       }
-      if (position_.at(node) < end && seen.insert(node).second) open.push_back(node);
-      return group.contains(node);
+      if (group.contains(node)) return true;
+      auto of = group_of_.find(node);
+      if (of == group_of_.end()) {
+        visit(node);
+      } else {
+        for (const Node* member : groups_[of->second]->nodes()) visit(member);
+      }
+      return false;
     };
     for (const Node* node : group.nodes()) {
       for (size_t i = 0; i < node->num_outputs(); ++i) {
-        for (const Use& use : node->output(i)->uses()) {
-          if (!group.contains(use.node)) follow(use.node);
-        }
+        for (const Use& use : node->output(i)->uses()) follow(use.node);
       }
     }
     while (!open.empty()) {
@@ -237,6 +252,7 @@ class Fuser {
   Graph& graph_;
   PassContext& context_;
   absl::flat_hash_map<const Node*, size_t> position_, group_of_;
+  std::vector<size_t> span_end_;  // by position: how far a group that covers it reaches
   std::vector<std::unique_ptr<LoopGroup>> groups_;
   std::vector<std::pair<Edge, std::string>> reasons_;
 };
