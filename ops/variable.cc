@@ -85,10 +85,7 @@ absl::Status InferCall(InferContext& c) {
 
 SLUICE_DECLARE_OP(Variable) {
   return Op("Variable", "sluice")
-      .Doc(
-          "State that a session owns, by name. The output is its value when it is read; Assign() "
-          "changes "
-          "it. As an output of a graph or body it is read at the end.")
+      .Doc("State that a session owns, by name. The output is its value; Assign() changes it.")
       .Types("T", kAllTypes)
       .Output("value", "T")
       .RequiredAttr("name", AttrKind::kString, "Unique in the program.")
@@ -100,10 +97,7 @@ SLUICE_DECLARE_OP(Variable) {
 
 SLUICE_DECLARE_OP(Assign) {
   return Op("Assign", "sluice")
-      .Doc(
-          "Gives `variable`, the output of a Variable, a new value, and returns that. In a body it "
-          "happens "
-          "each time the body runs.")
+      .Doc("Gives `variable`, the output of a Variable, a new value, and returns that.")
       .Types("T", kAllTypes)
       .Input("variable", "T")
       .Input("value", "T")
