@@ -2,6 +2,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "graph/effects.h"
 #include "graph/text.h"
 
 namespace sluice {
@@ -14,7 +15,7 @@ void EraseDead(std::vector<Node*> open) {
   while (!open.empty()) {
     Node* node = open.back();
     open.pop_back();
-    if (erased.contains(node) || node->op().stateful || !node->control_uses().empty()) continue;
+    if (erased.contains(node) || HasEffects(*node) || !node->control_uses().empty()) continue;
     bool used = false;
     for (size_t i = 0; i < node->num_outputs(); ++i) used |= node->output(i)->used();
     if (used) continue;

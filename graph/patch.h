@@ -42,7 +42,7 @@ class Patch {
   bool committed_ = false;
 };
 
-// Erases `node` if nothing uses it and it is not stateful, then, likewise, the producers of its
+// Erases `node` if nothing uses it and it has no effects, then, likewise, the producers of its
 // inputs.
 void EraseIfDead(Node* node);
 

@@ -162,21 +162,49 @@ absl::flat_hash_set<const Node*> Followers(const Node* start) {
   return reached;
 }
 
-// A read and a write of one variable, or two writes, need an order.
+// The innermost graph that holds both nodes, and the node of it in which each runs. One and the
+// same where they stand in different bodies: of an If, of which one alone runs.
+struct Meeting {
+  const Graph* graph;
+  const Node *first, *second;
+};
+Meeting Meet(const Node* first, const Node* second) {
+  for (const Graph* g = first->graph(); g != nullptr; g = g->parent()) {
+    if (const Node* other = AtLevel(*g, second); other != nullptr)
+      return {g, AtLevel(*g, first), other};
+  }
+  return {nullptr, nullptr, nullptr};
+}
+
+// A read and a write of one variable, or two writes, need an order: in the innermost graph that
+// holds both. One iteration of a loop stands before the next.
 absl::Status VerifyVariable(const Node& variable) {
-  const Graph& graph = *variable.graph();
   const std::vector<Use>& uses = variable.output()->uses();
   for (const Use& write : uses) {
     if (!write.node->Is("Assign") || write.index != 0) continue;
-    const Node* writer = AtLevel(graph, write.node);
-    const auto after = Followers(writer);
+    absl::flat_hash_map<const Graph*, absl::flat_hash_set<const Node*>> after;
     for (const Use& other : uses) {
-      const Node* reader = AtLevel(graph, other.node);
-      if (other == write || reader == writer || after.contains(reader)) continue;
-      if (Followers(reader).contains(writer)) continue;
+      if (other == write || other.node == write.node) continue;
+      const Meeting at = Meet(write.node, other.node);
+      if (at.first == at.second) continue;
+      auto [known, first] = after.try_emplace(at.graph);
+      if (first) known->second = Followers(at.first);
+      if (known->second.contains(at.second) || Followers(at.second).contains(at.first)) continue;
       return Broken(*write.node, "it writes variable ", Shown(variable.String("name")), ", and ",
                     Shown(other.node->name()),
                     " uses it with no order between the two; add a control input to one of them");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status VerifyVariables(const Graph& graph) {
+  for (const auto& node : graph.nodes()) {
+    if (node->Is("Variable")) {
+      if (absl::Status s = VerifyVariable(*node); !s.ok()) return s;
+    }
+    for (const auto& [name, body] : node->bodies()) {
+      if (absl::Status s = VerifyVariables(*body); !s.ok()) return s;
     }
   }
   return absl::OkStatus();
@@ -186,10 +214,7 @@ absl::Status VerifyVariable(const Node& variable) {
 
 absl::Status Verify(const Graph& graph) {
   if (absl::Status s = Verifier().VerifyGraph(graph, 0); !s.ok()) return s;
-  for (const auto& node : graph.nodes()) {
-    if (!node->Is("Variable")) continue;
-    if (absl::Status s = VerifyVariable(*node); !s.ok()) return s;
-  }
+  if (absl::Status s = VerifyVariables(graph); !s.ok()) return s;
   for (const auto& [name, function] : graph.functions()) {
     if (absl::Status s = Verify(*function); !s.ok()) return s;
   }

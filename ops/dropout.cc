@@ -46,7 +46,7 @@ absl::Status DropoutGradient(GradientContext& c) {
 
 }  // namespace
 
-// Random only in training; passes take an op that is fed no training_mode for the identity it is.
+// Passes take one that is fed no training_mode for the identity it is.
 SLUICE_DECLARE_OP(Dropout) {
   return Op("Dropout")
       .Doc(

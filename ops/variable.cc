@@ -85,7 +85,10 @@ absl::Status InferCall(InferContext& c) {
 
 SLUICE_DECLARE_OP(Variable) {
   return Op("Variable", "sluice")
-      .Doc("State that a session owns, by name. The output is its value; Assign() changes it.")
+      .Doc(
+          "State that a session owns, by name. The output is its value when it is read; Assign() "
+          "changes "
+          "it. As an output of a graph or body it is read at the end.")
       .Types("T", kAllTypes)
       .Output("value", "T")
       .RequiredAttr("name", AttrKind::kString, "Unique in the program.")
@@ -97,7 +100,10 @@ SLUICE_DECLARE_OP(Variable) {
 
 SLUICE_DECLARE_OP(Assign) {
   return Op("Assign", "sluice")
-      .Doc("Gives `variable`, the output of a Variable, a new value, and returns that.")
+      .Doc(
+          "Gives `variable`, the output of a Variable, a new value, and returns that. In a body it "
+          "happens "
+          "each time the body runs.")
       .Types("T", kAllTypes)
       .Input("variable", "T")
       .Input("value", "T")

@@ -6,6 +6,7 @@
 
 #include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
+#include "graph/effects.h"
 #include "graph/text.h"
 
 namespace sluice {
@@ -87,8 +88,13 @@ bool EqualNodes(const Node& a, const Node& b) {
 }
 
 bool MayMerge(const Node& node) {
-  return !node.op().stateful && node.bodies().empty() && node.control_inputs().empty() &&
-         node.control_uses().empty();
+  if (!IsPure(node) || !node.bodies().empty() || !node.control_inputs().empty() ||
+      !node.control_uses().empty()) {
+    return false;
+  }
+  // Two reads of a variable that changes may see different values.
+  return std::none_of(node.inputs().begin(), node.inputs().end(),
+                      [](const Value* v) { return v != nullptr && IsAssigned(*v); });
 }
 
 // `scopes`: the tables of this graph and of those around it.

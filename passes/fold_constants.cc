@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "graph/effects.h"
 #include "graph/patch.h"
 #include "passes/match.h"
 #include "passes/rewrite.h"
@@ -80,7 +81,7 @@ absl::StatusOr<bool> Replace(Node& node, PassContext& context, std::vector<Tenso
 }
 
 absl::StatusOr<bool> Fold(Node& node, PassContext& context) {
-  if (node.Is("Constant") || node.op().stateful || !node.bodies().empty() ||
+  if (node.Is("Constant") || !IsPure(node) || !node.bodies().empty() ||
       !node.control_inputs().empty() || !node.control_uses().empty()) {
     return false;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "graph/effects.h"
 #include "ops/loop_space.h"
 #include "passes/match.h"
 

@@ -162,14 +162,4 @@ std::optional<Scaling> ScalingOf(const Node& node) {
   return std::nullopt;
 }
 
-bool HasEffects(const Node& node) {
-  if (node.op().stateful) return true;
-  for (const auto& [name, body] : node.bodies()) {
-    for (const auto& inner : body->nodes()) {
-      if (HasEffects(*inner)) return true;
-    }
-  }
-  return false;
-}
-
 }  // namespace sluice

@@ -55,9 +55,6 @@ struct Scaling {
 };
 std::optional<Scaling> ScalingOf(const Node& node);
 
-// It, or a node in its bodies, reads or writes state.
-bool HasEffects(const Node& node);
-
 }  // namespace sluice
 
 #endif  // SLUICE_PASSES_MATCH_H_

@@ -4,6 +4,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "graph/effects.h"
 #include "graph/patch.h"
 #include "passes/match.h"
 #include "passes/rewrite.h"

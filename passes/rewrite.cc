@@ -1,7 +1,9 @@
 #include "passes/rewrite.h"
 
+#include <algorithm>
 #include <vector>
 
+#include "graph/effects.h"
 #include "graph/patch.h"
 
 namespace sluice {
@@ -17,6 +19,19 @@ bool MayReplace(const Node& node) {
   return true;
 }
 
+// A variable that is assigned would be read elsewhere than `node` reads it now, perhaps too late.
+bool ReadsAssigned(const Value& value, absl::Span<Node* const> added, const Node& node) {
+  if (IsAssigned(value)) return true;
+  for (const Node* made : added) {
+    for (const Value* v : made->inputs()) {
+      if (v == nullptr || !IsAssigned(*v)) continue;
+      if (std::find(node.inputs().begin(), node.inputs().end(), v) == node.inputs().end())
+        return true;
+    }
+  }
+  return false;
+}
+
 absl::StatusOr<bool> Apply(const Rule& rule, Node& node, PassContext& context, const char* pass) {
   Patch patch(node.graph(), &node, pass);
   Site site(node, patch.builder());
@@ -24,6 +39,10 @@ absl::StatusOr<bool> Apply(const Rule& rule, Node& node, PassContext& context, c
   if (!site.reason().empty()) context.Refused(pass, node, site.reason());
   if (!patch.builder().status().ok()) return patch.builder().status();
   if (value == nullptr || value == node.output()) return false;
+  if (ReadsAssigned(*value, patch.builder().added(), node)) {
+    context.Refused(pass, node, "the program assigns the variable, so its reads keep their places");
+    return false;
+  }
   if (!context.Spend()) return false;
   Finding finding{pass, node.name(), true, rule.what};
   patch.Replace(node.output(), value);

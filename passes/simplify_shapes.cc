@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "graph/effects.h"
 #include "passes/match.h"
 #include "passes/rewrite.h"
 
@@ -15,7 +16,7 @@ Value* Same(Site& s) {
 Value* IdentityRule(Site& s) {
   Value* x = s.node.input(0);
   // What reads a variable is ordered against its writers; the Identity may carry that order.
-  return x->producer() != nullptr && x->producer()->op().stateful ? nullptr : x;
+  return IsAssigned(*x) ? nullptr : x;
 }
 
 Value* DropoutRule(Site& s) {

@@ -16,9 +16,13 @@ namespace sluice {
 namespace {
 
 // State lives in the session: one tensor a variable, starting from what the graph says.
-absl::Status CollectVariables(const Graph& graph, Compiled* compiled) {
-  absl::flat_hash_set<std::string> names;
+absl::Status CollectVariables(const Graph& graph, absl::flat_hash_set<std::string>* names,
+                              Compiled* compiled) {
   for (const auto& node : graph.nodes()) {
+    for (const auto& [name, body] : node->bodies()) {
+      if (absl::Status s = CollectVariables(*body, names, compiled); !s.ok()) return s;
+    }
+    compiled->assigns |= node->Is("Assign");
     if (!node->Is("Variable")) continue;
     const std::string name = node->String("name");
     const Tensor* value = node->GetTensor("value");
@@ -26,7 +30,7 @@ absl::Status CollectVariables(const Graph& graph, Compiled* compiled) {
       return NodeError(*node, absl::StatusCode::kInvalidArgument,
                        "the variable has no initial value");
     }
-    if (!names.insert(name).second) {
+    if (!names->insert(name).second) {
       return NodeError(*node, absl::StatusCode::kInvalidArgument,
                        absl::StrCat("a second variable is named ", Shown(name)));
     }
@@ -71,7 +75,8 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& optio
   }
 
   // What outlives a run: the variables.
-  if (absl::Status s = CollectVariables(*program, &compiled); !s.ok()) return s;
+  absl::flat_hash_set<std::string> names;
+  if (absl::Status s = CollectVariables(*program, &names, &compiled); !s.ok()) return s;
   log(absl::StrCat("variables: ", compiled.variables.size()));
 
   // Packed weights belong to all plans; those of a file count where this machine would make the

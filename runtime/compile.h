@@ -19,6 +19,7 @@ struct Compiled {
   std::string packed_note;  // what became of weights that came packed; empty where none did
   OptimizeReport report;
   std::vector<std::string> variables;  // names, in the order of `initial`
+  bool assigns = false;                // a run may change them
   std::vector<Tensor> initial;         // shared with the graph, not copied
   size_t nodes_before = 0, nodes_after = 0;
   double milliseconds = 0;

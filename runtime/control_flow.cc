@@ -9,7 +9,8 @@
 namespace sluice {
 namespace {
 
-// A body made a program: the values it captures are further inputs, captured constants are its own.
+// A body made a program: the values it captures are further inputs, captured constants and
+// variables are its own. All of its effects happen, whether or not its results depend on them.
 struct Body {
   std::unique_ptr<Program> program;
   std::vector<int> captures;  // positions among the step's reads
@@ -22,7 +23,13 @@ struct Body {
   }
 };
 
+bool IsConstantOrVariable(const Value& value) {
+  return value.producer() != nullptr &&
+         (value.producer()->Is("Constant") || value.producer()->Is("Variable"));
+}
+
 absl::StatusOr<Body> MakeBody(const Node& node, const Graph& body, const ProgramOptions& options,
+                              absl::Span<const std::string> variables,
                               const std::vector<Value*>& reads) {
   auto graph = std::make_unique<Graph>(body.ops(), absl::StrCat(node.name(), "/", body.name()));
   absl::flat_hash_map<const Value*, Value*> map;
@@ -34,21 +41,15 @@ absl::StatusOr<Body> MakeBody(const Node& node, const Graph& body, const Program
   }
   Body result;
   for (size_t i = 0; i < reads.size(); ++i) {
-    if (reads[i]->constant() != nullptr) {
-      Node* constant = graph->AddNode(reads[i]->producer()->op(), {}, {reads[i]->name()});
-      constant->SetAttr("value", *reads[i]->constant());
-      constant->output()->set_type(reads[i]->type());
-      map[reads[i]] = constant->output();
+    const Value& v = *reads[i];
+    if (IsConstantOrVariable(v)) {
+      Node* own = graph->AddNode(v.producer()->op(), {}, {v.name()});
+      for (const auto& [name, value] : v.producer()->attrs()) own->SetAttr(name, value);
+      own->output()->set_type(v.type());
+      map[&v] = own->output();
     } else {
-      map[reads[i]] = graph->AddInput(reads[i]->name(), reads[i]->type());
+      map[&v] = graph->AddInput(v.name(), v.type());
       result.captures.push_back(static_cast<int>(i));
-    }
-  }
-  for (const auto& inner : body.nodes()) {
-    if (inner->Is("Assign") || inner->Is("Variable")) {
-      return NodeError(*inner, absl::StatusCode::kUnimplemented,
-                       "variables inside a body are not supported; read them outside, return the "
-                       "new value and assign it outside");
     }
   }
   if (absl::Status s = CopyNodes(body, graph.get(), &map); !s.ok()) return s;
@@ -66,7 +67,11 @@ absl::StatusOr<Body> MakeBody(const Node& node, const Graph& body, const Program
   }
   result.all_outputs.resize(body.outputs().size());
   std::iota(result.all_outputs.begin(), result.all_outputs.end(), 0);
-  result.program = std::make_unique<Program>(std::move(graph), options, std::vector<std::string>());
+  ProgramOptions inner = options;
+  inner.all_effects = true;
+  result.program =
+      std::make_unique<Program>(std::move(graph), std::move(inner),
+                                std::vector<std::string>(variables.begin(), variables.end()));
   return result;
 }
 
@@ -303,14 +308,14 @@ class ScanStep : public DynamicStep {
 
 bool IsControlFlow(const Node& node) { return node.Is("If") || node.Is("Loop") || node.Is("Scan"); }
 
-absl::StatusOr<std::unique_ptr<DynamicStep>> MakeControlFlow(const Node& node,
-                                                             const ProgramOptions& outer,
-                                                             std::vector<Value*>* reads) {
+absl::StatusOr<std::unique_ptr<DynamicStep>> MakeControlFlow(
+    const Node& node, const ProgramOptions& outer, absl::Span<const std::string> variables,
+    std::vector<Value*>* reads) {
   *reads = Captures(node);
   ProgramOptions options = outer;
   options.packed = std::make_shared<PackedWeights>();  // saved ones go by names, which are not ours
   auto body = [&](absl::string_view name) {
-    return MakeBody(node, *node.body(name), options, *reads);
+    return MakeBody(node, *node.body(name), options, variables, *reads);
   };
   std::unique_ptr<DynamicStep> step;
   if (node.Is("If")) {

@@ -74,16 +74,22 @@ class AssignKernel : public Kernel {
         string_(type.dtype() == DType::kString),
         bytes_(static_cast<size_t>(elements_) * ByteSize(type.dtype())) {}
   absl::Status Launch(const LaunchContext& c) const override {
-    if (string_) {
-      std::copy_n(c.input<std::string>(1), elements_, c.output<std::string>(0));
-    } else if (bytes_ > 0 && c.inputs[1] != c.outputs[0]) {
-      std::memcpy(c.outputs[0], c.inputs[1], bytes_);
-    }
+    Copy(c.inputs[1], const_cast<void*>(c.inputs[0]));  // the variable is there to be written
+    Copy(c.inputs[1], c.outputs[0]);
     return absl::OkStatus();
   }
   std::string Description() const override { return "copy"; }
 
  private:
+  void Copy(const void* from, void* to) const {
+    if (from == to || elements_ == 0) return;
+    if (string_) {
+      std::copy_n(static_cast<const std::string*>(from), elements_, static_cast<std::string*>(to));
+    } else {
+      std::memcpy(to, from, bytes_);
+    }
+  }
+
   int64_t elements_;
   bool string_;
   size_t bytes_;

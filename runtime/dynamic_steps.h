@@ -17,7 +17,7 @@ std::unique_ptr<DynamicStep> MakeDynamicKernel(std::unique_ptr<Kernel> kernel,
 // A node prepared when its inputs are known; the last few preparations are kept.
 std::unique_ptr<DynamicStep> MakeDeferred(const Node& node, int threads, Accuracy accuracy);
 
-// Copies input 1 over output 0, the variable's memory.
+// Copies input 1 over input 0, the variable's memory, and to output 0 where that is elsewhere.
 std::unique_ptr<Kernel> MakeAssignKernel(const Type& type);
 
 }  // namespace sluice

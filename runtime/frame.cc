@@ -111,7 +111,13 @@ Tensor Frame::View(const Plan& plan, int index, absl::Span<const Tensor> inputs,
 absl::Status Frame::RunDynamic(const Plan& plan, const Step& step, absl::Span<const Tensor> inputs,
                                RunContext* run) {
   std::vector<Tensor> in;
-  for (int slot : step.inputs) in.push_back(View(plan, slot, inputs, run));
+  for (int slot : step.inputs) {
+    in.push_back(View(plan, slot, inputs, run));
+    if (!step.assigns || plan.slots()[slot].kind != SlotKind::kVariable) continue;
+    absl::StatusOr<Tensor> before = Duplicate(in.back());
+    if (!before.ok()) return AtStep(step, before.status(), {});
+    in.back() = *std::move(before);
+  }
   for (int slot : step.reads) in.push_back(View(plan, slot, inputs, run));
   absl::StatusOr<std::vector<Tensor>> out = step.dynamic->Run(in, run);
   if (!out.ok()) {

@@ -73,7 +73,9 @@ struct Step {
   int64_t scratch_offset = -1;
   int first_argument = 0;  // of a kernel step: inputs, then outputs, in the frame's table
   std::vector<Type> output_types;
-  int variable = -1;   // Assign: the variable it writes
+  int variable = -1;  // Assign: the variable it writes
+  bool assigns =
+      false;  // a body of a dynamic step writes variables: its inputs must not be views of them
   std::string choice;  // why this kernel: refusals of the others
 };
 
@@ -104,7 +106,6 @@ class Plan {
   int64_t arena_bytes() const { return arena_bytes_; }
   int64_t packed_bytes() const { return packed_bytes_; }
   double specialise_ms() const { return specialise_ms_; }
-  bool assigns() const { return assigns_; }
   const std::string& peak_node() const { return peak_node_; }
 
   // Slots, steps and memory, one line each: deterministic, for tests and people.
@@ -135,7 +136,6 @@ class Plan {
   int64_t arena_bytes_ = 0, packed_bytes_ = 0, peak_live_bytes_ = 0;
   double specialise_ms_ = 0;  // what making it took
   std::string peak_node_;
-  bool assigns_ = false;
 };
 
 // The memory of one run: a block, a table of pointers, and the tensors made on the way. Launches

@@ -24,6 +24,7 @@ struct ProgramOptions {
   bool deterministic = false;
   size_t max_plans = 16;
   int64_t memory_limit = 0;
+  bool all_effects = false;  // assignments happen even where no fetch depends on them: in bodies
   Accuracy accuracy = Accuracy::kStandard;
   std::shared_ptr<PackedWeights> packed;
   std::shared_ptr<Tuner> tuner;  // null: kernels are chosen by their estimates
@@ -85,9 +86,9 @@ absl::StatusOr<std::shared_ptr<const Plan>> Specialise(const Graph& graph,
 
 // If, Loop and Scan as steps, their bodies as programs. `reads` receives the captured values that
 // the step wants behind the node's inputs.
-absl::StatusOr<std::unique_ptr<DynamicStep>> MakeControlFlow(const Node& node,
-                                                             const ProgramOptions& options,
-                                                             std::vector<Value*>* reads);
+absl::StatusOr<std::unique_ptr<DynamicStep>> MakeControlFlow(
+    const Node& node, const ProgramOptions& options, absl::Span<const std::string> variables,
+    std::vector<Value*>* reads);
 bool IsControlFlow(const Node& node);
 
 }  // namespace sluice

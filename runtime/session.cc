@@ -147,7 +147,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(const Graph& graph,
     if (!own.ok()) return own.status();
     impl.variables.push_back(*std::move(own));
   }
-  for (const auto& node : program.nodes()) impl.assigns |= node->Is("Assign");
+  impl.assigns = impl.compiled.assigns;
   return session;
 }
 

@@ -4,6 +4,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "graph/effects.h"
 #include "graph/file_pages.h"
 #include "graph/infer.h"
 #include "graph/text.h"
@@ -74,6 +75,11 @@ class Specialiser {
       if (n != nullptr && n->graph() == &g && seen.insert(n).second) open.push_back(n);
     };
     for (Value* v : g.outputs()) want(v->producer());
+    if (options_.all_effects) {
+      for (const auto& node : g.nodes()) {
+        if (HasEffects(*node)) want(node.get());
+      }
+    }
     while (!open.empty()) {
       Node* n = open.back();
       open.pop_back();
@@ -92,7 +98,7 @@ class Specialiser {
 
   // Small integer results that inference knows as numbers: constants of this plan.
   static bool KnownContents(const Node& node) {
-    if (node.Is("Constant") || node.op().stateful || !node.bodies().empty()) return false;
+    if (node.Is("Constant") || !IsPure(node) || !node.bodies().empty()) return false;
     for (size_t i = 0; i < node.num_outputs(); ++i) {
       const Value& v = *node.output(i);
       if (!v.known_dims().has_value() || !v.type().is_tensor() || !v.type().has_static_shape())
@@ -179,9 +185,7 @@ class Specialiser {
     for (size_t i = 0; i < node.num_outputs(); ++i) {
       const Value& out = *node.output(i);
       int slot;
-      if (step.variable >= 0) {
-        slot = AddSlot(out, SlotKind::kVariable, step.variable);
-      } else if (step.dynamic != nullptr) {
+      if (step.dynamic != nullptr) {
         slot = AddSlot(out, SlotKind::kDynamic, plan_->num_dynamic_++);
       } else {
         slot = AddSlot(out, SlotKind::kArena);
@@ -192,15 +196,26 @@ class Specialiser {
     return absl::OkStatus();
   }
 
+  static bool Assigns(const Node& node) {
+    if (node.Is("Assign")) return true;
+    for (const auto& [name, body] : node.bodies()) {
+      for (const auto& inner : body->nodes()) {
+        if (Assigns(*inner)) return true;
+      }
+    }
+    return false;
+  }
+
   absl::Status ChooseKernel(const Node& node, Step* step) {
     if (node.Is("Assign")) return ChooseAssign(node, step);
     if (IsControlFlow(node)) {
       std::vector<Value*> reads;
       absl::StatusOr<std::unique_ptr<DynamicStep>> dynamic =
-          MakeControlFlow(node, options_, &reads);
+          MakeControlFlow(node, options_, variables_, &reads);
       if (!dynamic.ok()) return dynamic.status();
       step->dynamic = *std::move(dynamic);
       for (const Value* v : reads) step->reads.push_back(SlotOf(v));
+      step->assigns = Assigns(node);
       return absl::OkStatus();
     }
     PrepareContext context{.node = node,
@@ -267,7 +282,6 @@ class Specialiser {
     }
     step->variable = variable.index;
     step->kernel = MakeAssignKernel(variable.type);
-    plan_->assigns_ = true;
     return absl::OkStatus();
   }
 
@@ -337,6 +351,7 @@ class Specialiser {
           if (buffer_of_[slot] < 0) NewBuffer(slot, now);
         }
       }
+      if (step.variable >= 0) PlaceAssigned(step, now);
       if (launch) {
         step_time_.push_back(now);
         kept.push_back(std::move(step));
@@ -345,6 +360,18 @@ class Specialiser {
     plan_->steps_ = std::move(kept);
     for (size_t i = 0; i < g.outputs().size(); ++i)
       AddOutput(static_cast<int>(i), SlotOf(g.outputs()[i]));
+  }
+
+  // What Assign returns is the value, not the variable, which a later step may change.
+  void PlaceAssigned(const Step& step, int now) {
+    const int slot = step.outputs[0];
+    if (MakeView(slot, step.inputs[1])) return;
+    if (plan_->slots_[slot].type.dtype() == DType::kString) {  // not in the arena
+      plan_->slots_[slot].kind = SlotKind::kVariable;
+      plan_->slots_[slot].index = step.variable;
+    } else {
+      NewBuffer(slot, now);
+    }
   }
 
   void NewBuffer(int slot, int now) {

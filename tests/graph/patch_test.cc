@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "graph/effects.h"
 #include "graph/text.h"
 #include "ops/op.h"
 
@@ -133,6 +134,42 @@ TEST(Patch, DeadNodesWithControlUsesOrStateStay) {
   EXPECT_NE(graph->FindValue("w"), nullptr);  // stateful
   EXPECT_EQ(graph->FindValue("a"), nullptr);
   EXPECT_TRUE(Verify(*graph).ok()) << Verify(*graph);
+}
+
+TEST(Patch, ADeadNodeWhoseBodyAssignsStays) {
+  std::unique_ptr<Graph> graph = MustParse(R"(graph g (%b: bool[], %x: f32[1]) {
+  %v = Variable {name = "v", value = f32[1] [1.0]}
+  %y = If(%b) {then_branch = graph () { %p = Assign(%v, %x) return %p },
+               else_branch = graph () { return %x }}
+  %z = Neg(%y)
+  return %z
+})");
+  Patch patch(graph.get(), graph->FindValue("z")->producer(), "test");
+  patch.Replace(graph->FindValue("z"), patch.builder().Op("Abs", {graph->FindValue("x")}));
+  ASSERT_TRUE(patch.Commit().ok());
+  EXPECT_NE(graph->FindValue("y"), nullptr);
+}
+
+TEST(Graph, RandomAndStatefulNodesAreNotPure) {
+  std::unique_ptr<Graph> graph = MustParse(R"(graph g (%x: f32[1], %mode: bool[]) {
+  %on = Constant {value = bool[] [true]}
+  %off = Constant {value = bool[] [false]}
+  %a = Dropout(%x)
+  %b = Dropout(%x, _, %off)
+  %c = Dropout(%x, _, %on)
+  %d = Dropout(%x, _, %mode)
+  %v = Variable {name = "v", value = f32[1] [1.0]}
+  %w = Assign(%v, %x)
+  return %a, %b, %c, %d, %w
+})");
+  for (const char* name : {"a", "b", "on"})
+    EXPECT_TRUE(IsPure(*graph->FindValue(name)->producer())) << name;
+  for (const char* name : {"c", "d", "v", "w"})
+    EXPECT_FALSE(IsPure(*graph->FindValue(name)->producer())) << name;
+  EXPECT_FALSE(HasEffects(*graph->FindValue("c")->producer()));
+  EXPECT_TRUE(HasEffects(*graph->FindValue("w")->producer()));
+  EXPECT_TRUE(IsAssigned(*graph->FindValue("v")));
+  EXPECT_FALSE(IsAssigned(*graph->FindValue("x")));
 }
 
 TEST(Patch, AThousandPatchesAreFast) {

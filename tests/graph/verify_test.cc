@@ -151,6 +151,56 @@ TEST(Verify, ReadsAndWritesOfAVariableNeedAnOrder) {
   EXPECT_TRUE(Verify(*graph).ok()) << Verify(*graph);
 }
 
+// `body` of a Loop over a variable %v, and what stands behind the loop.
+std::string LoopOverVariable(absl::string_view body, absl::string_view behind) {
+  return absl::StrCat(R"(graph g (%n: i64[], %x: f32[2]) {
+  %v = Variable {name = "v", value = f32[2] [1.0, 2.0]}
+  %more = Constant {value = bool[] [true]}
+  %y = Loop(%n, %more, %x) {body = graph (%i: i64[], %c: bool[], %s: f32[2]) {
+)",
+                      body, "    return %c, %t\n  }}\n", behind, "\n}");
+}
+
+TEST(Verify, VariablesInBodiesNeedAnOrderWhereReadAndWriteMeet) {
+  const auto check = [](const std::string& text) {
+    absl::StatusOr<std::unique_ptr<Graph>> graph = Parse(text, StandardOps());
+    EXPECT_TRUE(graph.ok()) << graph.status();
+    return graph.ok() ? Verify(**graph) : graph.status();
+  };
+  // In one iteration: ordered by data, and not.
+  EXPECT_TRUE(check(LoopOverVariable("%t = Add(%v, %s) %w = Assign(%v, %t)", "return %y")).ok());
+  EXPECT_THAT(
+      std::string(
+          check(LoopOverVariable("%t = Add(%v, %s) %w = Assign(%v, %s)", "return %y")).message()),
+      HasSubstr("'t' uses it with no order"));
+  // Read outside, written inside: ordered against the loop.
+  const std::string write = "%t = Assign(%v, %s)";
+  EXPECT_THAT(std::string(check(LoopOverVariable(write, "%r = Neg(%v) return %y, %r")).message()),
+              HasSubstr("'r' uses it with no order"));
+  EXPECT_TRUE(check(LoopOverVariable(write, "%r = Add(%v, %y) return %r")).ok());
+  EXPECT_TRUE(check(LoopOverVariable(write, "%r = Neg(%v) after (%y) return %y, %r")).ok());
+  // One branch alone runs.
+  EXPECT_TRUE(check(R"(graph g (%b: bool[]) {
+  %v = Variable {name = "v", value = f32[1] [1.0]}
+  %y = If(%b) {then_branch = graph () { %p = Assign(%v, %v) return %p },
+               else_branch = graph () { %q = Neg(%v) return %q }}
+  return %y
+})")
+                  .ok());
+  // A variable of a body's own, and one of a body around.
+  EXPECT_THAT(std::string(check(R"(graph g (%b: bool[]) {
+  %y = If(%b) {then_branch = graph () {
+    %v = Variable {name = "v", value = f32[1] [1.0]}
+    %p = Assign(%v, %v)
+    %q = Neg(%v)
+    return %q
+  }, else_branch = graph () { %z = Constant {value = f32[1] [0.0]} return %z }}
+  return %y
+})")
+                              .message()),
+              HasSubstr("no order"));
+}
+
 TEST(Verify, AMillionNodesAndAMillionInputsAreLinear) {
   Graph graph(TestOps());
   const OpDef& any = *TestOps().Find("Any");

@@ -177,6 +177,80 @@ TEST(Session, VariablesKeepTheirStateBetweenRuns) {
   EXPECT_EQ(Floats(*(*session)->ReadVariable("count"))[0], -1);
 }
 
+TEST(Session, BodiesReadAndAssignVariables) {
+  auto session = MakeSession(R"(
+graph g (%n: i64[], %x: f32[1]) {
+  %v = Variable {name = "v", value = f32[1] [1.0]}
+  %count = Variable {name = "count", value = i64[] [0]}
+  %one = Constant {value = i64[] [1]}
+  %more = Constant {value = bool[] [true]}
+  %start, %seen = Loop(%n, %more, %v) {body = graph (%i: i64[], %c: bool[], %before: f32[1]) {
+    %t = Add(%v, %x)
+    %w = Assign(%v, %t)
+    %next = Add(%count, %one)
+    %counted = Assign(%count, %next)
+    %sum = Add(%before, %w)
+    return %c, %before, %sum
+  }}
+  %rest = Add(%v, %start)
+  return %start, %seen, %rest
+})");
+  ASSERT_NE(session, nullptr);
+  const Feeds feeds = {{"n", Tensor::Scalar<int64_t>(3)}, {"x", MakeTensor<float>({1}, {2})}};
+  for (float first : {1.0f, 7.0f}) {  // the state goes on from run to run
+    auto r = session->Run(feeds);
+    ASSERT_TRUE(r.ok()) << r.status();
+    EXPECT_THAT(Floats((*r)[0]), testing::ElementsAre(first)) << "as it was when the loop began";
+    EXPECT_THAT(Floats((*r)[1]), testing::ElementsAre(2 * first + 2, 2 * first + 4, 2 * first + 6));
+    EXPECT_THAT(Floats((*r)[2]), testing::ElementsAre(2 * first + 6));
+  }
+  EXPECT_EQ(*session->ReadVariable("count")->data<int64_t>(), 6) << "no result depends on it";
+}
+
+TEST(Session, OneBranchAssignsAndNestedBodiesReachTheVariable) {
+  auto session = MakeSession(R"(
+graph g (%b: bool[], %x: f32[1]) {
+  %v = Variable {name = "v", value = f32[1] [1.0]}
+  %y = If(%b) {then_branch = graph () {
+    %inner = If(%b) {then_branch = graph () { %p = Assign(%v, %x) %q = Neg(%p) return %q },
+                     else_branch = graph () { return %v }}
+    return %inner
+  }, else_branch = graph () { %z = Identity(%v) return %z }}
+  return %y
+})");
+  ASSERT_NE(session, nullptr);
+  auto run = [&](bool b, float x) {
+    auto r = session->Run({{"b", Tensor::Scalar<bool>(b)}, {"x", MakeTensor<float>({1}, {x})}});
+    EXPECT_TRUE(r.ok()) << r.status();
+    return r.ok() ? *(*r)[0].data<float>() : 0;
+  };
+  EXPECT_EQ(run(false, 5), 1);
+  EXPECT_EQ(run(true, 5), -5);
+  EXPECT_EQ(run(false, 9), 5);
+}
+
+TEST(Session, WhatAssignReturnsIsTheValueNotTheVariable) {
+  auto session = MakeSession(R"(
+graph g (%x: f32[1], %y: f32[1]) {
+  %v = Variable {name = "v", value = f32[1] [1.0]}
+  %u = Variable {name = "u", value = f32[1] [2.0]}
+  %a = Assign(%v, %x)
+  %sum = Add(%x, %y)
+  %b = Assign(%v, %sum) after (%a)
+  %c = Assign(%v, %u) after (%b)
+  %d = Assign(%u, %a) after (%c)
+  %late = Add(%a, %b) after (%d)
+  return %a, %b, %c, %d, %late
+})");
+  ASSERT_NE(session, nullptr);
+  auto r = session->Run({{"x", MakeTensor<float>({1}, {10})}, {"y", MakeTensor<float>({1}, {20})}});
+  ASSERT_TRUE(r.ok()) << r.status();
+  const float expected[] = {10, 30, 2, 10, 40};
+  for (size_t i = 0; i < 5; ++i) EXPECT_EQ(*(*r)[i].data<float>(), expected[i]) << i;
+  EXPECT_EQ(*session->ReadVariable("v")->data<float>(), 2);
+  EXPECT_EQ(*session->ReadVariable("u")->data<float>(), 10);
+}
+
 TEST(Session, CancellationAndDeadlineStopAnEndlessLoop) {
   auto session = MakeSession(R"(
 graph g (%x: f32[1]) {
