@@ -150,7 +150,7 @@ absl::StatusOr<Tensor> Generate(const Session::Port& port,
   absl::StatusOr<Tensor> t = port.type.dtype() == DType::kString
                                  ? Tensor::Allocate(DType::kString, extents)
                                  : Tensor::Random(port.type.dtype(), extents, spec);
-  if (t.ok()) *line = absl::StrCat("generated ", Printable(port.name), ": ", t->TypeString());
+  if (t.ok()) *line = absl::StrCat("generated ", Escaped(port.name), ": ", t->TypeString());
   return t;
 }
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "exchange/model.h"
+#include "graph/text.h"
 #include "tools/cli.h"
 
 namespace sluice::cli {
@@ -82,7 +83,7 @@ absl::StatusOr<bool> CheckFolder(Session& session, const std::string& folder, co
       return false;
     }
     const Tensor &a = (*results)[i], &b = (*expected)[i];
-    const std::string name = Printable(session.outputs()[i].name);
+    const std::string name = Escaped(session.outputs()[i].name);
     if (a.dtype() != b.dtype() || a.dims() != b.dims()) {
       std::printf("%s %s: DISAGREES: it is %s, expected %s\n", folder.c_str(), name.c_str(),
                   a.TypeString().c_str(), b.TypeString().c_str());

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "exchange/file.h"
 #include "exchange/model.h"
+#include "graph/text.h"
 #include "tools/cli.h"
 
 namespace sluice::cli {
@@ -48,7 +49,7 @@ absl::Status Run(const Options& o) {
   }
   for (size_t i = 0; i < results->size(); ++i) {
     const std::string& name = (*session)->outputs()[i].name;
-    std::printf("%s: %s\n", Printable(name).c_str(), (*results)[i].ToString().c_str());
+    std::printf("%s: %s\n", Escaped(name).c_str(), (*results)[i].ToString().c_str());
     if (o.outputs.empty()) continue;
     absl::StatusOr<std::string> path =
         WriteTensorFile((*results)[i], name, absl::StrCat(o.outputs, "/output_", i));

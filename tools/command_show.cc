@@ -84,11 +84,11 @@ absl::Status Show(const Options& o) {
   auto ports = [&](const char* kind) {
     for (const auto& p : json.value(kind, nlohmann::json::array())) {
       std::printf("  %s %s: %s\n", kind[0] == 'i' ? "in " : "out",
-                  Printable(p["name"].get<std::string>()).c_str(),
+                  Escaped(p["name"].get<std::string>()).c_str(),
                   p["type"].get<std::string>().c_str());
     }
   };
-  std::printf("%s\n", Printable((*graph)->name()).c_str());
+  std::printf("%s\n", Escaped((*graph)->name()).c_str());
   ports("inputs");
   ports("outputs");
   int64_t nodes = 0;
@@ -101,10 +101,11 @@ absl::Status Show(const Options& o) {
   if (json.contains("flops")) {
     std::printf("at %s\n", inputs->generated.empty() ? "the given extents" : "generated inputs:");
     for (const std::string& line : inputs->generated) std::printf("  %s\n", line.c_str());
-    std::printf(
-        "FLOPs: %.3f G%s\nactivations: %.2f MB, fullest at %s\n", json["flops"].get<double>() / 1e9,
-        json["flops_complete"].get<bool>() ? "" : " (some extents are open: at least)",
-        json["arena_bytes"].get<double>() / 1e6, json["peak_node"].get<std::string>().c_str());
+    std::printf("FLOPs: %.3f G%s\nactivations: %.2f MB, fullest at %s\n",
+                json["flops"].get<double>() / 1e9,
+                json["flops_complete"].get<bool>() ? "" : " (some extents are open: at least)",
+                json["arena_bytes"].get<double>() / 1e6,
+                Escaped(json["peak_node"].get<std::string>()).c_str());
   }
   return absl::OkStatus();
 }
