@@ -56,6 +56,7 @@ PackedSet TakePacked(Safetensors* content, absl::flat_hash_set<std::string>* sou
   if (key == content->metadata.end()) return set;
   set.key = key->second;
   NamedTensors rest;
+  std::vector<std::string> source_of;  // by entry: the constant's hash, which is its name here
   for (auto& [name, tensor] : content->tensors) {
     if (!absl::StartsWith(name, absl::StrCat(kPrefix, "."))) {
       rest.push_back({name, std::move(tensor)});
@@ -72,10 +73,17 @@ PackedSet TakePacked(Safetensors* content, absl::flat_hash_set<std::string>* sou
       continue;
     }
     sources->insert(field(".source"));
-    set.entries.push_back({field(".constant"), field(".format"), field(".hash"),
+    source_of.push_back(field(".source"));
+    set.entries.push_back({field(".constant"), Tensor(), field(".format"), field(".hash"),
                            Tensor::Wrap(DType::kU8, {bytes}, tensor.raw(), tensor.owner())});
   }
   content->tensors = std::move(rest);
+  absl::flat_hash_map<absl::string_view, const Tensor*> constants;
+  for (const auto& [name, tensor] : content->tensors) constants.emplace(name, &tensor);
+  for (size_t i = 0; i < set.entries.size(); ++i) {
+    auto it = constants.find(source_of[i]);
+    if (it != constants.end()) set.entries[i].source = *it->second;
+  }
   if (!set.note.empty()) {
     set.entries.clear();
     sources->clear();

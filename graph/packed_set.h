@@ -13,6 +13,7 @@ namespace sluice {
 struct PackedSet {
   struct Entry {
     std::string constant;  // the value's name in the graph
+    Tensor source;         // that constant: an entry counts for this very memory, not for its name
     std::string format;    // what the bytes depend on besides the contents: the packer's own words
     std::string hash;      // Tensor::ContentHash() of `bytes`
     Tensor bytes;          // u8[n]

@@ -24,10 +24,14 @@ PackedWeights::PackedWeights(std::shared_ptr<const PackedSet> saved) : saved_(st
     saved_index_.emplace(SavedKey(e.constant, e.format), &e);
 }
 
-Tensor PackedWeights::FromSaved(const std::string& name, const std::string& format, int64_t bytes) {
+Tensor PackedWeights::FromSaved(const std::string& name, const Tensor& constant,
+                                const std::string& format, int64_t bytes) {
   auto it = saved_index_.find(SavedKey(name, format));
   if (it == saved_index_.end() || it->second == nullptr) return Tensor();
   const PackedSet::Entry& e = *it->second;
+  if (e.source.owner() == nullptr || e.source.owner() != constant.owner() ||
+      e.source.raw() != constant.raw() || e.source.bytes() != constant.bytes())
+    return Tensor();
   const bool sound = e.bytes.dtype() == DType::kU8 && e.bytes.elements() == bytes &&
                      reinterpret_cast<uintptr_t>(e.bytes.raw()) % kAlignment == 0 &&
                      e.bytes.ContentHash() == e.hash;
@@ -55,7 +59,7 @@ absl::StatusOr<Tensor> PackedWeights::Get(const std::string& name, const Tensor&
       forms_.erase(it);
     }
   }
-  Tensor packed = FromSaved(name, format, bytes);
+  Tensor packed = FromSaved(name, constant, format, bytes);
   if (!packed.valid()) {
     absl::StatusOr<Tensor> made = make();
     if (!made.ok()) return made;
@@ -66,7 +70,11 @@ absl::StatusOr<Tensor> PackedWeights::Get(const std::string& name, const Tensor&
   // Forms that died leave their entries; they go when as many again have come.
   if ((counts_.made & (counts_.made - 1)) == 0)
     absl::erase_if(forms_, [](const auto& entry) { return entry.second.owner.expired(); });
-  forms_[key] = {name, format, constant.owner(), packed.owner(),
+  forms_[key] = {name,
+                 format,
+                 constant.owner(),
+                 packed.owner(),
+                 Tensor::Wrap(constant.dtype(), constant.dims(), constant.raw(), nullptr),
                  Tensor::Wrap(packed.dtype(), packed.dims(), packed.raw(), nullptr)};
   return packed;
 }
@@ -77,11 +85,14 @@ PackedSet PackedWeights::Collect(std::string key) const {
   std::lock_guard<std::mutex> lock(mutex_);
   for (const auto& [unused, form] : forms_) {
     std::shared_ptr<const void> owner = form.owner.lock();
-    if (owner == nullptr || form.name.empty()) continue;
+    std::shared_ptr<const void> source = form.constant.lock();
+    if (owner == nullptr || source == nullptr || form.name.empty()) continue;
     const int64_t bytes = static_cast<int64_t>(form.view.bytes());
     Tensor tensor = Tensor::Wrap(DType::kU8, {bytes}, form.view.raw(), std::move(owner));
     std::string hash = tensor.ContentHash();
-    set.entries.push_back({form.name, form.format, std::move(hash), std::move(tensor)});
+    const Tensor& s = form.source;
+    set.entries.push_back({form.name, Tensor::Wrap(s.dtype(), s.dims(), s.raw(), std::move(source)),
+                           form.format, std::move(hash), std::move(tensor)});
   }
   std::sort(set.entries.begin(), set.entries.end(), [](const auto& a, const auto& b) {
     return std::tie(a.constant, a.format) < std::tie(b.constant, b.format);

@@ -24,7 +24,8 @@ class PackedWeights {
  public:
   using Make = absl::FunctionRef<absl::StatusOr<Tensor>()>;
 
-  // `saved` may be null; its key is the caller's to check. What does not fit is packed again.
+  // `saved` may be null; its key is the caller's to check. What does not fit is packed again: also
+  // where a pass has put another constant in the place of the one that was packed.
   explicit PackedWeights(std::shared_ptr<const PackedSet> saved = nullptr);
 
   // The form `format` of `constant`, the graph's value `name`: shared, saved, or fresh from `make`.
@@ -45,9 +46,10 @@ class PackedWeights {
   struct Form {
     std::string name, format;
     std::weak_ptr<const void> constant, owner;
-    Tensor view;  // of the packed bytes, without ownership
+    Tensor source, view;  // of the constant and of the packed bytes, without ownership
   };
-  Tensor FromSaved(const std::string& name, const std::string& format, int64_t bytes);
+  Tensor FromSaved(const std::string& name, const Tensor& constant, const std::string& format,
+                   int64_t bytes);
 
   const std::shared_ptr<const PackedSet> saved_;
   absl::flat_hash_map<std::string, const PackedSet::Entry*> saved_index_;
