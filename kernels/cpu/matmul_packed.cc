@@ -4,11 +4,13 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/matmul_problem.h"
 #include "kernels/cpu/packed_gemm.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/staging.h"
+#include "kernels/packed_weights.h"
 
 namespace sluice::cpu {
 namespace {
@@ -36,9 +38,6 @@ class PackedMatMul final : public Kernel {
   absl::Status AddStep(PostOp step, const MatMulProblem::Operand* operand);
   // True where an addition of `dims` can be done in registers; then it is.
   bool InRegisters(const MatMulProblem::Operand& operand);
-  void Pack(const float* b, float* to) const {
-    PackPanels(b, p_.b_row(), p_.b_col(), p_.k, p_.n, p_.alpha, to);
-  }
 
   const MatMulProblem p_;
   const int64_t batches_;
@@ -94,13 +93,23 @@ absl::Status PackedMatMul::Init(const PrepareContext& context) {
     absl::Status s = AddStep(step, step.operand >= 0 ? &p_.operands[step.operand] : nullptr);
     if (!s.ok()) return s;
   }
-  const int64_t matrices = Product(p_.b_batch);
-  absl::StatusOr<Tensor> packed = Tensor::Allocate(DType::kF32, {matrices * matrix_floats_});
+  const int64_t matrices = Product(p_.b_batch), floats = matrices * matrix_floats_;
+  const auto pack = [&]() -> absl::StatusOr<Tensor> {
+    absl::StatusOr<Tensor> panels = Tensor::Allocate(DType::kF32, {floats});
+    if (!panels.ok()) return panels;
+    const float* b = context.constants[1].data<float>();
+    for (int64_t i = 0; i < matrices; ++i) {
+      PackPanels(b + i * p_.k * p_.n, p_.b_row(), p_.b_col(), p_.k, p_.n, p_.alpha,
+                 panels->mutable_data<float>() + i * matrix_floats_);
+    }
+    return panels;
+  };
+  const std::string format =
+      absl::StrFormat("panels %dx(%dx%d) of %d, strides %d %d, times %a", matrices, p_.k, p_.n,
+                      PanelColumns(), p_.b_row(), p_.b_col(), p_.alpha);
+  absl::StatusOr<Tensor> packed =
+      PackConstant(context, 1, format, floats * int64_t{sizeof(float)}, pack);
   if (!packed.ok()) return packed.status();
-  const float* b = context.constants[1].data<float>();
-  for (int64_t i = 0; i < matrices; ++i) {
-    Pack(b + i * p_.k * p_.n, packed->mutable_data<float>() + i * matrix_floats_);
-  }
   packed_ = *std::move(packed);
   return absl::OkStatus();
 }
@@ -112,7 +121,8 @@ absl::Status PackedMatMul::Launch(const LaunchContext& context) const {
   for (int i : tail_inputs_) operands.push_back(context.inputs[i]);
 
   const auto panels = [&](int64_t index) {
-    return packed_.data<float>() + p_.MatrixOffset(p_.b_batch, 1, index) * matrix_floats_;
+    return static_cast<const float*>(packed_.raw()) +
+           p_.MatrixOffset(p_.b_batch, 1, index) * matrix_floats_;
   };
   // Matrix `index`; the one after it is next unless it is the `end`.
   const auto multiply = [&](int64_t index, int64_t end, ThreadPool* pool) {
