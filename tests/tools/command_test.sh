@@ -2,7 +2,7 @@
 # The command on a model whose names are hostile (ATTACKS.md 17), and its exit codes.
 # usage: command_test.sh PATH-OF-SLUICE
 set -u
-sluice=$1
+sluice=$(realpath "$1")
 cd "${TEST_TMPDIR:-$(mktemp -d)}" || exit 1
 failed=0
 fail() { echo "FAILED: $*"; failed=1; }
