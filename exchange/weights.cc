@@ -32,8 +32,7 @@ Safetensors CollectWeights(const Graph& graph) {
   return weights;
 }
 
-WeightStore::WeightStore(Safetensors content, bool verify,
-                         absl::flat_hash_set<std::string> trusted)
+WeightStore::WeightStore(Safetensors content, bool verify, absl::flat_hash_set<std::string> trusted)
     : verify_(verify), trusted_(std::move(trusted)) {
   for (auto& [name, tensor] : content.tensors) tensors_.emplace(name, std::move(tensor));
 }

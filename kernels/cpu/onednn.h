@@ -67,8 +67,8 @@ class DnnlPrimitive {
 absl::StatusOr<Tensor> DnnlReorder(const void* data, const dnnl::memory::desc& from,
                                    const dnnl::memory::desc& to);
 
-// The same of the node's constant `input`, converted to `compute` first: shared with other plans and
-// saved with the model. In layout `from` already, it may be the constant itself.
+// The same of the node's constant `input`, converted to `compute` first: shared with other plans
+// and saved with the model. In layout `from` already, it may be the constant itself.
 absl::StatusOr<Tensor> DnnlPackConstant(const PrepareContext& context, size_t input, DType compute,
                                         const dnnl::memory::desc& from,
                                         const dnnl::memory::desc& to);

@@ -148,9 +148,8 @@ TEST(GraphDef, MalformedGraphsAreErrorsThatNameTheNode) {
     return ErrorOf(def);
   };
   using G = proto::GraphDef;
-  EXPECT_THAT(
-      broken([](G* g) { g->mutable_nodes(0)->set_inputs(0, "q"); }),
-      HasSubstr("graph 'g': node 'y' ('Any'): input 'q' is defined nowhere before"));
+  EXPECT_THAT(broken([](G* g) { g->mutable_nodes(0)->set_inputs(0, "q"); }),
+              HasSubstr("graph 'g': node 'y' ('Any'): input 'q' is defined nowhere before"));
   EXPECT_THAT(broken([](G* g) { g->mutable_nodes(0)->set_inputs(0, "y"); }),
               HasSubstr("in a cycle"));
   EXPECT_THAT(broken([](G* g) { g->mutable_nodes(0)->mutable_outputs(0)->set_name("x"); }),
