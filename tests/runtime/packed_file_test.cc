@@ -4,28 +4,30 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
 #include "exchange/model.h"
-#include "graph/text.h"
+#include "graph/builder.h"
 #include "ops/op.h"
 #include "runtime/session.h"
 
 namespace sluice {
 namespace {
 
-// A strided convolution with an open batch: its weights are packed.
+// A strided convolution with an open batch: its weights are packed. They are bytes of their own: a
+// seeded constant would stand in the file as its seed.
 std::unique_ptr<Graph> Net() {
-  auto graph = Parse(
-      "graph net (%x: f32[n,16,20,20]) {\n"
-      "  %w = Constant {value = f32[32,16,5,5] {random = 3}}\n"
-      "  %y = Conv(%x, %w) {strides = [2,2]}\n"
-      "  return %y\n"
-      "}\n",
-      StandardOps(), {});
-  EXPECT_TRUE(graph.ok()) << graph.status();
-  return *std::move(graph);
+  const Tensor seeded = *Tensor::Random(DType::kF32, {32, 16, 5, 5}, {.seed = 3});
+  Tensor w = *Tensor::Allocate(DType::kF32, seeded.dims());
+  std::memcpy(w.mutable_raw(), seeded.raw(), seeded.bytes());
+  auto graph = std::make_unique<Graph>(StandardOps(), "net");
+  GraphBuilder b(graph.get());
+  Value* x = b.Input("x", *Type::Parse("f32[n,16,20,20]"));
+  b.Output(b.Op("Conv", {x, b.Constant(w, "w")}, {{"strides", std::vector<int64_t>{2, 2}}}), "y");
+  EXPECT_TRUE(b.status().ok()) << b.status();
+  return graph;
 }
 
 Tensor Result(Session* session, int64_t n) {
