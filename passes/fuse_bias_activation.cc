@@ -200,26 +200,12 @@ absl::StatusOr<bool> FuseFrom(Node& node, PassContext& context) {
   return false;
 }
 
-void CollectProducts(const Graph& graph, std::vector<Node*>* products) {
-  for (const auto& node : graph.nodes()) {
-    if (node->Is("Conv") || node->Is("MatMul") || node->Is("Gemm")) products->push_back(node.get());
-    for (const auto& [name, body] : node->bodies()) CollectProducts(*body, products);
-  }
-}
-
 }  // namespace
 
 absl::StatusOr<bool> FuseBiasActivation::Run(Graph& graph, PassContext& context) const {
   // A fusion erases the product itself and nodes behind it, never another product.
-  std::vector<Node*> products;
-  CollectProducts(graph, &products);
-  bool changed = false;
-  for (Node* node : products) {
-    absl::StatusOr<bool> fused = FuseFrom(*node, context);
-    if (!fused.ok()) return fused;
-    changed |= *fused;
-  }
-  return changed;
+  static constexpr absl::string_view kOps[] = {"Conv", "MatMul", "Gemm"};
+  return FuseEach(graph, kOps, [&](Node& node) { return FuseFrom(node, context); });
 }
 
 }  // namespace sluice

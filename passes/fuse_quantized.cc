@@ -408,30 +408,13 @@ absl::StatusOr<bool> FuseFrom(Node& node, PassContext& context) {
   return false;
 }
 
-void CollectProducts(const Graph& graph, std::vector<Node*>* products) {
-  static constexpr const char* kOps[] = {
-      "Conv", "MatMul", "Gemm", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"};
-  for (const auto& node : graph.nodes()) {
-    if (std::any_of(std::begin(kOps), std::end(kOps), [&](auto* op) { return node->Is(op); })) {
-      products->push_back(node.get());
-    }
-    for (const auto& [name, body] : node->bodies()) CollectProducts(*body, products);
-  }
-}
-
 }  // namespace
 
 absl::StatusOr<bool> FuseQuantized::Run(Graph& graph, PassContext& context) const {
   // A fusion erases the product itself and nodes behind it, never another product.
-  std::vector<Node*> products;
-  CollectProducts(graph, &products);
-  bool changed = false;
-  for (Node* node : products) {
-    absl::StatusOr<bool> fused = FuseFrom(*node, context);
-    if (!fused.ok()) return fused;
-    changed |= *fused;
-  }
-  return changed;
+  static constexpr absl::string_view kOps[] = {
+      "Conv", "MatMul", "Gemm", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"};
+  return FuseEach(graph, kOps, [&](Node& node) { return FuseFrom(node, context); });
 }
 
 }  // namespace sluice

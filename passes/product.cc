@@ -6,6 +6,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "absl/algorithm/container.h"
 #include "passes/match.h"
 
 namespace sluice {
@@ -109,6 +110,14 @@ bool ScaleRows(const Tensor& weight, const Product& p, absl::Span<const double> 
   return after < infinite || before >= infinite;
 }
 
+void Collect(const Graph& graph, absl::Span<const absl::string_view> ops,
+             std::vector<Node*>* products) {
+  for (const auto& node : graph.nodes()) {
+    if (absl::c_linear_search(ops, node->op().name)) products->push_back(node.get());
+    for (const auto& [name, body] : node->bodies()) Collect(*body, ops, products);
+  }
+}
+
 }  // namespace
 
 std::optional<std::vector<double>> PerChannel(const Value* constant, int rank, int channel_axis,
@@ -179,6 +188,19 @@ Value* ScaledProduct(GraphBuilder& b, const Product& p, absl::Span<const double>
   }
   Value* y = b.Op("MatMul", {p.node->input(0), new_weight}, attrs);
   return new_bias == nullptr ? y : b.Op("Add", {y, new_bias});
+}
+
+absl::StatusOr<bool> FuseEach(const Graph& graph, absl::Span<const absl::string_view> ops,
+                              absl::FunctionRef<absl::StatusOr<bool>(Node&)> fuse) {
+  std::vector<Node*> products;
+  Collect(graph, ops, &products);
+  bool changed = false;
+  for (Node* node : products) {
+    absl::StatusOr<bool> fused = fuse(*node);
+    if (!fused.ok()) return fused;
+    changed |= *fused;
+  }
+  return changed;
 }
 
 }  // namespace sluice

@@ -6,6 +6,10 @@
 #include <optional>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "graph/builder.h"
 #include "graph/graph.h"
 
@@ -37,6 +41,11 @@ std::optional<std::vector<double>> PerChannel(const Value* constant, int rank, i
 // The product with weights scaled and shifted by channel. Null where a number would overflow.
 Value* ScaledProduct(GraphBuilder& b, const Product& product, absl::Span<const double> scale,
                      absl::Span<const double> shift);
+
+// Calls `fuse` for each node of an op of `ops`, bodies included; true where one call says true.
+// `fuse` may erase its node and nodes that are of no such op.
+absl::StatusOr<bool> FuseEach(const Graph& graph, absl::Span<const absl::string_view> ops,
+                              absl::FunctionRef<absl::StatusOr<bool>(Node&)> fuse);
 
 }  // namespace sluice
 

@@ -14,6 +14,7 @@ using Desc = dnnl::memory::desc;
 // What the primitive is asked to take as its input and give as its result; else they are reordered.
 enum class Ask : uint8_t { kAny, kAsGiven, kChannelsLast };
 
+// Throws dnnl::error.
 absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, const ConvProblem& p,
                                              DType compute, Ask ask_x, Ask ask_y) {
   const Dims in = p.InDims(), out = p.OutDims(), weights = DnnlWeightDims(p);
@@ -63,36 +64,30 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, cons
     if (absl::Status s = tail.Append(step, dims); !s.ok()) return s;
   }
   auto kernel = std::make_unique<DnnlNode>(context, compute);
-  absl::Status refused;
-  absl::Status made = DnnlTry(context.threads, [&] {
-    dnnl::primitive_attr attr;
-    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    attr.set_post_ops(post.ops);
-    const dnnl::convolution_forward::primitive_desc pd(
-        DnnlEngine(), dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
-        asked(in, x_given, ask_x), DnnlAny(weights, compute), bias, asked(out, y_given, ask_y),
-        g.strides, g.dilations, g.begin, g.end, attr);
-    if (DnnlIsReference(pd.impl_info_str())) {
-      refused = absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
-      return;
-    }
-    kernel->Input(DNNL_ARG_SRC, 0, x_given, pd.src_desc());
-    kernel->Input(DNNL_ARG_WEIGHTS, 1, DnnlPlain(weights, compute), pd.weights_desc());
-    if (p.bias >= 0) kernel->Input(DNNL_ARG_BIAS, p.bias, bias, pd.bias_desc());
-    for (size_t i = 0; i < post.operands.size(); ++i) {
-      const DnnlPostOps::Operand& o = post.operands[i];
-      const Desc wanted = p.operands[i] == out ? pd.dst_desc() : o.desc;
-      kernel->Input(o.id, o.input, operand_given(i), wanted);
-    }
-    kernel->Output(y_given, pd.dst_desc());
-    if (!tail.empty()) kernel->Tail(std::move(tail), std::move(tail_inputs));
-    const bool reordered = pd.src_desc() != x_given || pd.dst_desc() != y_given;
-    kernel->Finish(dnnl::convolution_forward(pd), pd.scratchpad_desc(),
-                   absl::StrCat("onednn ", pd.impl_info_str(), compute == p.dtype ? "" : " in f32",
-                                p.plain ? "" : " nhwc", reordered ? " between reorders" : ""));
-  });
-  if (!made.ok()) return made;
-  if (!refused.ok()) return refused;
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  attr.set_post_ops(post.ops);
+  const dnnl::convolution_forward::primitive_desc pd(
+      DnnlEngine(), dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
+      asked(in, x_given, ask_x), DnnlAny(weights, compute), bias, asked(out, y_given, ask_y),
+      g.strides, g.dilations, g.begin, g.end, attr);
+  if (DnnlIsReference(pd.impl_info_str())) {
+    return absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
+  }
+  kernel->Input(DNNL_ARG_SRC, 0, x_given, pd.src_desc());
+  kernel->Input(DNNL_ARG_WEIGHTS, 1, DnnlPlain(weights, compute), pd.weights_desc());
+  if (p.bias >= 0) kernel->Input(DNNL_ARG_BIAS, p.bias, bias, pd.bias_desc());
+  for (size_t i = 0; i < post.operands.size(); ++i) {
+    const DnnlPostOps::Operand& o = post.operands[i];
+    const Desc wanted = p.operands[i] == out ? pd.dst_desc() : o.desc;
+    kernel->Input(o.id, o.input, operand_given(i), wanted);
+  }
+  kernel->Output(y_given, pd.dst_desc());
+  if (!tail.empty()) kernel->Tail(std::move(tail), std::move(tail_inputs));
+  const bool reordered = pd.src_desc() != x_given || pd.dst_desc() != y_given;
+  kernel->Finish(dnnl::convolution_forward(pd), pd.scratchpad_desc(),
+                 absl::StrCat("onednn ", pd.impl_info_str(), compute == p.dtype ? "" : " in f32",
+                              p.plain ? "" : " nhwc", reordered ? " between reorders" : ""));
   if (!kernel->status().ok()) return kernel->status();
   return kernel;
 }
@@ -111,7 +106,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> MakeBest(const PrepareContext& context,
   }
   absl::StatusOr<std::unique_ptr<Kernel>> kernel;
   for (const auto& [ask_x, ask_y] : asks) {
-    kernel = Make(context, p, compute, ask_x, ask_y);
+    kernel = DnnlPrepare(context, [&] { return Make(context, p, compute, ask_x, ask_y); });
     if (kernel.ok() || !absl::IsUnimplemented(kernel.status())) break;
   }
   return kernel;

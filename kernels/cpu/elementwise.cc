@@ -2,28 +2,9 @@
 #include "kernels/cpu/elementwise.h"
 
 #include "absl/strings/str_cat.h"
-#include "kernels/kernel.h"
+#include "kernels/cpu/program_kernel.h"
 
 namespace sluice::cpu {
-namespace {
-
-class TileKernel : public Kernel {
- public:
-  explicit TileKernel(TileProgram program) : program_(std::move(program)) {}
-  absl::Status Launch(const LaunchContext& c) const override {
-    program_.Run(c.inputs, c.outputs, c.scratch, c.pool);
-    return absl::OkStatus();
-  }
-  std::string Description() const override { return program_.ToString(); }
-  size_t scratch_bytes() const override { return program_.scratch_bytes(); }
-  std::vector<std::pair<int, int>> in_place() const override { return program_.in_place(); }
-
- private:
-  const TileProgram program_;
-};
-
-}  // namespace
-
 absl::StatusOr<std::unique_ptr<Kernel>> PrepareElementwise(const PrepareContext& context) {
   const Dims space = context.output_dims(0);
   const DType result = context.output_dtype(0);
@@ -68,7 +49,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareElementwise(const PrepareContext&
   if (!value.ok()) return value.status();
   program.Output(*value, result, BroadcastStrides(space, space));
   if (absl::Status s = program.Finish(context.threads); !s.ok()) return s;
-  return std::make_unique<TileKernel>(std::move(program));
+  return MakeProgramKernel(std::move(program));
 }
 
 }  // namespace sluice::cpu

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/norm_steps.h"
+#include "kernels/cpu/program_kernel.h"
 #include "kernels/cpu/reduce.h"
 #include "kernels/kernel.h"
 #include "ops/loop_space.h"
@@ -13,21 +14,6 @@ namespace {
 
 // Rows whose elements lie apart are gathered where they are few; else pieces of columns are taken.
 constexpr int64_t kSmallBox = 4096;
-
-class LoopKernel : public Kernel {
- public:
-  explicit LoopKernel(TileProgram program) : program_(std::move(program)) {}
-  absl::Status Launch(const LaunchContext& c) const override {
-    program_.Run(c.inputs, c.outputs, c.scratch, c.pool);
-    return absl::OkStatus();
-  }
-  std::string Description() const override { return program_.ToString(); }
-  size_t scratch_bytes() const override { return program_.scratch_bytes(); }
-  std::vector<std::pair<int, int>> in_place() const override { return program_.in_place(); }
-
- private:
-  const TileProgram program_;
-};
 
 class NothingKernel : public Kernel {
  public:
@@ -296,7 +282,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareFusedLoop(const PrepareContext& c
   }
   absl::StatusOr<TileProgram> program = Lowering(context, body, *std::move(loops)).Build();
   if (!program.ok()) return program.status();
-  return std::make_unique<LoopKernel>(*std::move(program));
+  return MakeProgramKernel(*std::move(program));
 }
 
 }  // namespace sluice::cpu

@@ -28,6 +28,7 @@ Desc Matrices(const Dims& batch, int64_t rows, int64_t cols, int64_t row, int64_
 
 class DnnlMatMul final : public Kernel {
  public:
+  // Throws dnnl::error.
   static absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context,
                                                       const MatMulProblem& p, DType compute);
 
@@ -155,15 +156,12 @@ absl::StatusOr<std::unique_ptr<Kernel>> DnnlMatMul::Make(const PrepareContext& c
   }
   if (!tail.empty()) kernel->tail_ = std::move(tail);
 
-  dnnl::matmul::primitive_desc pd;
-  absl::Status made = DnnlTry(context.threads, [&] {
-    dnnl::primitive_attr attr;
-    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    attr.set_post_ops(post.ops);
-    pd = as_bias ? dnnl::matmul::primitive_desc(DnnlEngine(), a, b, bias, out, attr)
-                 : dnnl::matmul::primitive_desc(DnnlEngine(), a, b, out, attr);
-  });
-  if (!made.ok()) return made;
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  attr.set_post_ops(post.ops);
+  const dnnl::matmul::primitive_desc pd =
+      as_bias ? dnnl::matmul::primitive_desc(DnnlEngine(), a, b, bias, out, attr)
+              : dnnl::matmul::primitive_desc(DnnlEngine(), a, b, out, attr);
   kernel->implementation_ = pd.impl_info_str();
   if (DnnlIsReference(kernel->implementation_)) {
     return absl::UnimplementedError(absl::StrCat("oneDNN has only ", kernel->implementation_));
@@ -203,10 +201,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> DnnlMatMul::Make(const PrepareContext& c
     kernel->scratchpad_offset_ = kernel->layout_.Take(kernel->scratchpad_bytes_);
     arguments.push_back({DNNL_ARG_SCRATCHPAD, pd.scratchpad_desc()});
   }
-  made = DnnlTry(context.threads, [&] {
-    kernel->primitive_ = std::make_unique<DnnlPrimitive>(dnnl::matmul(pd), std::move(arguments));
-  });
-  if (!made.ok()) return made;
+  kernel->primitive_ = std::make_unique<DnnlPrimitive>(dnnl::matmul(pd), std::move(arguments));
   return kernel;
 }
 
@@ -223,11 +218,14 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareDnnlMatMul(const PrepareContext& 
   const bool half = p->dtype != DType::kF32;
   // A factor on C is applied in f32. Weights in f32 sums are widened here: oneDNN 3.7.2 would take
   // packed f16 ones too, but multiplies them wrongly where k is above 64.
+  const auto make = [&](DType compute) {
+    return DnnlPrepare(context, [&] { return DnnlMatMul::Make(context, *p, compute); });
+  };
   if (!half || p->beta == 1 || !p->has_c) {
-    absl::StatusOr<std::unique_ptr<Kernel>> kernel = DnnlMatMul::Make(context, *p, p->dtype);
+    absl::StatusOr<std::unique_ptr<Kernel>> kernel = make(p->dtype);
     if (kernel.ok() || !half || !absl::IsUnimplemented(kernel.status())) return kernel;
   }
-  return DnnlMatMul::Make(context, *p, DType::kF32);
+  return make(DType::kF32);
 }
 
 }  // namespace sluice::cpu

@@ -125,6 +125,15 @@ absl::Status DnnlTry(int threads, absl::FunctionRef<void()> make) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::unique_ptr<Kernel>> DnnlPrepare(
+    const PrepareContext& context,
+    absl::FunctionRef<absl::StatusOr<std::unique_ptr<Kernel>>()> make) {
+  absl::StatusOr<std::unique_ptr<Kernel>> kernel;
+  absl::Status made = DnnlTry(context.threads, [&] { kernel = make(); });
+  if (!made.ok()) return made;
+  return kernel;
+}
+
 struct DnnlPrimitive::Arguments {
   std::vector<dnnl::memory> memories;
   std::vector<dnnl_exec_arg_t> list;

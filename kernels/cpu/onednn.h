@@ -36,6 +36,10 @@ dnnl::memory::desc DnnlAny(absl::Span<const int64_t> dims, DType dtype);
 // Runs `make`, which creates oneDNN objects for `threads` threads. Unimplemented where oneDNN does
 // not take what it is asked, Internal for other errors.
 absl::Status DnnlTry(int threads, absl::FunctionRef<void()> make);
+// The same of a whole kernel for context.threads.
+absl::StatusOr<std::unique_ptr<Kernel>> DnnlPrepare(
+    const PrepareContext& context,
+    absl::FunctionRef<absl::StatusOr<std::unique_ptr<Kernel>>()> make);
 
 // A primitive and its arguments. Fixed after construction; Run() may be called by many threads.
 class DnnlPrimitive {
@@ -88,7 +92,7 @@ struct DnnlPostOps {
   std::vector<Operand> operands;
 };
 // Appends `step`; the operand's layout is `operand` (ignored for unary steps). Unimplemented where
-// oneDNN has no such post-op.
+// oneDNN has no such post-op. Throws dnnl::error: call inside DnnlTry().
 absl::Status AppendDnnlStep(const PostOp& step, const dnnl::memory::desc& operand,
                             DnnlPostOps* list);
 

@@ -36,9 +36,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, cons
     return DnnlLaidOut(dims, compute, SameMemory(dims) ? Layout::kChannelsLast : type.layout());
   };
   const Desc x = given(in, context.inputs[0]), y = given(out, context.outputs[0]);
-  auto kernel = std::make_unique<DnnlNode>(context, compute);
-  absl::Status refused;
-  absl::Status made = DnnlTry(context.threads, [&] {
+  return DnnlPrepare(context, [&]() -> absl::StatusOr<std::unique_ptr<Kernel>> {
+    auto kernel = std::make_unique<DnnlNode>(context, compute);
     dnnl::primitive_attr attr;
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     const dnnl::pooling_forward::primitive_desc pd(
@@ -47,18 +46,15 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, cons
         DnnlLaidOut(out, compute, Layout::kChannelsLast), strides, kernel_dims, dilations, begin,
         end, attr);
     if (DnnlIsReference(pd.impl_info_str())) {
-      refused = absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
-      return;
+      return absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
     }
     kernel->Input(DNNL_ARG_SRC, 0, x, pd.src_desc());
     kernel->Output(y, pd.dst_desc());
     kernel->Finish(dnnl::pooling_forward(pd), pd.scratchpad_desc(),
                    absl::StrCat("onednn ", pd.impl_info_str(), " nhwc"));
+    if (!kernel->status().ok()) return kernel->status();
+    return kernel;
   });
-  if (!made.ok()) return made;
-  if (!refused.ok()) return refused;
-  if (!kernel->status().ok()) return kernel->status();
-  return kernel;
 }
 
 absl::StatusOr<std::unique_ptr<Kernel>> Prepare(const PrepareContext& context, PoolKind kind) {

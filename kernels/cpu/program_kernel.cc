@@ -10,8 +10,25 @@ namespace {
 
 class ProgramKernel : public Kernel {
  public:
-  ProgramKernel(TileProgram program, std::vector<int> inputs)
-      : program_(std::move(program)), inputs_(std::move(inputs)) {}
+  explicit ProgramKernel(TileProgram program) : program_(std::move(program)) {}
+
+  absl::Status Launch(const LaunchContext& c) const override {
+    program_.Run(c.inputs, c.outputs, c.scratch, c.pool);
+    return absl::OkStatus();
+  }
+  std::string Description() const override { return program_.ToString(); }
+  size_t scratch_bytes() const override { return program_.scratch_bytes(); }
+  std::vector<std::pair<int, int>> in_place() const override { return program_.in_place(); }
+
+ protected:
+  const TileProgram program_;
+};
+
+// Of some of the node's inputs.
+class SelectedProgramKernel final : public ProgramKernel {
+ public:
+  SelectedProgramKernel(TileProgram program, std::vector<int> inputs)
+      : ProgramKernel(std::move(program)), inputs_(std::move(inputs)) {}
 
   absl::Status Launch(const LaunchContext& c) const override {
     std::array<const void*, 8> in;
@@ -19,8 +36,6 @@ class ProgramKernel : public Kernel {
     program_.Run(absl::MakeConstSpan(in.data(), inputs_.size()), c.outputs, c.scratch, c.pool);
     return absl::OkStatus();
   }
-  std::string Description() const override { return program_.ToString(); }
-  size_t scratch_bytes() const override { return program_.scratch_bytes(); }
   std::vector<std::pair<int, int>> in_place() const override {
     std::vector<std::pair<int, int>> pairs = program_.in_place();
     for (auto& [out, in] : pairs) in = inputs_[in];
@@ -28,7 +43,6 @@ class ProgramKernel : public Kernel {
   }
 
  private:
-  const TileProgram program_;
   const std::vector<int> inputs_;
 };
 
@@ -68,7 +82,11 @@ absl::StatusOr<std::unique_ptr<Kernel>> MakeProgramKernel(TileProgram program,
   if (!elements.ok()) return elements.status();
   if (*elements == 0) return std::make_unique<EmptyKernel>(context);
   if (absl::Status s = program.Finish(context.threads); !s.ok()) return s;
-  return std::make_unique<ProgramKernel>(std::move(program), std::move(inputs));
+  return std::make_unique<SelectedProgramKernel>(std::move(program), std::move(inputs));
+}
+
+std::unique_ptr<Kernel> MakeProgramKernel(TileProgram program) {
+  return std::make_unique<ProgramKernel>(std::move(program));
 }
 
 ReduceView MakeReduceView(absl::Span<const int64_t> dims, const std::vector<bool>& is_reduced) {

@@ -1,4 +1,4 @@
-// A kernel that is one tile program: what softmax, norms and the like are.
+// A kernel that is one tile program: what element-wise ops, softmax, norms and fused loops are.
 #ifndef SLUICE_KERNELS_CPU_PROGRAM_KERNEL_H_
 #define SLUICE_KERNELS_CPU_PROGRAM_KERNEL_H_
 
@@ -16,6 +16,9 @@ namespace sluice::cpu {
 absl::StatusOr<std::unique_ptr<Kernel>> MakeProgramKernel(TileProgram program,
                                                           std::vector<int> inputs,
                                                           const PrepareContext& context);
+
+// `program`, finished, reads all inputs of the node, by position.
+std::unique_ptr<Kernel> MakeProgramKernel(TileProgram program);
 
 // `dims` seen from a reduction: [outer..., reduced..., inner...], with neighbours merged and
 // extents of 1 left out. inner is there only where the last kept axes follow all reduced ones.

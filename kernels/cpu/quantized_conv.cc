@@ -36,16 +36,14 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareQuantizedConv(const PrepareContex
   };
   const Desc x_given = given(in, p.dtype, p.x_layout), y_given = given(out, y_dtype, p.y_layout);
   const Desc bias = p.bias >= 0 ? DnnlPlain({p.features}, DType::kF32) : Desc();
-  auto kernel = std::make_unique<DnnlNode>(context, DType::kF32);
-  absl::Status refused;
-  absl::Status made = DnnlTry(context.threads, [&] {
+  return DnnlPrepare(context, [&]() -> absl::StatusOr<std::unique_ptr<Kernel>> {
+    auto kernel = std::make_unique<DnnlNode>(context, DType::kF32);
     const dnnl::convolution_forward::primitive_desc pd(
         DnnlEngine(), dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
         asked(in, p.dtype), DnnlAny(weights, DType::kI8), bias, asked(out, y_dtype), g.strides,
         g.dilations, g.begin, g.end, attributes->attr());
     if (DnnlIsReference(pd.impl_info_str())) {
-      refused = absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
-      return;
+      return absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
     }
     kernel->Input(DNNL_ARG_SRC, In::kX, x_given, pd.src_desc());
     kernel->Input(DNNL_ARG_WEIGHTS, In::kW, DnnlPlain(weights, DType::kI8), pd.weights_desc());
@@ -56,11 +54,9 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareQuantizedConv(const PrepareContex
     kernel->Finish(dnnl::convolution_forward(pd), pd.scratchpad_desc(),
                    absl::StrCat("onednn ", pd.impl_info_str(), p.plain ? "" : " nhwc",
                                 reordered ? " between reorders" : ""));
+    if (!kernel->status().ok()) return kernel->status();
+    return kernel;
   });
-  if (!made.ok()) return made;
-  if (!refused.ok()) return refused;
-  if (!kernel->status().ok()) return kernel->status();
-  return kernel;
 }
 
 }  // namespace sluice::cpu

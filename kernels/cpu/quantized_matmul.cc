@@ -53,14 +53,12 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareQuantizedMatMul(const PrepareCont
   bias_dims.back() = p.n;
   const Desc bias = p.has_c ? DnnlPlain(bias_dims, DType::kF32) : Desc();
   const bool pack = context.IsConstant(In::kW);
-  auto kernel = std::make_unique<DnnlNode>(context, DType::kF32);
-  absl::Status refused;
-  absl::Status made = DnnlTry(context.threads, [&] {
+  return DnnlPrepare(context, [&]() -> absl::StatusOr<std::unique_ptr<Kernel>> {
+    auto kernel = std::make_unique<DnnlNode>(context, DType::kF32);
     const dnnl::matmul::primitive_desc pd(DnnlEngine(), x, pack ? DnnlAny(weights, DType::kI8) : w,
                                           bias, y, attributes->attr());
     if (DnnlIsReference(pd.impl_info_str())) {
-      refused = absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
-      return;
+      return absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
     }
     kernel->Input(DNNL_ARG_SRC, In::kX, x, x);
     kernel->Input(DNNL_ARG_WEIGHTS, In::kW, w, pd.weights_desc());
@@ -69,11 +67,9 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareQuantizedMatMul(const PrepareCont
     kernel->Output(y, y);
     kernel->Finish(dnnl::matmul(pd), pd.scratchpad_desc(),
                    absl::StrCat("onednn ", pd.impl_info_str()));
+    if (!kernel->status().ok()) return kernel->status();
+    return kernel;
   });
-  if (!made.ok()) return made;
-  if (!refused.ok()) return refused;
-  if (!kernel->status().ok()) return kernel->status();
-  return kernel;
 }
 
 }  // namespace sluice::cpu
