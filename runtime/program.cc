@@ -141,11 +141,17 @@ absl::StatusOr<std::vector<Tensor>> Program::Run(absl::Span<const Tensor> inputs
                                                  absl::Span<const Tensor> given, RunContext* run) {
   absl::StatusOr<std::shared_ptr<const Plan>> plan = PlanFor(inputs, fetches);
   if (!plan.ok()) return plan.status();
-  std::unique_ptr<Frame> frame = BorrowFrame(*plan);
+  return Run(*plan, inputs, given, run);
+}
+
+absl::StatusOr<std::vector<Tensor>> Program::Run(const std::shared_ptr<const Plan>& plan,
+                                                 absl::Span<const Tensor> inputs,
+                                                 absl::Span<const Tensor> given, RunContext* run) {
+  std::unique_ptr<Frame> frame = BorrowFrame(plan);
   std::vector<Tensor> results;
   const int64_t held = run->memory_used;
-  absl::Status status = frame->Run(**plan, inputs, given, &results, run);
-  ReturnFrame(*plan, std::move(frame));
+  absl::Status status = frame->Run(*plan, inputs, given, &results, run);
+  ReturnFrame(plan, std::move(frame));
   if (!status.ok()) return status;
   run->memory_used = held;  // what the caller keeps are the results alone
   for (const Tensor& t : results) run->memory_used += static_cast<int64_t>(t.bytes());

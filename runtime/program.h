@@ -48,6 +48,10 @@ class Program {
   absl::StatusOr<std::vector<Tensor>> Run(absl::Span<const Tensor> inputs,
                                           absl::Span<const int> fetches,
                                           absl::Span<const Tensor> given, RunContext* run);
+  // With the plan that PlanFor() gave for these inputs and fetches.
+  absl::StatusOr<std::vector<Tensor>> Run(const std::shared_ptr<const Plan>& plan,
+                                          absl::Span<const Tensor> inputs,
+                                          absl::Span<const Tensor> given, RunContext* run);
 
   std::unique_ptr<Frame> BorrowFrame(const std::shared_ptr<const Plan>& plan);
   void ReturnFrame(const std::shared_ptr<const Plan>& plan, std::unique_ptr<Frame> frame);

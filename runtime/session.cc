@@ -177,13 +177,10 @@ absl::StatusOr<std::vector<Tensor>> Session::Run(const Feeds& feeds,
   RunContext run = impl_->Context(options);
   if (absl::Status s = run.CheckStop(); !s.ok()) return s;
   Program& program = *impl_->compiled.program;
-  if (!options.outputs.empty()) {
-    absl::StatusOr<std::shared_ptr<const Plan>> plan = program.PlanFor(*inputs, *wanted);
-    if (!plan.ok()) return plan.status();
-    if (absl::Status s = impl_->CheckGiven(options.outputs, **plan); !s.ok()) return s;
-  }
-  absl::StatusOr<std::vector<Tensor>> results =
-      program.Run(*inputs, *wanted, options.outputs, &run);
+  absl::StatusOr<std::shared_ptr<const Plan>> plan = program.PlanFor(*inputs, *wanted);
+  if (!plan.ok()) return plan.status();
+  if (absl::Status s = impl_->CheckGiven(options.outputs, **plan); !s.ok()) return s;
+  absl::StatusOr<std::vector<Tensor>> results = program.Run(*plan, *inputs, options.outputs, &run);
   impl_->NotePeak(run);
   return results;
 }

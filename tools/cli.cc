@@ -78,6 +78,28 @@ absl::StatusOr<std::string> WriteTensorFile(const Tensor& tensor, const std::str
   return path;
 }
 
+void SessionFlags::AddTo(CLI::App* command, bool with_passes) {
+  command->add_option("--threads", threads, "Threads (default: every core)")->type_name("N");
+  if (with_passes) command->add_flag("--no-passes", plain, "Run without optimisation");
+  command->add_flag("--deterministic", deterministic,
+                    "The same bits whatever the number of threads");
+  command->add_flag("--strict", strict,
+                    "No rewriting of sums inside kernels (Winograd): slower, a little closer");
+  command
+      ->add_option("--tune", tuning_cache,
+                   "Choose kernels by trying them, and keep the winners in this file")
+      ->type_name("FILE")
+      ->excludes("--deterministic");
+}
+
+SessionOptions SessionFlags::Options() const {
+  SessionOptions options{.threads = threads, .deterministic = deterministic};
+  options.passes.enabled = !plain;
+  options.accuracy = strict ? Accuracy::kStrict : Accuracy::kStandard;
+  options.tuning_cache = tuning_cache;
+  return options;
+}
+
 void InputOptions::AddTo(CLI::App* command, bool with_batch) {
   command->add_option("--input", files, "Feed one input from a .npy or .pb file")
       ->type_name("NAME=FILE")

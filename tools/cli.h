@@ -55,6 +55,15 @@ absl::StatusOr<Tensor> ReadTensorFile(const std::string& path);
 absl::StatusOr<std::string> WriteTensorFile(const Tensor& tensor, const std::string& name,
                                             const std::string& stem);
 
+// The flags of every command that makes a session.
+struct SessionFlags {
+  int threads = 0;
+  bool plain = false, deterministic = false, strict = false;
+  std::string tuning_cache;
+  void AddTo(CLI::App* command, bool with_passes = true);
+  SessionOptions Options() const;
+};
+
 struct InputOptions {
   std::vector<std::string> files;  // NAME=FILE
   std::string folder;              // with input_0.npy or input_0.pb ...

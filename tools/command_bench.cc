@@ -16,9 +16,9 @@ namespace {
 struct Options {
   std::string model;
   InputOptions inputs;
-  int threads = 0;
+  SessionFlags session;
   double seconds = 2;
-  bool json = false, ops = false, plain = false, wait = false;
+  bool json = false, ops = false, wait = false;
 };
 
 double Milliseconds(std::chrono::steady_clock::time_point since) {
@@ -66,10 +66,9 @@ void PrintOps(const Profile& profile) {
 absl::Status Bench(const Options& o) {
   const double rss_before = ProcessMegabytes("VmRSS");
   const auto start = std::chrono::steady_clock::now();
-  SessionOptions options{.threads = o.threads};
+  SessionOptions options = o.session.Options();
   absl::StatusOr<std::unique_ptr<Graph>> graph = ReadWithPacked(o.model, &options);
   if (!graph.ok()) return graph.status();
-  options.passes.enabled = !o.plain;
   absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, std::move(options));
   if (!session.ok()) return session.status();
   graph->reset();
@@ -170,14 +169,13 @@ void AddBench(CLI::App& app, Job* job) {
   CLI::App* command = app.add_subcommand("bench", "Time a model");
   command->add_option("model", o->model, "Model file or folder")->required();
   o->inputs.AddTo(command, /*with_batch=*/true);
-  command->add_option("--threads", o->threads, "Threads (default: every core)")->type_name("N");
+  o->session.AddTo(command);
   command->add_option("--seconds", o->seconds, "How long to repeat (default 2)")->type_name("S");
   command->add_flag("--json", o->json, "One line of JSON");
   command->add_flag("--ops", o->ops, "A table by node");
   command->add_flag("--wait", o->wait,
                     "Get ready, then time one round for each line read from stdin and print its "
                     "JSON: to interleave with other programs");
-  command->add_flag("--no-passes", o->plain, "Run without optimisation");
   command->callback([=] { *job = [o](bool*) { return Bench(*o); }; });
 }
 

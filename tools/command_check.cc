@@ -14,8 +14,7 @@ namespace {
 struct Options {
   std::string model, data;
   double rtol = 1e-3, atol = 1e-7;
-  int threads = 0;
-  bool plain = false;
+  SessionFlags session;
 };
 
 struct Difference {
@@ -106,10 +105,9 @@ absl::StatusOr<bool> CheckFolder(Session& session, const std::string& folder, co
 absl::Status Check(const Options& o, bool* fail) {
   Progress progress;
   progress.Show("reading " + o.model);
-  SessionOptions options{.threads = o.threads};
+  SessionOptions options = o.session.Options();
   absl::StatusOr<std::unique_ptr<Graph>> graph = ReadWithPacked(o.model, &options);
   if (!graph.ok()) return graph.status();
-  options.passes.enabled = !o.plain;
   options.log = [&](absl::string_view line) { progress.Show(std::string(line)); };
   absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, std::move(options));
   if (!session.ok()) return session.status();
@@ -142,8 +140,7 @@ void AddCheck(CLI::App& app, Job* job) {
   command->add_option("--rtol", o->rtol, "An output agrees when max|a-b| <= atol + rtol * max|b|")
       ->capture_default_str();
   command->add_option("--atol", o->atol, "")->capture_default_str();
-  command->add_option("--threads", o->threads, "Threads (default: every core)")->type_name("N");
-  command->add_flag("--no-passes", o->plain, "Run without optimisation");
+  o->session.AddTo(command);
   command->callback([=] { *job = [o](bool* fail) { return Check(*o, fail); }; });
 }
 

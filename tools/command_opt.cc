@@ -16,15 +16,15 @@ namespace {
 struct Options {
   std::string model, out, print_after;
   std::vector<std::string> passes, without;
-  bool explain = false, no_packed = false;
-  int threads = 0;
+  SessionFlags session;
+  bool explain = false, json = false, no_packed = false;
   int64_t fuel = INT64_MAX;
 };
 
 // As the kernels of this machine read them, for inputs that run() would make up: open extents
 // small.
-absl::StatusOr<PackedSet> PackWeights(const Graph& graph, int threads) {
-  SessionOptions options{.threads = threads};
+absl::StatusOr<PackedSet> PackWeights(const Graph& graph, const SessionFlags& flags) {
+  SessionOptions options = flags.Options();
   options.passes.enabled = false;  // they have run
   absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(graph, std::move(options));
   if (!session.ok()) return session.status();
@@ -38,7 +38,7 @@ absl::StatusOr<PackedSet> PackWeights(const Graph& graph, int threads) {
 absl::Status Opt(const Options& o) {
   Progress progress;
   progress.Show("reading " + o.model);
-  SessionOptions options;
+  SessionOptions options = o.session.Options();
   absl::StatusOr<std::unique_ptr<Graph>> graph = ReadWithPacked(o.model, &options);
   if (!graph.ok()) return graph.status();
   PassOptions passes;
@@ -53,7 +53,6 @@ absl::Status Opt(const Options& o) {
   };
   if (o.explain) {
     // The session's own report: passes, then kernels and memory where the extents are known.
-    options.threads = o.threads;
     options.passes = passes;
     absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, std::move(options));
     if (!session.ok()) return session.status();
@@ -62,7 +61,11 @@ absl::Status Opt(const Options& o) {
       if (absl::StatusOr<std::string> plan = (*session)->PlanText(inputs->feeds); !plan.ok())
         return plan.status();
     }
-    std::printf("%s", (*session)->Explain().c_str());
+    if (o.json) {
+      std::printf("%s\n", (*session)->ExplainJson().c_str());
+    } else {
+      std::printf("%s", (*session)->Explain().c_str());
+    }
     if (o.out.empty()) return absl::OkStatus();
     passes.after_pass = nullptr;
   }
@@ -86,7 +89,7 @@ absl::Status Opt(const Options& o) {
   WriteOptions write;
   absl::StatusOr<PackedSet> packed = PackedSet();
   if (!o.no_packed && absl::EndsWith(o.out, ".sluice")) {
-    packed = PackWeights(**graph, o.threads);
+    packed = PackWeights(**graph, o.session);
     if (!packed.ok()) return packed.status();
     write.packed = &*packed;
   }
@@ -111,13 +114,14 @@ void AddOpt(CLI::App& app, Job* job) {
       ->type_name("LIST");
   command->add_option("--fuel", o->fuel, "At most so many rewrites: to bisect a wrong one")
       ->type_name("N");
-  command->add_option("--threads", o->threads, "Threads that weights are packed for")
-      ->type_name("N");
+  o->session.AddTo(command, /*with_passes=*/false);
   command->add_flag(
       "--no-packed", o->no_packed,
       "Leave out the weights as this machine's kernels pack them (.sluice holds both)");
-  command->add_flag("--explain", o->explain,
-                    "Print what each pass did and refused, the kernels and the memory plan");
+  CLI::Option* explain =
+      command->add_flag("--explain", o->explain,
+                        "Print what each pass did and refused, the kernels and the memory plan");
+  command->add_flag("--json", o->json, "The explanation as JSON")->needs(explain);
   command
       ->add_option("--print-after", o->print_after, "Print the graph after this pass, or after all")
       ->type_name("PASS");

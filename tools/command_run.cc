@@ -16,20 +16,18 @@ namespace {
 struct Options {
   std::string model, outputs, profile;
   InputOptions inputs;
-  int threads = 0;
-  bool plain = false;
+  SessionFlags session;
 };
 
 absl::Status Run(const Options& o) {
   Progress progress;
   progress.Show("reading " + o.model);
-  SessionOptions session_options{.threads = o.threads};
+  SessionOptions session_options = o.session.Options();
   absl::StatusOr<std::unique_ptr<Graph>> graph = ReadWithPacked(o.model, &session_options);
   if (!graph.ok()) return graph.status();
   absl::StatusOr<Inputs> inputs = LoadInputs(PortsOf(**graph), o.inputs);
   if (!inputs.ok()) return inputs.status();
   for (const std::string& line : inputs->generated) std::fprintf(stderr, "%s\n", line.c_str());
-  session_options.passes.enabled = !o.plain;
   session_options.log = [&](absl::string_view line) { progress.Show(std::string(line)); };
   absl::StatusOr<std::unique_ptr<Session>> session =
       Session::Create(**graph, std::move(session_options));
@@ -70,9 +68,8 @@ void AddRun(CLI::App& app, Job* job) {
       ->add_option("--outputs", o->outputs,
                    "Write the results to DIR/output_0.npy, ... (.pb where npy has no such type)")
       ->type_name("DIR");
-  command->add_option("--threads", o->threads, "Threads (default: every core)")->type_name("N");
+  o->session.AddTo(command);
   command->add_option("--profile", o->profile, "Write a Chrome trace")->type_name("FILE");
-  command->add_flag("--no-passes", o->plain, "Run without optimisation");
   command->callback([=] { *job = [o](bool*) { return Run(*o); }; });
 }
 

@@ -9,7 +9,8 @@
 namespace sluice::cpu {
 namespace {
 
-constexpr int64_t kChunk = 512;  // elements of a scaled operand at a time
+constexpr int64_t kChunk = 512;          // elements of a scaled operand at a time
+constexpr int64_t kTileElements = 4096;  // of short rows that all stages take together
 
 // The step of the same name. Parameters are a and b in the attributes' order, but for Selu, whose
 // order is the same too (alpha, gamma).
@@ -114,6 +115,7 @@ absl::Status Epilogue::Add(int operand, const Dims& dims, double factor) {
   stage.factor = factor;
   Store(dtype_, factor, stage.value);
   stage.strides = Strides(dims);
+  stage.whole = dims == dims_;
   stages_.push_back(std::move(stage));
   return absl::OkStatus();
 }
@@ -142,6 +144,7 @@ absl::Status Epilogue::Append(const PostOp& step, const Dims& dims) {
   if (step.def->binary) {
     stage.operand = step.operand;
     stage.strides = Strides(dims);
+    stage.whole = dims == dims_;
   }
   stages_.push_back(std::move(stage));
   return absl::OkStatus();
@@ -203,10 +206,10 @@ void Epilogue::Run(int64_t row, int64_t first, int64_t count, void* y,
 void Epilogue::RunTile(int64_t row, int64_t rows, int64_t first, int64_t count, void* y,
                        int64_t y_row, absl::Span<const void* const> operands) const {
   for (const Stage& stage : stages_) {
-    // Functions of one operand run over rows that lie together at once: short rows would leave the
+    // Rows that lie together, and whose operand does too, are one: short rows would leave the
     // processor waiting for the end of each polynomial.
-    if (stage.operand < 0 && y_row == count) {
-      RunStage(stage, row, 0, rows * count, y, operands);
+    if (y_row == count && (stage.operand < 0 || (stage.whole && count == dims_.back()))) {
+      RunStage(stage, row, first, rows * count, y, operands);
       continue;
     }
     char* out = static_cast<char*>(y);
@@ -221,10 +224,12 @@ void Epilogue::RunAll(void* y, absl::Span<const void* const> operands, ThreadPoo
   int64_t rows = 1;
   for (size_t i = 0; i + 1 < dims_.size(); ++i) rows *= dims_[i];
   if (stages_.empty() || width == 0 || rows == 0) return;
+  const int64_t together = std::max<int64_t>(1, kTileElements / width);
   auto body = [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      Run(row, 0, width, static_cast<char*>(y) + row * width * static_cast<int64_t>(element_),
-          operands);
+    for (int64_t row = begin; row < end; row += together) {
+      RunTile(row, std::min(together, end - row), 0, width,
+              static_cast<char*>(y) + row * width * static_cast<int64_t>(element_), width,
+              operands);
     }
   };
   if (pool == nullptr) {

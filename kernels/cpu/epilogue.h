@@ -48,6 +48,7 @@ class Epilogue {
     double factor = 1;         // of the operand
     alignas(8) char value[8];  // the constant, or the factor where it is not 1, in the dtype
     Dims strides;              // of the operand, one a result axis
+    bool whole = false;        // the operand has the result's extents: it lies as the result does
   };
   absl::Status Binary(StepOp op, double constant);
   void RunStage(const Stage& stage, int64_t row, int64_t first, int64_t count, void* y,

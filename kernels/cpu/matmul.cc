@@ -97,10 +97,7 @@ class OwnMatMul final : public Kernel {
       char* c = out + (batch * p_.m * p_.n + row * p_.n + col) * es;
       g.c = c;
       gemm_(g);
-      if (epilogue_.empty()) return;
-      for (int64_t i = 0; i < rows; ++i) {
-        epilogue_.Run(batch * p_.m + row + i, col, cols, c + i * p_.n * es, operands);
-      }
+      epilogue_.RunTile(batch * p_.m + row, rows, col, cols, c, p_.n, operands);
     };
     if (tiny_ && batches_ == 1) {
       block(0, 0, p_.m, 0, p_.n);

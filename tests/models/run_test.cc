@@ -1,4 +1,5 @@
 #include <cmath>
+#include <cstring>
 #include <random>
 
 #include "absl/strings/str_cat.h"
@@ -10,10 +11,7 @@
 namespace sluice {
 namespace {
 
-std::vector<Tensor> RunModel(const Graph& graph, const PassOptions& passes) {
-  SessionOptions options;
-  options.threads = 2;
-  options.passes = passes;
+std::vector<Tensor> RunModel(const Graph& graph, const SessionOptions& options) {
   absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(graph, options);
   EXPECT_TRUE(session.ok()) << session.status();
   if (!session.ok()) return {};
@@ -24,6 +22,12 @@ std::vector<Tensor> RunModel(const Graph& graph, const PassOptions& passes) {
   absl::StatusOr<std::vector<Tensor>> results = (*session)->Run(feeds);
   EXPECT_TRUE(results.ok()) << results.status();
   return results.ok() ? *std::move(results) : std::vector<Tensor>();
+}
+
+std::vector<Tensor> RunModel(const Graph& graph, const PassOptions& passes) {
+  SessionOptions options{.threads = 2};
+  options.passes = passes;
+  return RunModel(graph, options);
 }
 
 // How often all passes together change something.
@@ -81,6 +85,24 @@ TEST_P(Models, AnyPassesGiveTheSameNumbers) {
     some.fuel = std::uniform_int_distribution<int64_t>(1, *applied - 1)(random);
     SCOPED_TRACE(absl::StrCat("fuel ", some.fuel, " of ", *applied));
     ExpectSameNumbers(plain, RunModel(*graph, some), ToleranceOf(GetParam()));
+  }
+}
+
+// `deterministic`: the same bits whatever the number of threads.
+TEST_P(Models, DeterministicRunsGiveTheSameBitsOnAnyNumberOfThreads) {
+  std::unique_ptr<Graph> graph = LoadModel(GetParam());
+  ASSERT_NE(graph, nullptr);
+  std::vector<Tensor> expected;
+  for (int threads : {1, 2, 3, 4}) {
+    SCOPED_TRACE(absl::StrCat(threads, " threads"));
+    std::vector<Tensor> results = RunModel(*graph, {.threads = threads, .deterministic = true});
+    ASSERT_EQ(results.size(), graph->outputs().size());
+    if (threads == 1) expected = std::move(results);
+    for (size_t i = 0; i < results.size(); ++i) {
+      ASSERT_EQ(results[i].TypeString(), expected[i].TypeString());
+      EXPECT_EQ(std::memcmp(results[i].raw(), expected[i].raw(), expected[i].bytes()), 0)
+          << "output " << i;
+    }
   }
 }
 

@@ -38,6 +38,11 @@ expect 0 show odd.txt --text
 expect 0 run odd.txt --outputs results --profile profile.json; json profile.json "the profile"; safe profile profile.json
 ls results > listed; safe "the names of the outputs" listed
 expect 0 opt odd.txt --explain -o again.txt
+expect 0 opt odd.txt --explain --json; json out "opt --explain --json"
+expect 2 opt odd.txt --json
+expect 0 run odd.txt --deterministic --strict --threads 1
+expect 0 run odd.txt --tune tuned
+expect 2 run odd.txt --tune tuned --deterministic
 expect 0 bench odd.txt --seconds 0.05 --json; json out "bench --json"
 for form in odd.onnx odd.sluice folder; do
   expect 0 convert odd.txt "$form"
