@@ -60,6 +60,7 @@ struct Problem {
   }
 };
 
+// Throws dnnl::error.
 absl::StatusOr<std::unique_ptr<Kernel>> MakeDnnl(const PrepareContext& context, const Problem& p,
                                                  DType compute) {
   Dims in = {p.batch, p.channels}, out = {p.batch, p.features};
@@ -102,29 +103,22 @@ absl::StatusOr<std::unique_ptr<Kernel>> MakeDnnl(const PrepareContext& context, 
   const Desc w(weights, type, strides), w_any(weights, type, dnnl::memory::format_tag::any);
   const Desc bias = p.has_bias ? DnnlPlain({p.features}, compute) : Desc();
   auto kernel = std::make_unique<DnnlNode>(context, compute);
-  absl::Status refused;
-  absl::Status made = DnnlTry(context.threads, [&] {
-    dnnl::primitive_attr attr;
-    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    const dnnl::deconvolution_forward::primitive_desc pd(
-        DnnlEngine(), dnnl::prop_kind::forward_inference, dnnl::algorithm::deconvolution_direct,
-        x_asked, w_any, bias, y_asked, steps, dilations, begin, end, attr);
-    if (DnnlIsReference(pd.impl_info_str())) {
-      refused = absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
-      return;
-    }
-    kernel->Input(DNNL_ARG_SRC, 0, x, pd.src_desc());
-    kernel->Input(DNNL_ARG_WEIGHTS, 1, w, pd.weights_desc());
-    if (p.has_bias) kernel->Input(DNNL_ARG_BIAS, 2, bias, pd.bias_desc());
-    kernel->Output(y, pd.dst_desc());
-    kernel->Finish(
-        dnnl::deconvolution_forward(pd), pd.scratchpad_desc(),
-        absl::StrCat("onednn ", pd.impl_info_str(), compute == p.dtype ? "" : " in f32",
-                     last ? " nhwc" : "",
-                     pd.src_desc() != x || pd.dst_desc() != y ? " between reorders" : ""));
-  });
-  if (!made.ok()) return made;
-  if (!refused.ok()) return refused;
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  const dnnl::deconvolution_forward::primitive_desc pd(
+      DnnlEngine(), dnnl::prop_kind::forward_inference, dnnl::algorithm::deconvolution_direct,
+      x_asked, w_any, bias, y_asked, steps, dilations, begin, end, attr);
+  if (DnnlIsReference(pd.impl_info_str())) {
+    return absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
+  }
+  kernel->Input(DNNL_ARG_SRC, 0, x, pd.src_desc());
+  kernel->Input(DNNL_ARG_WEIGHTS, 1, w, pd.weights_desc());
+  if (p.has_bias) kernel->Input(DNNL_ARG_BIAS, 2, bias, pd.bias_desc());
+  kernel->Output(y, pd.dst_desc());
+  kernel->Finish(dnnl::deconvolution_forward(pd), pd.scratchpad_desc(),
+                 absl::StrCat("onednn ", pd.impl_info_str(), compute == p.dtype ? "" : " in f32",
+                              last ? " nhwc" : "",
+                              pd.src_desc() != x || pd.dst_desc() != y ? " between reorders" : ""));
   if (!kernel->status().ok()) return kernel->status();
   return kernel;
 }
@@ -297,11 +291,14 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareDnnlConvTranspose(const PrepareCo
     return absl::UnimplementedError("an extent is 0");
   }
   if (p->window.rank() > 3) return absl::UnimplementedError("more than 3 spatial axes");
+  const auto make = [&](DType compute) {
+    return DnnlPrepare(context, [&] { return MakeDnnl(context, *p, compute); });
+  };
   if (p->dtype != DType::kF32) {
-    absl::StatusOr<std::unique_ptr<Kernel>> kernel = MakeDnnl(context, *p, p->dtype);
+    absl::StatusOr<std::unique_ptr<Kernel>> kernel = make(p->dtype);
     if (kernel.ok() || !absl::IsUnimplemented(kernel.status())) return kernel;
   }
-  return MakeDnnl(context, *p, DType::kF32);
+  return make(DType::kF32);
 }
 
 absl::StatusOr<std::unique_ptr<Kernel>> PrepareOwnConvTranspose(const PrepareContext& context) {

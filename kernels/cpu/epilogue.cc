@@ -115,7 +115,7 @@ absl::Status Epilogue::Add(int operand, const Dims& dims, double factor) {
   stage.factor = factor;
   Store(dtype_, factor, stage.value);
   stage.strides = Strides(dims);
-  stage.whole = dims == dims_;
+  stage.whole = dims == dims_ && dims.back() != 1;  // a step of one number would not move on
   stages_.push_back(std::move(stage));
   return absl::OkStatus();
 }
@@ -144,7 +144,7 @@ absl::Status Epilogue::Append(const PostOp& step, const Dims& dims) {
   if (step.def->binary) {
     stage.operand = step.operand;
     stage.strides = Strides(dims);
-    stage.whole = dims == dims_;
+    stage.whole = dims == dims_ && dims.back() != 1;  // a step of one number would not move on
   }
   stages_.push_back(std::move(stage));
   return absl::OkStatus();

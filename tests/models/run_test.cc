@@ -24,7 +24,7 @@ std::vector<Tensor> RunModel(const Graph& graph, const SessionOptions& options) 
   return results.ok() ? *std::move(results) : std::vector<Tensor>();
 }
 
-std::vector<Tensor> RunModel(const Graph& graph, const PassOptions& passes) {
+std::vector<Tensor> RunWith(const PassOptions& passes, const Graph& graph) {
   SessionOptions options{.threads = 2};
   options.passes = passes;
   return RunModel(graph, options);
@@ -73,9 +73,9 @@ TEST_P(Models, AnyPassesGiveTheSameNumbers) {
   ASSERT_NE(graph, nullptr);
   PassOptions none;
   none.enabled = false;
-  const std::vector<Tensor> plain = RunModel(*graph, none);
+  const std::vector<Tensor> plain = RunWith(none, *graph);
   ASSERT_EQ(plain.size(), graph->outputs().size());
-  ExpectSameNumbers(plain, RunModel(*graph, {}), ToleranceOf(GetParam()));
+  ExpectSameNumbers(plain, RunWith({}, *graph), ToleranceOf(GetParam()));
 
   absl::StatusOr<int64_t> applied = Applications(*graph);
   ASSERT_TRUE(applied.ok()) << applied.status();
@@ -84,7 +84,7 @@ TEST_P(Models, AnyPassesGiveTheSameNumbers) {
     PassOptions some;
     some.fuel = std::uniform_int_distribution<int64_t>(1, *applied - 1)(random);
     SCOPED_TRACE(absl::StrCat("fuel ", some.fuel, " of ", *applied));
-    ExpectSameNumbers(plain, RunModel(*graph, some), ToleranceOf(GetParam()));
+    ExpectSameNumbers(plain, RunWith(some, *graph), ToleranceOf(GetParam()));
   }
 }
 
