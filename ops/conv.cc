@@ -34,36 +34,16 @@ absl::Status InferQLinearConv(InferContext& c) {
 }
 
 absl::Status InferFusedConv(InferContext& c) {
-  absl::StatusOr<std::vector<PostOp>> steps = ReadPostOps(c.node(), kFusedOperands);
-  if (!steps.ok()) return steps.status();
   absl::StatusOr<Type> type =
       ConvOutput(c.node(), c.InputType(0), c.InputType(1), c.InputType(2), c.InputType(0).dtype());
   if (!type.ok()) return type.status();
-  for (size_t i = kFusedOperands; i < c.num_inputs() && type->has_shape(); ++i) {
-    const Type& operand = c.InputType(i);
-    if (!operand.is_tensor() || !operand.has_shape()) continue;
-    bool fits = operand.rank() <= type->rank();
-    for (int d = 0; fits && d < operand.rank(); ++d) {
-      const Dim &x = operand.dim(d), &y = type->dim(type->rank() - operand.rank() + d);
-      fits = (x.is_number() && x.number() == 1) || !ProvablyDifferent(x, y);
-    }
-    if (!fits) {
-      return c.Error("operand ", operand.ToString(), " does not broadcast to ", type->ToString());
-    }
-  }
+  if (absl::Status s = CheckFused(c, *type); !s.ok()) return s;
   c.SetOutput(0, *std::move(type));
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<Value*>> ExpandFusedConv(GraphBuilder& b, const Node& node) {
-  absl::StatusOr<std::vector<PostOp>> steps = ReadPostOps(node, kFusedOperands);
-  if (!steps.ok()) return steps.status();
-  AttrList attrs;
-  for (const auto& [name, value] : node.attrs()) {
-    if (name != "activations" && name != "activation_params") attrs.push_back({name, value});
-  }
-  Value* y = b.Op("Conv", {node.input(0), node.input(1), node.input(2)}, attrs);
-  return std::vector<Value*>{ExpandPostOps(b, node, *steps, y)};
+  return ExpandFused(b, node, "Conv");
 }
 
 }  // namespace

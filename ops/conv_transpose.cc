@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/fused.h"
 #include "ops/op.h"
 
 namespace sluice {
@@ -79,7 +80,7 @@ void TransposedWindow::Resolve(absl::Span<const int64_t> in, absl::Span<const in
 
 namespace {
 
-absl::Status InferConvTranspose(InferContext& c) {
+absl::StatusOr<Type> ConvTransposeOutput(const InferContext& c) {
   const Type &x = c.InputType(0), &w = c.InputType(1), &bias = c.InputType(2);
   absl::StatusOr<std::optional<std::vector<int64_t>>> kernel = ConvKernel(c.node(), w);
   if (!kernel.ok()) return kernel.status();
@@ -109,8 +110,7 @@ absl::Status InferConvTranspose(InferContext& c) {
   }
   const int rank = x_known ? x.rank() : w_known ? w.rank() : 0;
   if (rank == 0) {
-    c.SetOutput(0, Type::Tensor(x.dtype()));
-    return absl::OkStatus();
+    return Type::Tensor(x.dtype());
   }
   Shape out(rank, Dim::Unknown());
   if (x_known) out[0] = x.dim(0);
@@ -128,29 +128,66 @@ absl::Status InferConvTranspose(InferContext& c) {
       out[2 + i] = *d;
     }
   }
-  c.SetOutput(0, Type::Tensor(x.dtype(), std::move(out)));
+  return Type::Tensor(x.dtype(), std::move(out));
+}
+
+absl::Status InferConvTranspose(InferContext& c) {
+  absl::StatusOr<Type> type = ConvTransposeOutput(c);
+  if (!type.ok()) return type.status();
+  c.SetOutput(0, *std::move(type));
   return absl::OkStatus();
 }
 
-}  // namespace
+absl::Status InferFusedConvTranspose(InferContext& c) {
+  absl::StatusOr<Type> type = ConvTransposeOutput(c);
+  if (!type.ok()) return type.status();
+  if (absl::Status s = CheckFused(c, *type); !s.ok()) return s;
+  c.SetOutput(0, *std::move(type));
+  return absl::OkStatus();
+}
 
-SLUICE_DECLARE_OP(ConvTranspose) {
-  return Op("ConvTranspose")
-      .Doc("The transpose of a convolution: spreads [N,C,D1,...] with weights [C,M/group,k1,...].")
-      .Input("X", "T")
-      .Input("W", "T")
-      .OptionalInput("B", "T")
-      .Output("Y", "T")
-      .Types("T", kFloatTypes)
-      .Attr("auto_pad", "NOTSET", "NOTSET, VALID, SAME_UPPER or SAME_LOWER")
+absl::StatusOr<std::vector<Value*>> ExpandFusedConvTranspose(GraphBuilder& b, const Node& node) {
+  return ExpandFused(b, node, "ConvTranspose");
+}
+
+Op ConvTransposeAttrs(Op op) {
+  return op.Attr("auto_pad", "NOTSET", "NOTSET, VALID, SAME_UPPER or SAME_LOWER")
       .OptionalAttr("dilations", AttrKind::kInts, "ones")
       .Attr("group", 1)
       .OptionalAttr("kernel_shape", AttrKind::kInts, "that of the weights")
       .OptionalAttr("output_padding", AttrKind::kInts, "more elements at each end; zeros")
       .OptionalAttr("output_shape", AttrKind::kInts, "spatial extents, from which pads follow")
       .OptionalAttr("pads", AttrKind::kInts, "zeros")
-      .OptionalAttr("strides", AttrKind::kInts, "ones")
+      .OptionalAttr("strides", AttrKind::kInts, "ones");
+}
+
+}  // namespace
+
+SLUICE_DECLARE_OP(ConvTranspose) {
+  return ConvTransposeAttrs(Op("ConvTranspose"))
+      .Doc("The transpose of a convolution: spreads [N,C,D1,...] with weights [C,M/group,k1,...].")
+      .Input("X", "T")
+      .Input("W", "T")
+      .OptionalInput("B", "T")
+      .Output("Y", "T")
+      .Types("T", kFloatTypes)
       .Infer(InferConvTranspose)
+      .GradientPending();
+}
+
+SLUICE_DECLARE_OP(FusedConvTranspose) {
+  return ConvTransposeAttrs(Op("FusedConvTranspose", "sluice"))
+      .Doc("ConvTranspose, then a chain of cheap steps: see ops/fused.h.")
+      .Input("X", "T")
+      .Input("W", "T")
+      .OptionalInput("B", "T")
+      .VariadicInput("operands", "T", 0)
+      .Output("Y", "T")
+      .Types("T", kFloatTypes)
+      .Attr("activations", std::vector<std::string>{}, "the steps, first to last")
+      .Attr("activation_params", std::vector<float>{}, "the parameters of all steps")
+      .Infer(InferFusedConvTranspose)
+      .Expansion(ExpandFusedConvTranspose)
       .GradientPending();
 }
 

@@ -115,4 +115,34 @@ Value* ExpandPostOps(GraphBuilder& b, absl::Span<const PostOp> steps, Value* y,
   return y;
 }
 
+absl::Status CheckFused(const InferContext& c, const Type& result) {
+  absl::StatusOr<std::vector<PostOp>> steps = ReadPostOps(c.node(), kFusedOperands);
+  if (!steps.ok()) return steps.status();
+  for (size_t i = kFusedOperands; i < c.num_inputs() && result.has_shape(); ++i) {
+    const Type& operand = c.InputType(i);
+    if (!operand.is_tensor() || !operand.has_shape()) continue;
+    bool fits = operand.rank() <= result.rank();
+    for (int d = 0; fits && d < operand.rank(); ++d) {
+      const Dim &x = operand.dim(d), &y = result.dim(result.rank() - operand.rank() + d);
+      fits = (x.is_number() && x.number() == 1) || !ProvablyDifferent(x, y);
+    }
+    if (!fits) {
+      return c.Error("operand ", operand.ToString(), " does not broadcast to ", result.ToString());
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Value*>> ExpandFused(GraphBuilder& b, const Node& node,
+                                                absl::string_view op) {
+  absl::StatusOr<std::vector<PostOp>> steps = ReadPostOps(node, kFusedOperands);
+  if (!steps.ok()) return steps.status();
+  AttrList attrs;
+  for (const auto& [name, value] : node.attrs()) {
+    if (name != "activations" && name != "activation_params") attrs.push_back({name, value});
+  }
+  Value* y = b.Op(op, {node.input(0), node.input(1), node.input(2)}, attrs);
+  return std::vector<Value*>{ExpandPostOps(b, node, *steps, y)};
+}
+
 }  // namespace sluice

@@ -1,4 +1,4 @@
-// The fused library ops of domain "sluice": FusedConv and FusedMatMul.
+// The fused library ops of domain "sluice": FusedConv, FusedConvTranspose and FusedMatMul.
 //
 //   y = Conv(X, W, B)                       or   alpha * op(A) op(B) + C
 //   for each step of `activations`: y = step(y)
@@ -24,6 +24,7 @@
 #include "absl/types/span.h"
 #include "graph/builder.h"
 #include "graph/graph.h"
+#include "graph/infer.h"
 
 namespace sluice {
 
@@ -59,9 +60,17 @@ Value* ExpandPostOps(GraphBuilder& b, absl::Span<const PostOp> steps, Value* y,
                      absl::FunctionRef<Value*(int input)> operand);
 Value* ExpandPostOps(GraphBuilder& b, const Node& node, absl::Span<const PostOp> steps, Value* y);
 
-// The inputs of FusedConv: X, W, B (optional), operands...; of FusedMatMul: A, B, C (optional; it
-// broadcasts to the product), operands...
+// The inputs of FusedConv and FusedConvTranspose: X, W, B (optional), operands...; of FusedMatMul:
+// A, B, C (optional; it broadcasts to the product), operands...
 inline constexpr size_t kFusedOperands = 3;
+
+// Inference of a fused node whose own op gives `result`: the steps must be known and their operands
+// broadcast to it.
+absl::Status CheckFused(const InferContext& c, const Type& result);
+// The expansion of a fused node: `op` with the node's first kFusedOperands inputs and its other
+// attributes, then the steps.
+absl::StatusOr<std::vector<Value*>> ExpandFused(GraphBuilder& b, const Node& node,
+                                                absl::string_view op);
 
 }  // namespace sluice
 

@@ -96,15 +96,12 @@ absl::Status InferGemm(InferContext& c) {
   return absl::OkStatus();
 }
 
-absl::Status InferFused(InferContext& c) {
-  absl::StatusOr<std::vector<PostOp>> steps = ReadPostOps(c.node(), kFusedOperands);
-  if (!steps.ok()) return steps.status();
+absl::Status InferFusedMatMul(InferContext& c) {
   absl::StatusOr<Type> type = MatMulType(c, c.InputType(0), c.InputType(1), c.InputType(0).dtype(),
                                          c.Int("transpose_a") != 0, c.Int("transpose_b") != 0);
   if (!type.ok()) return type.status();
-  for (size_t i = 2; i < c.num_inputs(); ++i) {
-    if (absl::Status s = CheckOperand(c, i, *type); !s.ok()) return s;
-  }
+  if (absl::Status s = CheckOperand(c, 2, *type); !s.ok()) return s;
+  if (absl::Status s = CheckFused(c, *type); !s.ok()) return s;
   c.SetOutput(0, *std::move(type));
   return absl::OkStatus();
 }
@@ -117,7 +114,7 @@ Value* SwapLastTwo(GraphBuilder& b, Value* x, bool wanted) {
   return b.Op("Transpose", {x}, {{"perm", perm}});
 }
 
-absl::StatusOr<std::vector<Value*>> ExpandFused(GraphBuilder& b, const Node& node) {
+absl::StatusOr<std::vector<Value*>> ExpandFusedMatMul(GraphBuilder& b, const Node& node) {
   absl::StatusOr<std::vector<PostOp>> steps = ReadPostOps(node, kFusedOperands);
   if (!steps.ok()) return steps.status();
   Value* y = b.Op("MatMul", {SwapLastTwo(b, node.input(0), node.Int("transpose_a") != 0),
@@ -206,8 +203,8 @@ SLUICE_DECLARE_OP(FusedMatMul) {
       .Attr("transpose_b", 0, "swap the last two axes of B")
       .Attr("activations", std::vector<std::string>{}, "the steps, first to last")
       .Attr("activation_params", std::vector<float>{}, "the parameters of all steps")
-      .Infer(InferFused)
-      .Expansion(ExpandFused)
+      .Infer(InferFusedMatMul)
+      .Expansion(ExpandFusedMatMul)
       .GradientPending();
 }
 

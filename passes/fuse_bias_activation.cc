@@ -65,11 +65,11 @@ struct Start {
 // The bias of a Conv from an Add of one constant a channel.
 Value* ConvBias(GraphBuilder& b, const Node& conv, const ChainStep& step) {
   const std::optional<int> rank = RankOf(conv.output());
-  if (step.def == nullptr || !step.node->Is("Add") || !rank.has_value()) return nullptr;
-  const Type& weight = conv.input(1)->type();
+  if (step.def == nullptr || !step.node->Is("Add") || rank.value_or(0) < 2) return nullptr;
+  const Type& result = conv.output()->type();
   const Tensor* constant = step.operand->constant();
-  if (constant == nullptr || !weight.is_tensor() || !weight.has_static_shape()) return nullptr;
-  const int64_t channels = weight.dim(0).number();
+  if (constant == nullptr || !result.dim(1).is_number()) return nullptr;
+  const int64_t channels = result.dim(1).number();
   std::optional<std::vector<double>> bias = PerChannel(step.operand, *rank, 1, channels);
   if (!bias.has_value()) return nullptr;
   absl::StatusOr<Tensor> tensor = FromDoubles(constant->dtype(), {channels}, *bias);
@@ -83,8 +83,8 @@ Start StartOf(GraphBuilder& b, const Node& node, const std::vector<ChainStep>& s
     while (used < steps.size() && steps[used].def == nullptr) ++used;
     return used < steps.size();
   };
-  if (node.Is("Conv")) {
-    start.op = "FusedConv";
+  if (node.Is("Conv") || node.Is("ConvTranspose")) {
+    start.op = node.Is("Conv") ? "FusedConv" : "FusedConvTranspose";
     start.attrs.assign(node.attrs().begin(), node.attrs().end());
     Value* bias = node.input(2);
     if (bias == nullptr && skip_nothing()) {
@@ -204,7 +204,7 @@ absl::StatusOr<bool> FuseFrom(Node& node, PassContext& context) {
 
 absl::StatusOr<bool> FuseBiasActivation::Run(Graph& graph, PassContext& context) const {
   // A fusion erases the product itself and nodes behind it, never another product.
-  static constexpr absl::string_view kOps[] = {"Conv", "MatMul", "Gemm"};
+  static constexpr absl::string_view kOps[] = {"Conv", "ConvTranspose", "MatMul", "Gemm"};
   return FuseEach(graph, kOps, [&](Node& node) { return FuseFrom(node, context); });
 }
 

@@ -57,7 +57,7 @@ double Flops(const Node& node) {
     const double weights = Elements(w), channels = Extent(w, 0);
     return weights < 0 || channels <= 0 ? -1 : 2 * out * weights / channels;
   }
-  if (node.Is("ConvTranspose")) {
+  if (node.Is("ConvTranspose") || node.Is("FusedConvTranspose")) {
     const double in = Elements(x), weights = Elements(w), channels = Extent(w, 0);
     return in < 0 || weights < 0 || channels <= 0 ? -1 : 2 * in * weights / channels;
   }

@@ -35,38 +35,17 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, cons
   const auto operand_given = [&](size_t i) {
     return DnnlLaidOut(p.operands[i], compute, lies(p.operands[i], p.operand_layouts[i], ask_y));
   };
-  // Steps that oneDNN lacks, and all behind them, are applied to the result.
-  DnnlPostOps post;
-  Epilogue tail(compute, MemoryDims(out, y_lies));
-  std::vector<int> tail_inputs;
-  size_t binary = 0;
-  for (PostOp step : p.steps) {
-    const size_t i = step.operand >= 0 ? binary++ : 0;
-    if (tail.empty()) {
-      const Desc operand = step.operand < 0                             ? Desc()
-                           : p.operands[i] == out && ask_y == Ask::kAny ? DnnlAny(out, compute)
-                           : p.operands[i] == out                       ? asked(out, y_given, ask_y)
-                                                                        : operand_given(i);
-      if (AppendDnnlStep(step, operand, &post).ok()) continue;
-    }
-    if (compute != DType::kF32 || (step.operand >= 0 && p.dtype != compute)) {
-      return absl::UnimplementedError(absl::StrCat("oneDNN has no post-op ", step.def->name));
-    }
-    Dims dims;
-    if (step.operand >= 0) {
-      if (!SameMemory(p.operands[i]) && p.operand_layouts[i] != y_lies) {
-        return absl::UnimplementedError("an operand does not lie as the result does");
-      }
-      dims = MemoryDims(p.operands[i], y_lies);
-      tail_inputs.push_back(step.operand);
-      step.operand = static_cast<int>(tail_inputs.size()) - 1;
-    }
-    if (absl::Status s = tail.Append(step, dims); !s.ok()) return s;
-  }
+  absl::StatusOr<DnnlSteps> steps =
+      DnnlSteps::Split(p, p.dtype, compute, out, y_lies, [&](size_t i) {
+        return p.operands[i] != out ? operand_given(i)
+               : ask_y == Ask::kAny ? DnnlAny(out, compute)
+                                    : asked(out, y_given, ask_y);
+      });
+  if (!steps.ok()) return steps.status();
   auto kernel = std::make_unique<DnnlNode>(context, compute);
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  attr.set_post_ops(post.ops);
+  attr.set_post_ops(steps->post.ops);
   const dnnl::convolution_forward::primitive_desc pd(
       DnnlEngine(), dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
       asked(in, x_given, ask_x), DnnlAny(weights, compute), bias, asked(out, y_given, ask_y),
@@ -77,13 +56,13 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, cons
   kernel->Input(DNNL_ARG_SRC, 0, x_given, pd.src_desc());
   kernel->Input(DNNL_ARG_WEIGHTS, 1, DnnlPlain(weights, compute), pd.weights_desc());
   if (p.bias >= 0) kernel->Input(DNNL_ARG_BIAS, p.bias, bias, pd.bias_desc());
-  for (size_t i = 0; i < post.operands.size(); ++i) {
-    const DnnlPostOps::Operand& o = post.operands[i];
+  for (size_t i = 0; i < steps->post.operands.size(); ++i) {
+    const DnnlPostOps::Operand& o = steps->post.operands[i];
     const Desc wanted = p.operands[i] == out ? pd.dst_desc() : o.desc;
     kernel->Input(o.id, o.input, operand_given(i), wanted);
   }
   kernel->Output(y_given, pd.dst_desc());
-  if (!tail.empty()) kernel->Tail(std::move(tail), std::move(tail_inputs));
+  if (!steps->tail.empty()) kernel->Tail(std::move(steps->tail), std::move(steps->tail_inputs));
   const bool reordered = pd.src_desc() != x_given || pd.dst_desc() != y_given;
   kernel->Finish(dnnl::convolution_forward(pd), pd.scratchpad_desc(),
                  absl::StrCat("onednn ", pd.impl_info_str(), compute == p.dtype ? "" : " in f32",
@@ -113,6 +92,34 @@ absl::StatusOr<std::unique_ptr<Kernel>> MakeBest(const PrepareContext& context,
 }
 
 }  // namespace
+
+absl::StatusOr<DnnlSteps> DnnlSteps::Split(const ConvSteps& p, DType dtype, DType compute,
+                                           const Dims& out, Layout y_lies,
+                                           absl::FunctionRef<Desc(size_t i)> operand, bool inside) {
+  DnnlSteps split{{}, Epilogue(compute, MemoryDims(out, y_lies)), {}};
+  size_t binary = 0;
+  for (PostOp step : p.steps) {
+    const size_t i = step.operand >= 0 ? binary++ : 0;
+    if (inside && split.tail.empty() &&
+        AppendDnnlStep(step, step.operand < 0 ? Desc() : operand(i), &split.post).ok()) {
+      continue;
+    }
+    if (compute != DType::kF32 || (step.operand >= 0 && dtype != compute)) {
+      return absl::UnimplementedError(absl::StrCat("oneDNN has no post-op ", step.def->name));
+    }
+    Dims dims;
+    if (step.operand >= 0) {
+      if (!SameMemory(p.operands[i]) && p.operand_layouts[i] != y_lies) {
+        return absl::UnimplementedError("an operand does not lie as the result does");
+      }
+      dims = MemoryDims(p.operands[i], y_lies);
+      split.tail_inputs.push_back(step.operand);
+      step.operand = static_cast<int>(split.tail_inputs.size()) - 1;
+    }
+    if (absl::Status s = split.tail.Append(step, dims); !s.ok()) return s;
+  }
+  return split;
+}
 
 absl::StatusOr<std::unique_ptr<Kernel>> PrepareDnnlConv(const PrepareContext& context) {
   absl::StatusOr<ConvProblem> p = ConvProblem::Read(context, 0, 1, 2);

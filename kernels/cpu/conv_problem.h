@@ -13,7 +13,17 @@
 
 namespace sluice::cpu {
 
-struct ConvProblem {
+// The steps of a fused convolution, transposed or not.
+struct ConvSteps {
+  std::vector<PostOp> steps;
+  std::vector<Dims> operands;  // of binary steps, padded to the result's rank
+  std::vector<Layout> operand_layouts;
+
+  // `first`: the node's first operand; `out`: the result's extents.
+  absl::Status Read(const PrepareContext& context, size_t first, const Dims& out);
+};
+
+struct ConvProblem : ConvSteps {
   DType dtype = DType::kInvalid;  // of the input
   int64_t batch = 0, channels = 0, features = 0, group = 1;
   Dims in, out;   // spatial extents
@@ -21,9 +31,6 @@ struct ConvProblem {
   int bias = -1;  // the input that holds it; -1: none
   // As the types say. Where plain and channels last are one for a value, either may be meant.
   Layout x_layout = Layout::kPlain, y_layout = Layout::kPlain;
-  std::vector<PostOp> steps;
-  std::vector<Dims> operands;  // of binary steps, padded to the result's rank
-  std::vector<Layout> operand_layouts;
   bool plain = true;  // every layout is
 
   // `x`, `w`, `bias`: which inputs of the node.

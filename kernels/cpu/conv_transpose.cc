@@ -1,12 +1,14 @@
-// ConvTranspose: oneDNN's deconvolution between reorders, or our own product with the transposed
-// weights whose columns are added into the result where their windows lie.
+// ConvTranspose and FusedConvTranspose: oneDNN's deconvolution between reorders, or our own product
+// with the transposed weights whose columns are added into the result where their windows lie.
 #include "ops/conv_transpose.h"
 
 #include <algorithm>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/cpu/conv_onednn.h"
 #include "kernels/cpu/dnnl_node.h"
+#include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/layouts.h"
 #include "kernels/cpu/staging.h"
@@ -18,12 +20,12 @@ using Desc = dnnl::memory::desc;
 
 constexpr int64_t kBlockBytes = 256 << 10;
 
-struct Problem {
-  DType dtype;
-  int64_t batch, channels, features, group;
+struct Problem : ConvSteps {
+  DType dtype = DType::kInvalid;
+  int64_t batch = 0, channels = 0, features = 0, group = 1;
   Dims in, out;
   Window window;
-  bool has_bias;
+  bool has_bias = false;
 
   int64_t taps() const { return Product(window.kernel); }
   int64_t in_size() const { return Product(in); }
@@ -31,11 +33,20 @@ struct Problem {
   int64_t group_channels() const { return channels / group; }
   int64_t group_features() const { return features / group; }
   bool empty() const { return batch == 0 || features == 0 || out_size() == 0; }
+  Dims OutDims() const {
+    Dims dims = {batch, features};
+    dims.insert(dims.end(), out.begin(), out.end());
+    return dims;
+  }
 
   static absl::StatusOr<Problem> Read(const PrepareContext& context) {
     const Node& node = context.node;
     const Dims in = context.input_dims(0), w = context.input_dims(1), out = context.output_dims(0);
-    Problem p{context.input_dtype(0), in[0], in[1], 0, node.Int("group")};
+    Problem p;
+    p.dtype = context.input_dtype(0);
+    p.batch = in[0];
+    p.channels = in[1];
+    p.group = node.Int("group");
     if (in.size() != w.size() || in.size() < 3 || in.size() > 60 || p.group < 1 || in[1] != w[0] ||
         in[1] % p.group != 0) {
       return NodeError(node, absl::StatusCode::kInvalidArgument,
@@ -56,16 +67,19 @@ struct Problem {
                        absl::StrCat("the bias is ", DimsToString(context.input_dims(2)),
                                     "; expected [", p.features, "]"));
     }
+    if (node.Is("FusedConvTranspose")) {
+      if (absl::Status s = p.ConvSteps::Read(context, kFusedOperands, out); !s.ok()) return s;
+    }
     return p;
   }
 };
 
-// Throws dnnl::error.
+// `inside`: the steps are post-ops; else they follow. Throws dnnl::error.
 absl::StatusOr<std::unique_ptr<Kernel>> MakeDnnl(const PrepareContext& context, const Problem& p,
-                                                 DType compute) {
-  Dims in = {p.batch, p.channels}, out = {p.batch, p.features};
+                                                 DType compute, bool inside) {
+  Dims in = {p.batch, p.channels};
+  const Dims out = p.OutDims();
   in.insert(in.end(), p.in.begin(), p.in.end());
-  out.insert(out.end(), p.out.begin(), p.out.end());
   // Ours are [group, channels, features, taps]; oneDNN names features first.
   dnnl::memory::dims weights = {p.group_features(), p.group_channels()};
   dnnl::memory::dims strides = {p.taps(), p.group_features() * p.taps()};
@@ -91,20 +105,29 @@ absl::StatusOr<std::unique_ptr<Kernel>> MakeDnnl(const PrepareContext& context, 
   }
   const dnnl::memory::data_type type = DnnlType(compute);
   const bool last = HasLayouts(context);
-  const auto given = [&](const Dims& dims, const Type& type) {
-    return DnnlLaidOut(dims, compute,
-                       last && SameMemory(dims) ? Layout::kChannelsLast : type.layout());
+  const auto lies = [&](const Dims& dims, Layout layout) {
+    return last && SameMemory(dims) ? Layout::kChannelsLast : layout;
   };
-  const Desc x = given(in, context.inputs[0]), y = given(out, context.outputs[0]);
+  const Layout y_lies = lies(out, context.outputs[0].layout());
+  const Desc x = DnnlLaidOut(in, compute, lies(in, context.inputs[0].layout()));
+  const Desc y = DnnlLaidOut(out, compute, y_lies);
   const Desc x_asked =
       last ? DnnlLaidOut(in, compute, Layout::kChannelsLast) : DnnlAny(in, compute);
   const Desc y_asked =
       last ? DnnlLaidOut(out, compute, Layout::kChannelsLast) : DnnlAny(out, compute);
   const Desc w(weights, type, strides), w_any(weights, type, dnnl::memory::format_tag::any);
   const Desc bias = p.has_bias ? DnnlPlain({p.features}, compute) : Desc();
+  const auto operand = [&](size_t i) {
+    return DnnlLaidOut(p.operands[i], compute, lies(p.operands[i], p.operand_layouts[i]));
+  };
+  absl::StatusOr<DnnlSteps> split = DnnlSteps::Split(
+      p, p.dtype, compute, out, y_lies,
+      [&](size_t i) { return p.operands[i] == out ? y_asked : operand(i); }, inside);
+  if (!split.ok()) return split.status();
   auto kernel = std::make_unique<DnnlNode>(context, compute);
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  attr.set_post_ops(split->post.ops);
   const dnnl::deconvolution_forward::primitive_desc pd(
       DnnlEngine(), dnnl::prop_kind::forward_inference, dnnl::algorithm::deconvolution_direct,
       x_asked, w_any, bias, y_asked, steps, dilations, begin, end, attr);
@@ -114,7 +137,12 @@ absl::StatusOr<std::unique_ptr<Kernel>> MakeDnnl(const PrepareContext& context, 
   kernel->Input(DNNL_ARG_SRC, 0, x, pd.src_desc());
   kernel->Input(DNNL_ARG_WEIGHTS, 1, w, pd.weights_desc());
   if (p.has_bias) kernel->Input(DNNL_ARG_BIAS, 2, bias, pd.bias_desc());
+  for (size_t i = 0; i < split->post.operands.size(); ++i) {
+    const DnnlPostOps::Operand& o = split->post.operands[i];
+    kernel->Input(o.id, o.input, operand(i), p.operands[i] == out ? pd.dst_desc() : o.desc);
+  }
   kernel->Output(y, pd.dst_desc());
+  if (!split->tail.empty()) kernel->Tail(std::move(split->tail), std::move(split->tail_inputs));
   kernel->Finish(dnnl::deconvolution_forward(pd), pd.scratchpad_desc(),
                  absl::StrCat("onednn ", pd.impl_info_str(), compute == p.dtype ? "" : " in f32",
                               last ? " nhwc" : "",
@@ -125,23 +153,42 @@ absl::StatusOr<std::unique_ptr<Kernel>> MakeDnnl(const PrepareContext& context, 
 
 class OwnConvTranspose final : public Kernel {
  public:
+  static absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context,
+                                                      Problem problem) {
+    auto kernel = std::make_unique<OwnConvTranspose>(std::move(problem), context.threads);
+    const Problem& p = kernel->p_;
+    kernel->inputs_ = {0, 1, p.has_bias ? 2 : -1};
+    int operand = 0;
+    size_t binary = 0;
+    for (PostOp step : p.steps) {
+      Dims dims;
+      if (step.operand >= 0) {
+        dims = p.operands[binary++];
+        kernel->inputs_.push_back(step.operand);
+        step.operand = operand++;
+      }
+      if (absl::Status s = kernel->epilogue_.Append(step, dims); !s.ok()) return s;
+    }
+    if (kernel->compute_ != p.dtype) {
+      for (int i : kernel->inputs_) {
+        const int64_t n = i < 0 ? 0 : Product(context.input_dims(i));
+        kernel->elements_.push_back(n);
+        kernel->offsets_.push_back(kernel->layout_.Take(static_cast<size_t>(n) * kernel->element_));
+      }
+      kernel->out_offset_ =
+          kernel->layout_.Take(static_cast<size_t>(Product(p.OutDims())) * kernel->element_);
+    }
+    return kernel;
+  }
+
   OwnConvTranspose(Problem problem, int threads)
       : p_(std::move(problem)),
         compute_(ComputeType(p_.dtype)),
         element_(ByteSize(compute_)),
         gemm_(FindGemm(compute_)),
+        epilogue_(compute_, p_.OutDims()),
         threads_(std::max(1, threads)) {
     const int64_t es = static_cast<int64_t>(element_);
-    if (compute_ != p_.dtype) {
-      const int64_t counts[] = {p_.batch * p_.channels * p_.in_size(),
-                                p_.channels * p_.group_features() * p_.taps(),
-                                p_.has_bias ? p_.features : 0};
-      for (int64_t n : counts) {
-        elements_.push_back(n);
-        offsets_.push_back(layout_.Take(static_cast<size_t>(n * es)));
-      }
-      out_offset_ = layout_.Take(static_cast<size_t>(p_.batch * p_.features * p_.out_size() * es));
-    }
     // A task owns some features of one image, so that nobody adds to the same element.
     const int64_t wanted = 4 * threads_, parts = std::max<int64_t>(1, p_.batch * p_.group);
     features_ = std::max<int64_t>(
@@ -156,17 +203,18 @@ class OwnConvTranspose final : public Kernel {
   absl::Status Launch(const LaunchContext& context) const override {
     if (p_.empty()) return absl::OkStatus();
     char* const scratch = static_cast<char*>(context.scratch);
-    const void* in[3] = {context.inputs[0], context.inputs[1],
-                         p_.has_bias ? context.inputs[2] : nullptr};
-    char* out = static_cast<char*>(context.outputs[0]);
-    if (compute_ != p_.dtype) {
-      for (int i = 0; i < (p_.has_bias ? 3 : 2); ++i) {
-        ConvertParallel(FindConversion(p_.dtype, compute_), in[i], ByteSize(p_.dtype),
+    absl::InlinedVector<const void*, 8> in;  // X, W, B or null, operands
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      const void* data = inputs_[i] < 0 ? nullptr : context.inputs[inputs_[i]];
+      if (data != nullptr && compute_ != p_.dtype) {
+        ConvertParallel(FindConversion(p_.dtype, compute_), data, ByteSize(p_.dtype),
                         scratch + offsets_[i], element_, elements_[i], context.pool);
-        in[i] = scratch + offsets_[i];
+        data = scratch + offsets_[i];
       }
-      out = scratch + out_offset_;
+      in.push_back(data);
     }
+    char* const out =
+        compute_ != p_.dtype ? scratch + out_offset_ : static_cast<char*>(context.outputs[0]);
     const int64_t parts = (p_.group_features() + features_ - 1) / features_;
     const int64_t total = p_.batch * p_.group * parts;
     auto work = [&](int task, int tasks) {
@@ -201,8 +249,8 @@ class OwnConvTranspose final : public Kernel {
  private:
   // Features [first, first + count) of one group of one image.
   template <typename T>
-  void Part(const void* const* in, int64_t image, int64_t group, int64_t first, int64_t count,
-            char* buffer, char* out) const {
+  void Part(absl::Span<const void* const> in, int64_t image, int64_t group, int64_t first,
+            int64_t count, char* buffer, char* out) const {
     const int64_t feature = group * p_.group_features() + first, taps = p_.taps();
     T* y = reinterpret_cast<T*>(out) + (image * p_.features + feature) * p_.out_size();
     for (int64_t f = 0; f < count; ++f) {
@@ -224,6 +272,12 @@ class OwnConvTranspose final : public Kernel {
       g.c_row = positions;
       gemm_(g);
       Scatter(columns, at, at + positions, count, y);
+    }
+    if (epilogue_.empty()) return;
+    const int64_t width = p_.out.back(), lines = p_.out_size() / width;
+    for (int64_t f = 0; f < count; ++f) {
+      epilogue_.RunTile((image * p_.features + feature + f) * lines, lines, 0, width,
+                        y + f * p_.out_size(), width, in.subspan(3));
     }
   }
 
@@ -271,7 +325,9 @@ class OwnConvTranspose final : public Kernel {
   const DType compute_;
   const size_t element_;
   const GemmFn gemm_;
+  Epilogue epilogue_;
   const int threads_;
+  std::vector<int> inputs_;  // X, W, B (-1: none), then the epilogue's operands
   std::vector<int64_t> elements_;
   std::vector<size_t> offsets_;
   ScratchLayout layout_;
@@ -292,7 +348,10 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareDnnlConvTranspose(const PrepareCo
   }
   if (p->window.rank() > 3) return absl::UnimplementedError("more than 3 spatial axes");
   const auto make = [&](DType compute) {
-    return DnnlPrepare(context, [&] { return MakeDnnl(context, *p, compute); });
+    absl::StatusOr<std::unique_ptr<Kernel>> kernel =
+        DnnlPrepare(context, [&] { return MakeDnnl(context, *p, compute, /*inside=*/true); });
+    if (kernel.ok() || p->steps.empty() || !absl::IsUnimplemented(kernel.status())) return kernel;
+    return DnnlPrepare(context, [&] { return MakeDnnl(context, *p, compute, /*inside=*/false); });
   };
   if (p->dtype != DType::kF32) {
     absl::StatusOr<std::unique_ptr<Kernel>> kernel = make(p->dtype);
@@ -305,7 +364,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareOwnConvTranspose(const PrepareCon
   absl::StatusOr<Problem> p = Problem::Read(context);
   if (!p.ok()) return p.status();
   if (HasLayouts(context)) return absl::UnimplementedError("plain activations only");
-  return std::make_unique<OwnConvTranspose>(*std::move(p), context.threads);
+  return OwnConvTranspose::Make(context, *std::move(p));
 }
 
 }  // namespace sluice::cpu

@@ -126,9 +126,9 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareDetour(const PrepareContext& cont
 }  // namespace
 
 bool KnowsLayouts(const Node& node) {
-  static constexpr absl::string_view kOps[] = {"Reorder",       "Conv",          "FusedConv",
-                                               "QuantizedConv", "ConvTranspose", "MaxPool",
-                                               "AveragePool",   "FusedLoop"};
+  static constexpr absl::string_view kOps[] = {
+      "Reorder", "Conv",        "FusedConv", "QuantizedConv", "ConvTranspose", "FusedConvTranspose",
+      "MaxPool", "AveragePool", "FusedLoop"};
   return std::find(std::begin(kOps), std::end(kOps), node.op_name()) != std::end(kOps);
 }
 

@@ -104,7 +104,8 @@ bool InOrder(const std::vector<int64_t>& axes) { return std::is_sorted(axes.begi
 
 bool FeedsConvolution(const Value& value) {
   return std::any_of(value.uses().begin(), value.uses().end(), [](const Use& use) {
-    return use.node->Is("Conv") || use.node->Is("FusedConv") || use.node->Is("ConvTranspose");
+    return use.node->Is("Conv") || use.node->Is("FusedConv") || use.node->Is("ConvTranspose") ||
+           use.node->Is("FusedConvTranspose");
   });
 }
 

@@ -14,6 +14,8 @@
 namespace sluice::cpu {
 namespace {
 
+constexpr int kMaxPostOps = 32;  // dnnl_post_ops_append_*: out of memory beyond
+
 // Our pool behind oneDNN's interface. One per thread, pointed at the pool of the launch under way.
 class PoolAdapter final : public dnnl::threadpool_interop::threadpool_iface {
  public:
@@ -240,6 +242,9 @@ absl::Status AppendDnnlStep(const PostOp& step, const dnnl::memory::desc& operan
     A algorithm;
   } kBinary[] = {{"Add", A::binary_add}, {"Sub", A::binary_sub}, {"Mul", A::binary_mul},
                  {"Div", A::binary_div}, {"Max", A::binary_max}, {"Min", A::binary_min}};
+  if (list->ops.len() >= kMaxPostOps) {
+    return absl::UnimplementedError(absl::StrCat("oneDNN takes ", kMaxPostOps, " post-ops"));
+  }
   const absl::string_view name = step.def->name;
   for (const auto& b : kBinary) {
     if (name != b.name) continue;

@@ -172,7 +172,8 @@ TEST(Conv, SymbolicExtentsInfer) {
   EXPECT_EQ(z->type().dim(2), FloorDiv(Dim::Symbol("h") - 1, Dim(2)) + 1);
 }
 
-TEST(FusedConv, ChainsOfStepsAgreeWithTheExpansion) {
+// Chains of steps behind `op` agree with its expansion, by every kernel.
+void CheckChains(absl::string_view op, const Dims& weights) {
   using Strings = std::vector<std::string>;
   const struct {
     Strings steps;
@@ -189,7 +190,7 @@ TEST(FusedConv, ChainsOfStepsAgreeWithTheExpansion) {
       {{"Erf", "Add"}, {}},
   };
   for (DType dtype : kTypes) {
-    const Tensor x = Random(dtype, {2, 8, 9, 11}, 1), w = Random(dtype, {16, 8, 3, 3}, 2);
+    const Tensor x = Random(dtype, {2, 8, 9, 11}, 1), w = Random(dtype, weights, 2);
     const Tensor b = Random(dtype, {16}, 3), residual = Random(dtype, {2, 16, 9, 11}, 4);
     const Tensor scale = Random(dtype, {16, 1, 1}, 5);
     for (const auto& chain : chains) {
@@ -201,10 +202,10 @@ TEST(FusedConv, ChainsOfStepsAgreeWithTheExpansion) {
         const AttrList attrs = {{"pads", Ints{1, 1, 1, 1}},
                                 {"activations", chain.steps},
                                 {"activation_params", chain.params}};
-        auto want = RunExpansion("FusedConv", in, attrs);
+        auto want = RunExpansion(op, in, attrs);
         ASSERT_TRUE(want.ok()) << want.status();
         for (const std::set<int>& constants : {std::set<int>{}, std::set<int>{1, 2}}) {
-          auto results = RunCandidates("FusedConv", in, attrs, constants);
+          auto results = RunCandidates(op, in, attrs, constants);
           ASSERT_TRUE(results.ok()) << results.status();
           ASSERT_FALSE(results->empty());
           for (const CandidateResult& r : *results) {
@@ -214,6 +215,34 @@ TEST(FusedConv, ChainsOfStepsAgreeWithTheExpansion) {
           }
         }
       }
+    }
+  }
+}
+
+TEST(FusedConv, ChainsOfStepsAgreeWithTheExpansion) { CheckChains("FusedConv", {16, 8, 3, 3}); }
+
+TEST(FusedConvTranspose, ChainsOfStepsAgreeWithTheExpansion) {
+  CheckChains("FusedConvTranspose", {8, 16, 3, 3});
+}
+
+// More steps than oneDNN takes as post-ops: the rest follow.
+TEST(FusedConv, ALongChain) {
+  const Tensor x = Random(DType::kF32, {1, 4, 6, 6}, 1), w = Random(DType::kF32, {4, 4, 3, 3}, 2);
+  std::vector<Tensor> in = {x, w, Tensor()};
+  std::vector<std::string> steps;
+  for (int i = 0; i < 40; ++i) {
+    in.push_back(Random(DType::kF32, {1, 4, 6, 6}, 3 + i));
+    steps.push_back(i % 2 == 0 ? "Add" : "Max");
+  }
+  const AttrList attrs = {{"pads", Ints{1, 1, 1, 1}}, {"activations", steps}};
+  for (const char* op : {"FusedConv", "FusedConvTranspose"}) {
+    auto want = RunExpansion(op, in, attrs);
+    ASSERT_TRUE(want.ok()) << want.status();
+    auto results = RunCandidates(op, in, attrs, {1});
+    ASSERT_TRUE(results.ok()) << results.status();
+    EXPECT_FALSE(results->empty());
+    for (const CandidateResult& r : *results) {
+      EXPECT_LE(RelativeError(r.outputs[0], (*want)[0]), 1e-5) << op << " by " << r.description;
     }
   }
 }
