@@ -3,12 +3,14 @@
 // (recurrent_step.h). Directions, and blocks of the batch, run side by side.
 #include <algorithm>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/packed_gemm.h"
 #include "kernels/cpu/recurrent_step.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/staging.h"
 #include "kernels/kernel.h"
+#include "kernels/packed_weights.h"
 #include "ops/recurrent.h"
 
 namespace sluice::cpu {
@@ -65,6 +67,14 @@ class FusedRecurrent final : public Kernel {
   }
 
  private:
+  struct Row {
+    int64_t direction, gate, unit;
+    const float* data;
+  };
+  void ForRows(const float* from, int64_t k, absl::FunctionRef<void(const Row&)> row) const;
+  absl::StatusOr<Tensor> PackInput(const float* from) const;
+  absl::StatusOr<Tensor> PackRecurrent(const float* from) const;
+
   // One launch.
   struct Frame {
     const LaunchContext& c;
@@ -106,48 +116,94 @@ class FusedRecurrent final : public Kernel {
   size_t gates_at_ = 0, h_at_[2] = {0, 0}, c_at_ = 0;
 };
 
+// Rows of `from`, [directions, gates * hidden, k], each with the column of its gate and unit.
+void FusedRecurrent::ForRows(const float* from, int64_t k,
+                             absl::FunctionRef<void(const Row&)> row) const {
+  for (int64_t d = 0; d < config_.directions; ++d) {
+    for (int64_t gate = 0; gate < config_.gates; ++gate) {
+      for (int64_t u = 0; u < hidden_; ++u) {
+        row({d, gate, u, from + ((d * config_.gates + gate) * hidden_ + u) * k});
+      }
+    }
+  }
+}
+
+// In panels of the columns.
+absl::StatusOr<Tensor> FusedRecurrent::PackInput(const float* from) const {
+  const int64_t panel_floats = PackedFloats(features_, width_);
+  absl::StatusOr<Tensor> packed =
+      Tensor::Allocate(DType::kF32, {config_.directions * panel_floats});
+  absl::StatusOr<Tensor> columns =
+      Tensor::Allocate(DType::kF32, {config_.directions * width_, features_});
+  if (!packed.ok()) return packed;
+  if (!columns.ok()) return columns;
+  float* const c = columns->mutable_data<float>();
+  std::fill_n(c, columns->elements(), 0.0f);
+  // Rows of W as rows again, in the order of columns: PackPanels reads them across.
+  ForRows(from, features_, [&](const Row& row) {
+    std::copy_n(row.data, features_,
+                c + (row.direction * width_ + Column(row.gate, row.unit)) * features_);
+  });
+  for (int64_t d = 0; d < config_.directions; ++d) {
+    PackPanels(c + d * width_ * features_, 1, features_, features_, width_, 1,
+               packed->mutable_data<float>() + d * panel_floats);
+  }
+  return packed;
+}
+
+// In blocks of `lanes_` units: all gates of a block one after the other for each k.
+absl::StatusOr<Tensor> FusedRecurrent::PackRecurrent(const float* from) const {
+  absl::StatusOr<Tensor> packed =
+      Tensor::Allocate(DType::kF32, {config_.directions * hidden_ * width_});
+  if (!packed.ok()) return packed;
+  float* const r = packed->mutable_data<float>();
+  std::fill_n(r, packed->elements(), 0.0f);
+  const int64_t block = config_.gates * lanes_;
+  ForRows(from, hidden_, [&](const Row& row) {
+    float* const to = r + row.direction * hidden_ * width_ + row.unit / lanes_ * hidden_ * block +
+                      row.gate * lanes_ + row.unit % lanes_;
+    for (int64_t k = 0; k < hidden_; ++k) to[k * block] = row.data[k];
+  });
+  return packed;
+}
+
 absl::Status FusedRecurrent::Pack(const PrepareContext& c) {
   const int64_t gates = config_.gates, directions = config_.directions;
-  const int64_t panel_floats = PackedFloats(features_, width_);
-  auto allocate = [](int64_t n) { return Tensor::Allocate(DType::kF32, {n}); };
-  absl::StatusOr<Tensor> w = allocate(directions * panel_floats),
-                         r = allocate(directions * hidden_ * width_),
-                         bias = allocate(directions * width_),
-                         recurrent = allocate(directions * units_),
-                         columns = allocate(features_ * width_);
-  for (const auto* t : {&w, &r, &bias, &recurrent, &columns}) {
+  const std::string shape = absl::StrCat(directions, " x ", gates, " gates of ", hidden_, ", ",
+                                         lanes_, " lanes, width ", width_);
+  const int64_t bytes = directions * static_cast<int64_t>(sizeof(float));
+  absl::StatusOr<Tensor> w = PackConstant(
+      c, 1, absl::StrCat("recurrent inputs ", features_, ", ", shape, ", panels ", PanelColumns()),
+      bytes * PackedFloats(features_, width_),
+      [&] { return PackInput(c.constants[1].data<float>()); });
+  absl::StatusOr<Tensor> r =
+      PackConstant(c, 2, absl::StrCat("recurrent state, ", shape), bytes * hidden_ * width_,
+                   [&] { return PackRecurrent(c.constants[2].data<float>()); });
+  absl::StatusOr<Tensor> bias = Tensor::Allocate(DType::kF32, {directions * width_});
+  absl::StatusOr<Tensor> recurrent = Tensor::Allocate(DType::kF32, {directions * units_});
+  for (const auto* t : {&w, &r, &bias, &recurrent}) {
     if (!t->ok()) return t->status();
   }
-  float *wf = w->mutable_data<float>(), *rf = r->mutable_data<float>(),
-        *bf = bias->mutable_data<float>(), *rb = recurrent->mutable_data<float>(),
-        *cf = columns->mutable_data<float>();
-  std::fill_n(rf, r->elements(), 0.0f);
+  float *const bf = bias->mutable_data<float>(), *const rb = recurrent->mutable_data<float>();
   std::fill_n(bf, bias->elements(), 0.0f);
   std::fill_n(rb, recurrent->elements(), 0.0f);
-  std::fill_n(cf, columns->elements(), 0.0f);
-  const float* b = c.IsConstant(3) ? c.constants[3].data<float>() : nullptr;
-  for (int64_t d = 0; d < directions; ++d) {
-    for (int64_t gate = 0; gate < gates; ++gate) {
-      for (int64_t u = 0; u < hidden_; ++u) {
-        const int64_t row = (d * gates + gate) * hidden_ + u, column = Column(gate, u);
-        // Rows of W as rows again, in the order of columns: PackPanels reads them across.
-        std::copy_n(c.constants[1].data<float>() + row * features_, features_,
-                    cf + column * features_);
-        const float* from = c.constants[2].data<float>() + row * hidden_;
-        float* to = rf + d * hidden_ * width_ + u / lanes_ * hidden_ * gates * lanes_ +
-                    gate * lanes_ + u % lanes_;
-        for (int64_t k = 0; k < hidden_; ++k) to[k * gates * lanes_] = from[k];
-        if (b == nullptr) continue;
-        const float* row_bias = b + 2 * d * gates * hidden_ + gate * hidden_ + u;
-        bf[d * width_ + column] = row_bias[0];
-        if (cell_ == StepCell::kGru && gate == 2) {
-          rb[d * units_ + u] = row_bias[gates * hidden_];
-        } else {
-          bf[d * width_ + column] += row_bias[gates * hidden_];
+  if (c.IsConstant(3)) {
+    // Each direction holds Wb of all gates, then Rb; only GRU's last gate needs them apart.
+    const float* const b = c.constants[3].data<float>();
+    for (int64_t d = 0; d < directions; ++d) {
+      for (int64_t gate = 0; gate < gates; ++gate) {
+        for (int64_t u = 0; u < hidden_; ++u) {
+          const float* from = b + 2 * d * gates * hidden_ + gate * hidden_ + u;
+          float* const to = bf + d * width_ + Column(gate, u);
+          *to = from[0];
+          if (cell_ == StepCell::kGru && gate == 2) {
+            rb[d * units_ + u] = from[gates * hidden_];
+          } else {
+            *to += from[gates * hidden_];
+          }
         }
       }
     }
-    PackPanels(cf, 1, features_, features_, width_, 1, wf + d * panel_floats);
   }
   w_ = *std::move(w);
   r_ = *std::move(r);
@@ -165,7 +221,7 @@ void FusedRecurrent::Inputs(const Frame& f, int64_t direction, int64_t done,
   g.n = width_;
   g.k = features_;
   g.a_row = features_;
-  g.panels = w_.data<float>() + direction * PackedFloats(features_, width_);
+  g.panels = static_cast<const float*>(w_.raw()) + direction * PackedFloats(features_, width_);
   g.bias = bias_.data<float>() + direction * width_;
   g.c_row = width_;
   float* const gates = f.gates + direction * chunk_ * batch_ * width_;
@@ -189,7 +245,7 @@ void FusedRecurrent::Steps(const Frame& f, int64_t direction, int64_t first_row,
   s.alone = batch_ == 1;
   s.hidden = hidden_;
   s.blocks = blocks_;
-  s.r = r_.data<float>() + direction * hidden_ * width_;
+  s.r = static_cast<const float*>(r_.raw()) + direction * hidden_ * width_;
   s.recurrent_bias = recurrent_bias_.data<float>() + direction * units_;
   s.gates_row = BatchRow() * width_;
   s.state_row = units_;

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/recurrent_kernel.h"
+#include "kernels/packed_weights.h"
 
 namespace sluice::cpu {
 namespace {
@@ -119,9 +120,19 @@ void RecurrentKernel<T>::PackConstants(const PrepareContext& c) {
   std::vector<T> row(std::max(features_, hidden_));
   auto pack = [&](int input, int64_t k, Tensor* out) {
     if (!c.IsConstant(input)) return;
-    absl::StatusOr<Tensor> t = Tensor::Allocate(kDTypeOf<T>, {PackedElements(k)});
+    std::string format = absl::StrCat("recurrent ", c.constants[input].TypeString(), " panels of ",
+                                      kPanel, ", width ", width_, ", columns");
+    for (const Segment& s : segments_)
+      absl::StrAppend(&format, " ", s.row, "+", s.rows, " at ", s.column);
+    const int64_t bytes = PackedElements(k) * static_cast<int64_t>(sizeof(T));
+    absl::StatusOr<Tensor> t =
+        PackConstant(c, static_cast<size_t>(input), format, bytes, [&]() -> absl::StatusOr<Tensor> {
+          absl::StatusOr<Tensor> to = Tensor::Allocate(kDTypeOf<T>, {PackedElements(k)});
+          if (!to.ok()) return to;
+          Pack(c.constants[input].raw(), k, to->template mutable_data<T>(), 0, panels, row.data());
+          return to;
+        });
     if (!t.ok()) return;
-    Pack(c.constants[input].raw(), k, t->template mutable_data<T>(), 0, panels, row.data());
     *out = *std::move(t);
     unread_.push_back(input);
   };

@@ -18,6 +18,7 @@
 #include "kernels/cpu/packed_gemm.h"
 #include "kernels/cpu/staging.h"
 #include "kernels/cpu/winograd_transform.h"
+#include "kernels/packed_weights.h"
 
 namespace sluice::cpu {
 namespace {
@@ -117,7 +118,7 @@ class Winograd final : public Kernel {
 
   absl::Status Finish(const PrepareContext& context) {
     if (absl::Status s = MakeEpilogue(); !s.ok()) return s;
-    if (absl::Status s = Pack(context.constants[1].data<float>()); !s.ok()) return s;
+    if (absl::Status s = Pack(context); !s.ok()) return s;
     const size_t element = sizeof(float);
     if (plain_in_) x_ = layout_.Take(static_cast<size_t>(Product(p_.InDims())) * element);
     if (plain_out_) y_ = layout_.Take(static_cast<size_t>(Product(p_.OutDims())) * element);
@@ -231,17 +232,30 @@ class Winograd final : public Kernel {
   }
 
   // For each part and frequency one matrix [C, features of the part] in panels.
-  absl::Status Pack(const float* w) {
-    const int64_t c = p_.channels, panel = PanelColumns();
-    u_size_ = PackedFloats(c, tiling_.width);
+  absl::Status Pack(const PrepareContext& context) {
+    u_size_ = PackedFloats(p_.channels, tiling_.width);
+    const int64_t floats = tiling_.parts * tiling_.frequencies * u_size_;
+    const std::string format =
+        absl::StrCat("winograd ", tiling_.tile, ": ", p_.channels, " to ", p_.features, " in ",
+                     tiling_.parts, " parts of ", tiling_.width, ", panels of ", PanelColumns());
     absl::StatusOr<Tensor> packed =
-        Tensor::Allocate(DType::kF32, {tiling_.parts * tiling_.frequencies * u_size_});
+        PackConstant(context, 1, format, floats * int64_t{sizeof(float)},
+                     [&] { return Transformed(context.constants[1].data<float>(), floats); });
+    if (!packed.ok()) return packed.status();
+    packed_ = *std::move(packed);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<Tensor> Transformed(const float* w, int64_t floats) const {
+    const int64_t c = p_.channels, panel = PanelColumns();
+    absl::StatusOr<Tensor> packed = Tensor::Allocate(DType::kF32, {floats});
     absl::StatusOr<Tensor> last = Tensor::Allocate(DType::kF32, {tiling_.frequencies, c, panel});
     if (!packed.ok()) return packed.status();
     if (!last.ok()) return last.status();
-    packed_ = *std::move(packed);
+    float* const all = packed->mutable_data<float>();
+    if (PartWidth(tiling_.parts - 1) < tiling_.width) std::fill_n(all, floats, 0.0f);
     for (int64_t part = 0; part < tiling_.parts; ++part) {
-      float* const out = packed_.mutable_data<float>() + part * tiling_.frequencies * u_size_;
+      float* const out = all + part * tiling_.frequencies * u_size_;
       for (int64_t first = 0; first < PartWidth(part); first += panel) {
         const float* const from = w + (part * tiling_.width + first) * c * 9;
         const int64_t count = std::min(panel, PartWidth(part) - first);
@@ -255,7 +269,7 @@ class Winograd final : public Kernel {
           PackPanels(to + f * stride, count, 1, c, count, 1, out + f * u_size_ + first * c);
       }
     }
-    return absl::OkStatus();
+    return packed;
   }
 
   // Each image's [rows, columns] to [columns, rows].
@@ -284,7 +298,8 @@ class Winograd final : public Kernel {
 
   void Unit(const Run& run, int64_t group, int64_t part, const Memory& memory) const {
     const int64_t first = group * tiling_.group, count = GroupSize(group);
-    const float* const u = packed_.data<float>() + part * tiling_.frequencies * u_size_;
+    const float* const u =
+        static_cast<const float*>(packed_.raw()) + part * tiling_.frequencies * u_size_;
     InputTiles(run, first, count, memory.v);
     for (int64_t f = 0; f < tiling_.frequencies; ++f) {
       PackedGemmArgs g;

@@ -124,6 +124,62 @@ TEST(PackedFile, ABrokenSectionIsDroppedWithANote) {
   }
 }
 
+// A graph of one node over `x` and constant weights.
+struct OneNode {
+  const char* op;
+  const char* x;
+  std::vector<Dims> weights;
+  AttrList attrs;
+};
+
+// Whatever kernel packs weights, another session takes them as they are, with the same results.
+TEST(PackedFile, EveryKernelThatPacksTakesWhatAnotherSessionPacked) {
+  using Ints = std::vector<int64_t>;
+  const OneNode nodes[] = {
+      {"Conv", "f32[2,16,24,24]", {{32, 16, 3, 3}}, {{"pads", Ints{1, 1, 1, 1}}}},  // Winograd
+      {"Conv", "f32[1,16,9,9]", {{40, 16, 3, 3}}, {}},
+      {"ConvTranspose", "f32[1,16,8,8]", {{16, 8, 2, 2}}, {{"strides", Ints{2, 2}}}},
+      {"MatMul", "f32[128,256]", {{256, 192}}, {}},
+      {"LSTM", "f32[6,2,32]", {{1, 192, 32}, {1, 192, 48}}, {{"hidden_size", 48}}},
+      {"GRU",
+       "f32[6,1,32]",
+       {{2, 144, 32}, {2, 144, 48}},
+       {{"hidden_size", 48}, {"direction", "bidirectional"}}},
+      {"RNN", "f32[6,2,32]", {{1, 48, 32}, {1, 48, 48}}, {{"hidden_size", 48}}},
+  };
+  for (const OneNode& node : nodes) {
+    SCOPED_TRACE(node.op);
+    Graph graph(StandardOps(), "one");
+    GraphBuilder b(&graph);
+    std::vector<Value*> inputs = {b.Input("x", *Type::Parse(node.x))};
+    for (size_t i = 0; i < node.weights.size(); ++i) {
+      inputs.push_back(
+          b.Constant(*Tensor::Random(DType::kF32, node.weights[i], {.seed = i + 1, .scale = 0.2}),
+                     "w" + std::to_string(i)));
+    }
+    b.Output(b.OpN(node.op, inputs, 1, node.attrs)[0], "y");
+    ASSERT_TRUE(b.status().ok()) << b.status();
+    const Tensor x = *Tensor::Random(DType::kF32, *Type::Parse(node.x)->StaticDims(), {.seed = 9});
+    for (int threads : {1, 2}) {
+      SessionOptions options{.threads = threads};
+      auto first = Session::Create(graph, options);
+      ASSERT_TRUE(first.ok()) << first.status();
+      auto expected = (*first)->Run({{"x", x}});
+      ASSERT_TRUE(expected.ok()) << expected.status();
+      const auto packed = std::make_shared<PackedSet>((*first)->Packed());
+      EXPECT_EQ(packed->entries.size(), node.weights.size()) << (*first)->Explain();
+      options.packed = packed;
+      auto second = Session::Create(graph, options);
+      ASSERT_TRUE(second.ok()) << second.status();
+      auto results = (*second)->Run({{"x", x}});
+      ASSERT_TRUE(results.ok()) << results.status();
+      EXPECT_EQ((*results)[0], (*expected)[0]);
+      EXPECT_NE((*second)->Explain().find("weights packed: 0 made"), std::string::npos)
+          << (*second)->Explain();
+    }
+  }
+}
+
 TEST(PackedFile, ANewShapeSharesWhatIsPacked) {
   auto graph = Net();
   auto session = Make(*graph, nullptr);
