@@ -51,8 +51,17 @@ std::string Plan::ToString() const {
     }
     return "";
   };
+  auto section = sections_.begin();
   for (size_t i = 0; i < steps_.size(); ++i) {
     const Step& step = steps_[i];
+    if (section != sections_.end() && section->first == static_cast<int>(i)) {
+      absl::StrAppend(&text, "  side by side:");
+      for (const std::vector<int>& lane : section->lanes) {
+        absl::StrAppend(&text, " [", absl::StrJoin(lane, " "), "]");
+      }
+      text += "\n";
+      ++section;
+    }
     std::vector<std::string> in, out;
     for (int s : step.inputs) in.push_back(place(s));
     for (int s : step.reads) in.push_back(place(s));
@@ -122,6 +131,10 @@ std::string ExplainText(const Compiled& c, int threads) {
   absl::StrAppendFormat(&text,
                         "\nKernels of the latest plan: %d steps, %.4g MFLOP, %.4g MB moved\n",
                         all.steps, all.flops / 1e6, all.bytes / 1e6);
+  for (const Section& section : plan->sections()) {
+    absl::StrAppendFormat(&text, "  steps %d to %d run side by side in %d lanes\n", section.first,
+                          section.last - 1, section.lanes.size());
+  }
   for (const auto& [what, group] : kernels) {
     absl::StrAppendFormat(&text, "  %4d x %9.3f MFLOP %9.3f MB  %s\n", group.steps,
                           group.flops / 1e6, group.bytes / 1e6, what);
@@ -174,6 +187,8 @@ std::string ExplainJson(const Compiled& c, int threads) {
                        {"bytes", cost.bytes},
                        {"origin", s.node->origin().ToString()}});
     }
+    nlohmann::json sections = nlohmann::json::array();
+    for (const Section& s : plan->sections()) sections.push_back(s.lanes);
     const PackedWeights::Counts packed = c.packed->counts();
     json["plan"] = {{"arena_bytes", plan->arena_bytes()},
                     {"peak_node", plan->peak_node()},
@@ -184,7 +199,8 @@ std::string ExplainJson(const Compiled& c, int threads) {
                     {"weights_from_file", packed.from_saved},
                     {"weights_damaged", packed.damaged},
                     {"packed_note", c.packed_note},
-                    {"steps", steps}};
+                    {"steps", steps},
+                    {"side_by_side", sections}};
   }
   return Dump(json, 1);
 }

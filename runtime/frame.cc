@@ -1,3 +1,6 @@
+#include <iterator>
+
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -204,22 +207,43 @@ absl::Status Frame::RunStep(const Plan& plan, size_t index, absl::Span<const Ten
   return AtStep(step, status, shapes);
 }
 
-// With a look at the clock or the token before each step, or a profile.
-absl::Status Frame::RunWatched(const Plan& plan, absl::Span<const Tensor> inputs, RunContext* run) {
-  Profile* const profile = run->options->profile;
-  for (size_t i = 0; i < launches_.size(); ++i) {
-    const Step& step = plan.steps()[i];
-    if (absl::Status s = run->CheckStop(); !s.ok()) return AtStep(step, s, {});
-    const int64_t start = profile != nullptr ? NowNs() : 0;
-    if (absl::Status s = RunStep(plan, i, inputs, run); !s.ok()) return s;
-    if (profile == nullptr) continue;
-    const int64_t end = NowNs();
-    const NodeCost cost = CostOf(*step.node);
-    profile->events.push_back(
-        {step.node->name(), std::string(step.node->op_name()),
-         step.kernel ? step.kernel->Description() : step.dynamic->Description(),
-         step.node->origin().ToString(), step.output_types[0].ToString(), start - run->start_ns,
-         end - start, 0, cost.flops, cost.bytes});
+absl::Status Frame::RunWatched(const Plan& plan, size_t index, absl::Span<const Tensor> inputs,
+                               RunContext* run, int lane, std::vector<ProfileEvent>* events) {
+  const Step& step = plan.steps()[index];
+  if (absl::Status s = run->CheckStop(); !s.ok()) return AtStep(step, s, {});
+  if (events == nullptr) return RunStep(plan, index, inputs, run);
+  const int64_t start = NowNs();
+  if (absl::Status s = RunStep(plan, index, inputs, run); !s.ok()) return s;
+  const int64_t end = NowNs();
+  const NodeCost cost = CostOf(*step.node);
+  events->push_back({step.node->name(), std::string(step.node->op_name()),
+                     step.kernel ? step.kernel->Description() : step.dynamic->Description(),
+                     step.node->origin().ToString(), step.output_types[0].ToString(),
+                     start - run->start_ns, end - start, lane, cost.flops, cost.bytes});
+  return absl::OkStatus();
+}
+
+// The lanes hold kernel steps alone: nothing in them but the profile is written by two.
+absl::Status Frame::RunSection(const Plan& plan, const Section& section,
+                               absl::Span<const Tensor> inputs, RunContext* run, bool watched) {
+  const size_t lanes = section.lanes.size();
+  Profile* const profile = watched ? run->options->profile : nullptr;
+  absl::InlinedVector<absl::Status, 16> ends(lanes);
+  std::vector<std::vector<ProfileEvent>> events(profile == nullptr ? 0 : lanes);
+  run->pool->RunTasks(static_cast<int>(lanes), [&](int lane, int) {
+    absl::Status& end = ends[lane];
+    for (int index : section.lanes[lane]) {
+      end = watched ? RunWatched(plan, index, inputs, run, lane,
+                                 profile == nullptr ? nullptr : &events[lane])
+                    : RunStep(plan, index, inputs, run);
+      if (!end.ok()) return;
+    }
+  });
+  for (std::vector<ProfileEvent>& of_lane : events) {
+    std::move(of_lane.begin(), of_lane.end(), std::back_inserter(profile->events));
+  }
+  for (absl::Status& s : ends) {
+    if (!s.ok()) return std::move(s);
   }
   return absl::OkStatus();
 }
@@ -241,13 +265,23 @@ absl::Status Frame::Run(const Plan& plan, absl::Span<const Tensor> inputs,
     pool_ = run->pool;
   }
   const RunOptions* const options = run->options;
-  if (options != nullptr &&
-      (run->check_time || options->cancel != nullptr || options->profile != nullptr)) {
-    if (absl::Status s = RunWatched(plan, inputs, run); !s.ok()) return s;
-  } else {
-    for (size_t i = 0; i < launches_.size(); ++i) {
-      if (absl::Status s = RunStep(plan, i, inputs, run); !s.ok()) return s;
+  Profile* const profile = options == nullptr ? nullptr : options->profile;
+  const bool watched =
+      run->check_time || profile != nullptr || (options != nullptr && options->cancel != nullptr);
+  auto section = plan.sections().begin();
+  for (size_t i = 0; i < launches_.size();) {
+    absl::Status s;
+    if (ABSL_PREDICT_FALSE(section != plan.sections().end() &&
+                           static_cast<size_t>(section->first) == i)) {
+      s = RunSection(plan, *section, inputs, run, watched);
+      i = static_cast<size_t>(section++->last);
+    } else {
+      s = watched
+              ? RunWatched(plan, i, inputs, run, 0, profile == nullptr ? nullptr : &profile->events)
+              : RunStep(plan, i, inputs, run);
+      ++i;
     }
+    if (!s.ok()) return s;
   }
   results->resize(plan.outputs().size());
   const Tensor none;

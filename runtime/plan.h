@@ -15,11 +15,13 @@
 #include "graph/graph.h"
 #include "kernels/kernel.h"
 #include "runtime/prepare.h"
+#include "runtime/sections.h"
 
 namespace sluice {
 
 class CancelToken;
 struct Profile;
+struct ProfileEvent;
 struct RunOptions;
 
 // What every step of one run, nested ones too, shares.
@@ -102,6 +104,8 @@ class Plan {
  public:
   const std::vector<Slot>& slots() const { return slots_; }
   const std::vector<Step>& steps() const { return steps_; }
+  // Stretches of kernel steps whose lanes run side by side, in order.
+  const std::vector<Section>& sections() const { return sections_; }
   const std::vector<PlanOutput>& outputs() const { return outputs_; }
   int64_t arena_bytes() const { return arena_bytes_; }
   int64_t packed_bytes() const { return packed_bytes_; }
@@ -128,6 +132,7 @@ class Plan {
   std::vector<Slot> slots_;
   std::vector<Tensor> constants_;
   std::vector<Step> steps_;
+  std::vector<Section> sections_;
   std::vector<PlanOutput> outputs_;
   std::vector<PlaceOf> fixed_places_, input_places_, variable_places_, output_places_;
   std::vector<std::vector<int>> dynamic_places_;
@@ -162,7 +167,11 @@ class Frame {
                            bool keep);
   absl::Status GiveOutput(const Plan& plan, size_t i, absl::Span<const Tensor> inputs,
                           const Tensor& given, Tensor* result, RunContext* run, bool keep);
-  absl::Status RunWatched(const Plan& plan, absl::Span<const Tensor> inputs, RunContext* run);
+  // One step; looks at the clock or the token before it, or keeps a profile, where `watched`.
+  absl::Status RunWatched(const Plan& plan, size_t index, absl::Span<const Tensor> inputs,
+                          RunContext* run, int lane, std::vector<ProfileEvent>* events);
+  absl::Status RunSection(const Plan& plan, const Section& section, absl::Span<const Tensor> inputs,
+                          RunContext* run, bool watched);
   absl::Status RunStep(const Plan& plan, size_t index, absl::Span<const Tensor> inputs,
                        RunContext* run);
   absl::Status RunDynamic(const Plan& plan, const Step& step, absl::Span<const Tensor> inputs,

@@ -1,5 +1,6 @@
 // From a graph and concrete input types to a flat plan. Read Specialiser::Make() first.
 #include <algorithm>
+#include <climits>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -8,15 +9,24 @@
 #include "graph/file_pages.h"
 #include "graph/infer.h"
 #include "graph/text.h"
+#include "kernels/cpu/cost.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/cpu/layouts.h"
 #include "runtime/arena.h"
 #include "runtime/clock.h"
+#include "runtime/cost.h"
 #include "runtime/dynamic_steps.h"
 #include "runtime/program.h"
 #include "runtime/tuner.h"
 
 namespace sluice {
+namespace {
+
+// What a step takes besides its arithmetic, and the share of the best rate that it mostly reaches:
+// for the choice of steps to run side by side.
+constexpr double kLaunchNs = 50, kUsualShare = 0.5;
+
+}  // namespace
 
 class Specialiser {
  public:
@@ -40,6 +50,9 @@ class Specialiser {
     for (Node* node : needed_) {
       if (absl::Status s = AddNode(*node); !s.ok()) return s;
     }
+
+    // Which steps run side by side.
+    FindBranches();
 
     // Which values share memory: views of their input, results in place of it, fetched ones
     // outside.
@@ -327,6 +340,7 @@ class Specialiser {
     for (const Value* v : g.outputs()) last_read_[SlotOf(v)] = end;
     buffer_of_.assign(plan_->slots_.size(), -1);
     std::vector<Step> kept;
+    std::vector<int> kept_at(plan_->steps_.size(), -1);
     for (int now = 0; now < end; ++now) {
       Step& step = plan_->steps_[now];
       bool launch = step.kernel == nullptr || step.variable >= 0;
@@ -354,10 +368,12 @@ class Specialiser {
       if (step.variable >= 0) PlaceAssigned(step, now);
       if (launch) {
         step_time_.push_back(now);
+        kept_at[now] = static_cast<int>(kept.size());
         kept.push_back(std::move(step));
       }
     }
     plan_->steps_ = std::move(kept);
+    RenumberSections(kept_at);
     for (size_t i = 0; i < g.outputs().size(); ++i)
       AddOutput(static_cast<int>(i), SlotOf(g.outputs()[i]));
   }
@@ -374,6 +390,70 @@ class Specialiser {
     }
   }
 
+  // Branches of small steps. Memory: inside a section nothing that another lane may touch is used
+  // again; a buffer's times become the section's.
+  void FindBranches() {
+    const std::vector<Step>& steps = plan_->steps_;
+    lane_of_.assign(steps.size(), {-1, -1});
+    if (options_.threads < 2) return;
+    absl::flat_hash_map<const Node*, int> index;
+    std::vector<int> maker(plan_->slots_.size(), -1);
+    std::vector<SectionStep> known;
+    for (size_t i = 0; i < steps.size(); ++i) {
+      const Step& step = steps[i];
+      SectionStep s;
+      for (const auto* slots : {&step.inputs, &step.reads}) {
+        for (int slot : *slots) {
+          if (maker[slot] >= 0) s.needs.push_back(maker[slot]);
+        }
+      }
+      for (const Node* before : step.node->control_inputs()) {
+        if (auto it = index.find(before); it != index.end()) s.needs.push_back(it->second);
+      }
+      index[step.node] = static_cast<int>(i);
+      for (int slot : step.outputs) maker[slot] = static_cast<int>(i);
+      s.may_overlap = step.kernel != nullptr && step.variable < 0 && IsPure(*step.node);
+      if (s.may_overlap) {
+        const NodeCost cost = CostOf(*step.node);
+        const auto ns = [&](int threads) {
+          return kLaunchNs + cpu::ForkNs(threads) +
+                 std::max(cpu::ComputeNs(cost.flops, kUsualShare, threads),
+                          cpu::MoveNs(cost.bytes, cost.bytes, threads));
+        };
+        const bool view = !step.kernel->views().empty();
+        s.alone_ns = view ? 0 : ns(1);
+        s.together_ns = view ? 0 : std::min(ns(1), ns(options_.threads));
+        for (const Type& t : step.output_types) s.bytes += BytesOf(t);
+      }
+      known.push_back(std::move(s));
+    }
+    sections_ = FindSections(known, options_.threads, cpu::ForkNs(options_.threads));
+    for (size_t s = 0; s < sections_.size(); ++s) {
+      for (size_t lane = 0; lane < sections_[s].lanes.size(); ++lane) {
+        for (int i : sections_[s].lanes[lane])
+          lane_of_[i] = {static_cast<int>(s), static_cast<int>(lane)};
+      }
+    }
+  }
+
+  // The sections over the steps that were kept: `kept_at` by old number, -1 where it fell out.
+  void RenumberSections(const std::vector<int>& kept_at) {
+    for (Section& s : sections_) {
+      Section kept{INT_MAX, 0, {}};
+      for (const std::vector<int>& lane : s.lanes) {
+        std::vector<int> left;
+        for (int i : lane) {
+          if (kept_at[i] < 0) continue;
+          left.push_back(kept_at[i]);
+          kept.first = std::min(kept.first, kept_at[i]);
+          kept.last = std::max(kept.last, kept_at[i] + 1);
+        }
+        if (!left.empty()) kept.lanes.push_back(std::move(left));
+      }
+      if (kept.lanes.size() > 1) plan_->sections_.push_back(std::move(kept));
+    }
+  }
+
   void NewBuffer(int slot, int now) {
     buffer_of_[slot] = static_cast<int>(buffers_.size());
     buffers_.push_back({BytesOf(plan_->slots_[slot].type), now, now, -1, {}});
@@ -386,6 +466,8 @@ class Specialiser {
     const int b = buffer_of_[source];
     if (b < 0 || buffers_[b].last != now || buffers_[b].bytes != BytesOf(plan_->slots_[slot].type))
       return false;
+    // Beside other lanes, only memory of its own: they may still read the rest.
+    if (lane_of_[now].section >= 0 && lane_of_[buffers_[b].first] != lane_of_[now]) return false;
     for (size_t i = 0; i < step.inputs.size(); ++i) {  // no other input may lie in that memory
       if (static_cast<int>(i) != in && buffer_of_[step.inputs[i]] == b) return false;
     }
@@ -407,20 +489,31 @@ class Specialiser {
     plan_->outputs_.push_back({slot, s.type, direct, dims.has_value(), dims.value_or(Dims())});
   }
 
+  // When a step may begin and end: anywhere in its section.
+  int Earliest(int step) const {
+    const int section = lane_of_[step].section;
+    return section < 0 ? step : sections_[section].first;
+  }
+  int Latest(int step) const {
+    if (step >= static_cast<int>(lane_of_.size())) return step;
+    const int section = lane_of_[step].section;
+    return section < 0 ? step : sections_[section].last - 1;
+  }
+
   void PlaceBuffers() {
     std::vector<ArenaBuffer> arena;
     std::vector<int> owner;  // a buffer, or -1 - step for scratch
     for (size_t b = 0; b < buffers_.size(); ++b) {
       if (buffers_[b].output >= 0) continue;
-      arena.push_back(
-          {buffers_[b].bytes, buffers_[b].first, std::max(buffers_[b].first, buffers_[b].last)});
+      const int last = std::max(buffers_[b].first, buffers_[b].last);
+      arena.push_back({buffers_[b].bytes, Earliest(buffers_[b].first), Latest(last)});
       owner.push_back(static_cast<int>(b));
     }
     for (size_t s = 0; s < plan_->steps_.size(); ++s) {
       const Step& step = plan_->steps_[s];
       if (step.kernel == nullptr || step.kernel->scratch_bytes() == 0) continue;
-      arena.push_back(
-          {static_cast<int64_t>(step.kernel->scratch_bytes()), step_time_[s], step_time_[s]});
+      arena.push_back({static_cast<int64_t>(step.kernel->scratch_bytes()), Earliest(step_time_[s]),
+                       Latest(step_time_[s])});
       owner.push_back(-1 - static_cast<int>(s));
     }
     const ArenaLayout layout = AssignOffsets(&arena);
@@ -509,6 +602,12 @@ class Specialiser {
   std::vector<int> buffer_of_;  // by slot; -1: no buffer of the arena's
   std::vector<Buffer> buffers_;
   std::vector<int> step_time_;  // of a kept step: its number before views fell out
+  struct Lane {
+    int section, lane;  // -1: none
+    bool operator==(const Lane&) const = default;
+  };
+  std::vector<Lane> lane_of_;      // by step, before views fell out
+  std::vector<Section> sections_;  // of such numbers
 };
 
 absl::StatusOr<std::shared_ptr<const Plan>> Specialise(const Graph& graph,
