@@ -5,7 +5,9 @@
 
 namespace sluice {
 
-ArenaLayout AssignOffsets(std::vector<ArenaBuffer>* buffers) {
+namespace {
+
+ArenaLayout Place(std::vector<ArenaBuffer>* buffers) {
   std::vector<size_t> order(buffers->size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
@@ -43,6 +45,27 @@ ArenaLayout AssignOffsets(std::vector<ArenaBuffer>* buffers) {
       layout.peak_live_bytes = live;
       layout.peak_step = step;
     }
+  }
+  return layout;
+}
+
+}  // namespace
+
+ArenaLayout AssignOffsets(std::vector<ArenaBuffer>* buffers, absl::Span<const ArenaLane> lanes) {
+  if (lanes.empty()) return Place(buffers);
+  std::vector<ArenaBuffer> outer;
+  std::vector<std::vector<ArenaBuffer>> inner(lanes.size());
+  for (const ArenaBuffer& b : *buffers) (b.lane < 0 ? outer : inner[b.lane]).push_back(b);
+  const size_t whole = outer.size();
+  for (size_t i = 0; i < lanes.size(); ++i) {
+    outer.push_back({Place(&inner[i]).bytes, lanes[i].first, lanes[i].last});
+  }
+  const ArenaLayout layout = Place(&outer);
+  std::vector<size_t> next(lanes.size(), 0);
+  size_t next_outer = 0;
+  for (ArenaBuffer& b : *buffers) {
+    b.offset = b.lane < 0 ? outer[next_outer++].offset
+                          : outer[whole + b.lane].offset + inner[b.lane][next[b.lane]++].offset;
   }
   return layout;
 }

@@ -1,7 +1,12 @@
 #include "runtime/sections.h"
 
 #include <algorithm>
-#include <numeric>
+
+#include "absl/container/flat_hash_map.h"
+#include "graph/effects.h"
+#include "kernels/cpu/cost.h"
+#include "runtime/cost.h"
+#include "runtime/plan.h"
 
 namespace sluice {
 namespace {
@@ -10,6 +15,9 @@ constexpr int kMaxSteps = 64;           // of a section: looking for them is thi
 constexpr int64_t kMaxBytes = 8 << 20;  // of results that a section holds at once
 // Estimates are rough: a section must promise this share of the time, and this much of it.
 constexpr double kShare = 0.8, kLeastNs = 1000;
+
+// What a step takes besides its arithmetic, and the share of the best rate that it mostly reaches.
+constexpr double kLaunchNs = 50, kUsualShare = 0.5;
 
 // Steps from `first` on that have been joined into branches.
 class Branches {
@@ -92,6 +100,41 @@ Section Share(absl::Span<const SectionStep> steps, int first, int last, int thre
 }
 
 }  // namespace
+
+std::vector<SectionStep> SectionSteps(absl::Span<const Step> steps, size_t slots, int threads) {
+  std::vector<SectionStep> known;
+  absl::flat_hash_map<const Node*, int> index;
+  std::vector<int> maker(slots, -1);
+  for (const Step& step : steps) {
+    const int now = static_cast<int>(known.size());
+    SectionStep& s = known.emplace_back();
+    for (const auto* read : {&step.inputs, &step.reads}) {
+      for (int slot : *read) {
+        if (maker[slot] >= 0) s.needs.push_back(maker[slot]);
+      }
+    }
+    for (const Node* before : step.node->control_inputs()) {
+      if (auto it = index.find(before); it != index.end()) s.needs.push_back(it->second);
+    }
+    index[step.node] = now;
+    for (int slot : step.outputs) maker[slot] = now;
+    s.may_overlap = step.kernel != nullptr && step.variable < 0 && IsPure(*step.node);
+    if (!s.may_overlap || !step.kernel->views().empty()) continue;
+    const NodeCost cost = CostOf(*step.node);
+    const auto ns = [&](int with) {
+      return kLaunchNs + cpu::ForkNs(with) +
+             std::max(cpu::ComputeNs(cost.flops, kUsualShare, with),
+                      cpu::MoveNs(cost.bytes, cost.bytes, with));
+    };
+    s.alone_ns = ns(1);
+    s.together_ns = std::min(ns(1), ns(threads));
+    for (const Type& t : step.output_types) {
+      absl::StatusOr<int64_t> n = ElementCount(*t.StaticDims(), ByteSize(t.dtype()));
+      s.bytes += n.ok() ? *n * static_cast<int64_t>(ByteSize(t.dtype())) : kMaxBytes;
+    }
+  }
+  return known;
+}
 
 std::vector<Section> FindSections(absl::Span<const SectionStep> steps, int threads,
                                   double fork_ns) {

@@ -11,6 +11,8 @@
 
 namespace sluice {
 
+struct Step;
+
 // What a step asks for, in the order of the plan.
 struct SectionStep {
   std::vector<int> needs;   // earlier steps whose results or effects it must see
@@ -19,6 +21,9 @@ struct SectionStep {
   int64_t bytes = 0;        // of its results: in a section memory is not used again
   bool may_overlap = true;  // false: it runs with nothing beside it
 };
+
+// The steps of a plan over so many slots: its kernels' costs by their nodes' types.
+std::vector<SectionStep> SectionSteps(absl::Span<const Step> steps, size_t slots, int threads);
 
 // Steps [first, last), each in one lane; a lane's are in order. As many lanes as are worth a
 // thread.

@@ -14,20 +14,11 @@
 #include "kernels/cpu/layouts.h"
 #include "runtime/arena.h"
 #include "runtime/clock.h"
-#include "runtime/cost.h"
 #include "runtime/dynamic_steps.h"
 #include "runtime/program.h"
 #include "runtime/tuner.h"
 
 namespace sluice {
-namespace {
-
-// What a step takes besides its arithmetic, and the share of the best rate that it mostly reaches:
-// for the choice of steps to run side by side.
-constexpr double kLaunchNs = 50, kUsualShare = 0.5;
-
-}  // namespace
-
 class Specialiser {
  public:
   Specialiser(const ProgramOptions& options, absl::Span<const std::string> variables)
@@ -393,42 +384,14 @@ class Specialiser {
   // Branches of small steps. Memory: inside a section nothing that another lane may touch is used
   // again; a buffer's times become the section's.
   void FindBranches() {
-    const std::vector<Step>& steps = plan_->steps_;
+    const std::vector<SectionStep> steps =
+        SectionSteps(plan_->steps_, plan_->slots_.size(), options_.threads);
     lane_of_.assign(steps.size(), {-1, -1});
-    if (options_.threads < 2) return;
-    absl::flat_hash_map<const Node*, int> index;
-    std::vector<int> maker(plan_->slots_.size(), -1);
-    std::vector<SectionStep> known;
-    for (size_t i = 0; i < steps.size(); ++i) {
-      const Step& step = steps[i];
-      SectionStep s;
-      for (const auto* slots : {&step.inputs, &step.reads}) {
-        for (int slot : *slots) {
-          if (maker[slot] >= 0) s.needs.push_back(maker[slot]);
-        }
-      }
-      for (const Node* before : step.node->control_inputs()) {
-        if (auto it = index.find(before); it != index.end()) s.needs.push_back(it->second);
-      }
-      index[step.node] = static_cast<int>(i);
-      for (int slot : step.outputs) maker[slot] = static_cast<int>(i);
-      s.may_overlap = step.kernel != nullptr && step.variable < 0 && IsPure(*step.node);
-      if (s.may_overlap) {
-        const NodeCost cost = CostOf(*step.node);
-        const auto ns = [&](int threads) {
-          return kLaunchNs + cpu::ForkNs(threads) +
-                 std::max(cpu::ComputeNs(cost.flops, kUsualShare, threads),
-                          cpu::MoveNs(cost.bytes, cost.bytes, threads));
-        };
-        const bool view = !step.kernel->views().empty();
-        s.alone_ns = view ? 0 : ns(1);
-        s.together_ns = view ? 0 : std::min(ns(1), ns(options_.threads));
-        for (const Type& t : step.output_types) s.bytes += BytesOf(t);
-      }
-      known.push_back(std::move(s));
-    }
-    sections_ = FindSections(known, options_.threads, cpu::ForkNs(options_.threads));
+    sections_ = FindSections(steps, options_.threads, cpu::ForkNs(options_.threads));
+    int lanes = 0;
     for (size_t s = 0; s < sections_.size(); ++s) {
+      first_lane_.push_back(lanes);
+      lanes += static_cast<int>(sections_[s].lanes.size());
       for (size_t lane = 0; lane < sections_[s].lanes.size(); ++lane) {
         for (int i : sections_[s].lanes[lane])
           lane_of_[i] = {static_cast<int>(s), static_cast<int>(lane)};
@@ -503,20 +466,31 @@ class Specialiser {
   void PlaceBuffers() {
     std::vector<ArenaBuffer> arena;
     std::vector<int> owner;  // a buffer, or -1 - step for scratch
+    const auto add = [&](int64_t bytes, int first, int last, int who) {
+      ArenaBuffer buffer{bytes, Earliest(first), Latest(last)};
+      const Lane lane = lane_of_[first];
+      if (lane.section >= 0 && last < sections_[lane.section].last) {  // its lane's alone
+        buffer = {bytes, first, last};
+        buffer.lane = first_lane_[lane.section] + lane.lane;
+      }
+      arena.push_back(buffer);
+      owner.push_back(who);
+    };
     for (size_t b = 0; b < buffers_.size(); ++b) {
-      if (buffers_[b].output >= 0) continue;
-      const int last = std::max(buffers_[b].first, buffers_[b].last);
-      arena.push_back({buffers_[b].bytes, Earliest(buffers_[b].first), Latest(last)});
-      owner.push_back(static_cast<int>(b));
+      const Buffer& buffer = buffers_[b];
+      if (buffer.output >= 0) continue;
+      add(buffer.bytes, buffer.first, std::max(buffer.first, buffer.last), static_cast<int>(b));
     }
     for (size_t s = 0; s < plan_->steps_.size(); ++s) {
-      const Step& step = plan_->steps_[s];
-      if (step.kernel == nullptr || step.kernel->scratch_bytes() == 0) continue;
-      arena.push_back({static_cast<int64_t>(step.kernel->scratch_bytes()), Earliest(step_time_[s]),
-                       Latest(step_time_[s])});
-      owner.push_back(-1 - static_cast<int>(s));
+      const Kernel* kernel = plan_->steps_[s].kernel.get();
+      if (kernel == nullptr || kernel->scratch_bytes() == 0) continue;
+      add(static_cast<int64_t>(kernel->scratch_bytes()), step_time_[s], step_time_[s],
+          -1 - static_cast<int>(s));
     }
-    const ArenaLayout layout = AssignOffsets(&arena);
+    std::vector<ArenaLane> lanes;
+    for (const Section& s : sections_)
+      lanes.resize(lanes.size() + s.lanes.size(), {s.first, s.last - 1});
+    const ArenaLayout layout = AssignOffsets(&arena, lanes);
     plan_->arena_bytes_ = layout.bytes;
     plan_->peak_live_bytes_ = layout.peak_live_bytes;
     for (size_t s = 0; s < plan_->steps_.size(); ++s) {
@@ -608,6 +582,7 @@ class Specialiser {
   };
   std::vector<Lane> lane_of_;      // by step, before views fell out
   std::vector<Section> sections_;  // of such numbers
+  std::vector<int> first_lane_;    // by section: its lanes among all
 };
 
 absl::StatusOr<std::shared_ptr<const Plan>> Specialise(const Graph& graph,

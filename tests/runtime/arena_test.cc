@@ -21,6 +21,20 @@ TEST(Arena, ReusesMemoryOfBuffersThatAreDone) {
   EXPECT_EQ(buffers[0].offset, buffers[2].offset);
 }
 
+TEST(Arena, LanesHaveBlocksOfTheirOwnAndUseThemAgain) {
+  // Steps 1 to 4 are two lanes, [1 3] and [2 4]; buffer 0 is read before them, 5 lives on.
+  std::vector<ArenaBuffer> buffers = {{1024, 0, 0}, {1024, 1, 1}, {1024, 2, 2},
+                                      {1024, 3, 3}, {1024, 4, 4}, {1024, 1, 5}};
+  for (int i = 1; i <= 4; ++i) buffers[i].lane = (i - 1) % 2;
+  const ArenaLayout layout = AssignOffsets(&buffers, {{1, 4}, {1, 4}});
+  EXPECT_EQ(buffers[1].offset, buffers[3].offset);
+  EXPECT_EQ(buffers[2].offset, buffers[4].offset);
+  EXPECT_NE(buffers[1].offset, buffers[2].offset);
+  EXPECT_NE(buffers[1].offset, buffers[5].offset);
+  EXPECT_NE(buffers[2].offset, buffers[5].offset);
+  EXPECT_EQ(layout.bytes, 3072);
+}
+
 TEST(Arena, LiveBuffersNeverOverlapAndAreAligned) {
   std::mt19937 random(7);
   for (int round = 0; round < 50; ++round) {
