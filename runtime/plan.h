@@ -128,6 +128,7 @@ class Plan {
 
  private:
   friend class Specialiser;
+  friend class MemoryPlanner;
   std::unique_ptr<Graph> graph_;  // with concrete types; steps point into it
   std::vector<Slot> slots_;
   std::vector<Tensor> constants_;

@@ -1,6 +1,5 @@
 // From a graph and concrete input types to a flat plan. Read Specialiser::Make() first.
 #include <algorithm>
-#include <climits>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -9,12 +8,11 @@
 #include "graph/file_pages.h"
 #include "graph/infer.h"
 #include "graph/text.h"
-#include "kernels/cpu/cost.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/cpu/layouts.h"
-#include "runtime/arena.h"
 #include "runtime/clock.h"
 #include "runtime/dynamic_steps.h"
+#include "runtime/memory_planner.h"
 #include "runtime/program.h"
 #include "runtime/tuner.h"
 
@@ -42,15 +40,11 @@ class Specialiser {
       if (absl::Status s = AddNode(*node); !s.ok()) return s;
     }
 
-    // Which steps run side by side.
-    FindBranches();
-
-    // Which values share memory: views of their input, results in place of it, fetched ones
-    // outside.
-    AssignBuffers();
-    PlaceBuffers();
-    if (absl::Status s = CheckLimit(); !s.ok()) return s;
-    FillTable();
+    // Where everything lies, and which steps run side by side.
+    std::vector<int> fetched;
+    for (const Value* v : g.outputs()) fetched.push_back(SlotOf(v));
+    MemoryPlanner memory(options_, plan_.get(), std::move(last_read_));
+    if (absl::Status s = memory.Run(fetched); !s.ok()) return s;
     // Winners are a help to later sessions, not a result of this one: they may fail to be written.
     if (options_.tuner != nullptr) (void)options_.tuner->Save();
     plan_->specialise_ms_ = static_cast<double>(NowNs() - start) / 1e6;
@@ -58,13 +52,6 @@ class Specialiser {
   }
 
  private:
-  struct Buffer {
-    int64_t bytes = 0;
-    int first = 0, last = 0;
-    int output = -1;  // the fetch whose memory it is
-    std::vector<int> members;
-  };
-
   static void SelectOutputs(Graph* g, absl::Span<const int> fetches) {
     std::vector<std::pair<Value*, std::string>> chosen;
     for (int f : fetches) chosen.push_back({g->outputs()[f], g->output_names()[f]});
@@ -289,283 +276,6 @@ class Specialiser {
     return absl::OkStatus();
   }
 
-  static int64_t BytesOf(const Type& type) {
-    absl::StatusOr<int64_t> n = ElementCount(*type.StaticDims(), ByteSize(type.dtype()));
-    return n.ok() ? *n * static_cast<int64_t>(ByteSize(type.dtype())) : INT64_MAX / 4;
-  }
-
-  // The slot takes the memory of `source` under its own shape. Variables may change later: no
-  // views.
-  bool MakeView(int slot, int source) {
-    const Slot from = plan_->slots_[source];
-    Slot& to = plan_->slots_[slot];
-    switch (from.kind) {
-      case SlotKind::kConstant:
-        to.kind = SlotKind::kConstant;
-        to.index = slot;
-        plan_->constants_[slot] = plan_->constants_[source].Reshaped(*to.type.StaticDims());
-        return true;
-      case SlotKind::kInput:
-        to.kind = from.kind;
-        to.index = from.index;
-        return true;
-      case SlotKind::kArena: {
-        const int b = buffer_of_[source];
-        buffer_of_[slot] = b;
-        Join(b, slot);
-        return true;
-      }
-      default:
-        return false;
-    }
-  }
-
-  void Join(int buffer, int slot) {
-    buffers_[buffer].members.push_back(slot);
-    buffers_[buffer].last = std::max(buffers_[buffer].last, last_read_[slot]);
-  }
-
-  void AssignBuffers() {
-    const int end = static_cast<int>(plan_->steps_.size());
-    const Graph& g = *plan_->graph_;
-    for (const Value* v : g.outputs()) last_read_[SlotOf(v)] = end;
-    buffer_of_.assign(plan_->slots_.size(), -1);
-    std::vector<Step> kept;
-    std::vector<int> kept_at(plan_->steps_.size(), -1);
-    for (int now = 0; now < end; ++now) {
-      Step& step = plan_->steps_[now];
-      bool launch = step.kernel == nullptr || step.variable >= 0;
-      if (!launch) {
-        const auto views = step.kernel->views();
-        const auto in_place = step.kernel->in_place();
-        for (size_t o = 0; o < step.outputs.size(); ++o) {
-          const int slot = step.outputs[o];
-          bool viewed = false;
-          for (const auto& [out, in] : views) {
-            if (out == static_cast<int>(o) && in < static_cast<int>(step.inputs.size()) &&
-                !viewed) {
-              viewed = MakeView(slot, step.inputs[in]);
-            }
-          }
-          if (viewed) continue;
-          launch = true;
-          for (const auto& [out, in] : in_place) {
-            if (out != static_cast<int>(o) || in >= static_cast<int>(step.inputs.size())) continue;
-            if (TakeInput(slot, step, in, now)) break;
-          }
-          if (buffer_of_[slot] < 0) NewBuffer(slot, now);
-        }
-      }
-      if (step.variable >= 0) PlaceAssigned(step, now);
-      if (launch) {
-        step_time_.push_back(now);
-        kept_at[now] = static_cast<int>(kept.size());
-        kept.push_back(std::move(step));
-      }
-    }
-    plan_->steps_ = std::move(kept);
-    RenumberSections(kept_at);
-    for (size_t i = 0; i < g.outputs().size(); ++i)
-      AddOutput(static_cast<int>(i), SlotOf(g.outputs()[i]));
-  }
-
-  // What Assign returns is the value, not the variable, which a later step may change.
-  void PlaceAssigned(const Step& step, int now) {
-    const int slot = step.outputs[0];
-    if (MakeView(slot, step.inputs[1])) return;
-    if (plan_->slots_[slot].type.dtype() == DType::kString) {  // not in the arena
-      plan_->slots_[slot].kind = SlotKind::kVariable;
-      plan_->slots_[slot].index = step.variable;
-    } else {
-      NewBuffer(slot, now);
-    }
-  }
-
-  // Branches of small steps. Memory: inside a section nothing that another lane may touch is used
-  // again; a buffer's times become the section's.
-  void FindBranches() {
-    const std::vector<SectionStep> steps =
-        SectionSteps(plan_->steps_, plan_->slots_.size(), options_.threads);
-    lane_of_.assign(steps.size(), {-1, -1});
-    sections_ = FindSections(steps, options_.threads, cpu::ForkNs(options_.threads));
-    int lanes = 0;
-    for (size_t s = 0; s < sections_.size(); ++s) {
-      first_lane_.push_back(lanes);
-      lanes += static_cast<int>(sections_[s].lanes.size());
-      for (size_t lane = 0; lane < sections_[s].lanes.size(); ++lane) {
-        for (int i : sections_[s].lanes[lane])
-          lane_of_[i] = {static_cast<int>(s), static_cast<int>(lane)};
-      }
-    }
-  }
-
-  // The sections over the steps that were kept: `kept_at` by old number, -1 where it fell out.
-  void RenumberSections(const std::vector<int>& kept_at) {
-    for (Section& s : sections_) {
-      Section kept{INT_MAX, 0, {}};
-      for (const std::vector<int>& lane : s.lanes) {
-        std::vector<int> left;
-        for (int i : lane) {
-          if (kept_at[i] < 0) continue;
-          left.push_back(kept_at[i]);
-          kept.first = std::min(kept.first, kept_at[i]);
-          kept.last = std::max(kept.last, kept_at[i] + 1);
-        }
-        if (!left.empty()) kept.lanes.push_back(std::move(left));
-      }
-      if (kept.lanes.size() > 1) plan_->sections_.push_back(std::move(kept));
-    }
-  }
-
-  void NewBuffer(int slot, int now) {
-    buffer_of_[slot] = static_cast<int>(buffers_.size());
-    buffers_.push_back({BytesOf(plan_->slots_[slot].type), now, now, -1, {}});
-    Join(buffer_of_[slot], slot);
-  }
-
-  // The output `slot` moves into the memory of input `in` where that is read by nobody later.
-  bool TakeInput(int slot, const Step& step, int in, int now) {
-    const int source = step.inputs[in];
-    const int b = buffer_of_[source];
-    if (b < 0 || buffers_[b].last != now || buffers_[b].bytes != BytesOf(plan_->slots_[slot].type))
-      return false;
-    // Beside other lanes, only memory of its own: they may still read the rest.
-    if (lane_of_[now].section >= 0 && lane_of_[buffers_[b].first] != lane_of_[now]) return false;
-    for (size_t i = 0; i < step.inputs.size(); ++i) {  // no other input may lie in that memory
-      if (static_cast<int>(i) != in && buffer_of_[step.inputs[i]] == b) return false;
-    }
-    for (int other : step.outputs) {
-      if (other != slot && buffer_of_[other] == b) return false;
-    }
-    buffer_of_[slot] = b;
-    Join(b, slot);
-    return true;
-  }
-
-  void AddOutput(int index, int slot) {
-    const Slot& s = plan_->slots_[slot];
-    const int b = buffer_of_[slot];
-    bool direct = b >= 0 && buffers_[b].output < 0 && buffers_[b].bytes == BytesOf(s.type) &&
-                  s.type.dtype() != DType::kString;
-    if (direct) buffers_[b].output = index;
-    const std::optional<Dims> dims = s.type.is_tensor() ? s.type.StaticDims() : std::nullopt;
-    plan_->outputs_.push_back({slot, s.type, direct, dims.has_value(), dims.value_or(Dims())});
-  }
-
-  // When a step may begin and end: anywhere in its section.
-  int Earliest(int step) const {
-    const int section = lane_of_[step].section;
-    return section < 0 ? step : sections_[section].first;
-  }
-  int Latest(int step) const {
-    if (step >= static_cast<int>(lane_of_.size())) return step;
-    const int section = lane_of_[step].section;
-    return section < 0 ? step : sections_[section].last - 1;
-  }
-
-  void PlaceBuffers() {
-    std::vector<ArenaBuffer> arena;
-    std::vector<int> owner;  // a buffer, or -1 - step for scratch
-    const auto add = [&](int64_t bytes, int first, int last, int who) {
-      ArenaBuffer buffer{bytes, Earliest(first), Latest(last)};
-      const Lane lane = lane_of_[first];
-      if (lane.section >= 0 && last < sections_[lane.section].last) {  // its lane's alone
-        buffer = {bytes, first, last};
-        buffer.lane = first_lane_[lane.section] + lane.lane;
-      }
-      arena.push_back(buffer);
-      owner.push_back(who);
-    };
-    for (size_t b = 0; b < buffers_.size(); ++b) {
-      const Buffer& buffer = buffers_[b];
-      if (buffer.output >= 0) continue;
-      add(buffer.bytes, buffer.first, std::max(buffer.first, buffer.last), static_cast<int>(b));
-    }
-    for (size_t s = 0; s < plan_->steps_.size(); ++s) {
-      const Kernel* kernel = plan_->steps_[s].kernel.get();
-      if (kernel == nullptr || kernel->scratch_bytes() == 0) continue;
-      add(static_cast<int64_t>(kernel->scratch_bytes()), step_time_[s], step_time_[s],
-          -1 - static_cast<int>(s));
-    }
-    std::vector<ArenaLane> lanes;
-    for (const Section& s : sections_)
-      lanes.resize(lanes.size() + s.lanes.size(), {s.first, s.last - 1});
-    const ArenaLayout layout = AssignOffsets(&arena, lanes);
-    plan_->arena_bytes_ = layout.bytes;
-    plan_->peak_live_bytes_ = layout.peak_live_bytes;
-    for (size_t s = 0; s < plan_->steps_.size(); ++s) {
-      if (step_time_[s] <= layout.peak_step) plan_->peak_node_ = plan_->steps_[s].node->name();
-    }
-    for (size_t i = 0; i < arena.size(); ++i) {
-      if (owner[i] < 0) {
-        plan_->steps_[-1 - owner[i]].scratch_offset = arena[i].offset;
-      } else {
-        for (int slot : buffers_[owner[i]].members) plan_->slots_[slot].offset = arena[i].offset;
-      }
-    }
-    for (const Buffer& b : buffers_) {
-      if (b.output < 0) continue;
-      for (int slot : b.members) {
-        plan_->slots_[slot].kind = SlotKind::kOutput;
-        plan_->slots_[slot].index = b.output;
-      }
-    }
-  }
-
-  absl::Status CheckLimit() const {
-    if (options_.memory_limit <= 0 || plan_->arena_bytes_ <= options_.memory_limit)
-      return absl::OkStatus();
-    int64_t largest = 0;
-    std::string name;
-    for (const Buffer& b : buffers_) {
-      if (b.bytes > largest) {
-        largest = b.bytes;
-        name = plan_->slots_[b.members[0]].name;
-      }
-    }
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the plan needs ", plan_->arena_bytes_, " bytes of activations, the limit is ",
-                     options_.memory_limit, "; it is fullest at ", Shown(plan_->peak_node_),
-                     ", and the largest value is ", Shown(name), " with ", largest,
-                     " bytes; raise SessionOptions::memory_limit or feed less at once"));
-  }
-
-  void FillTable() {
-    plan_->dynamic_places_.resize(static_cast<size_t>(plan_->num_dynamic_));
-    int next = 0;
-    auto add = [&](int index) {
-      const Slot& slot = plan_->slots_[index];
-      const int place = next++;
-      switch (slot.kind) {
-        case SlotKind::kNone:
-          break;
-        case SlotKind::kArena:
-        case SlotKind::kConstant:
-          plan_->fixed_places_.push_back({index, place});
-          break;
-        case SlotKind::kInput:
-          plan_->input_places_.push_back({slot.index, place});
-          break;
-        case SlotKind::kVariable:
-          plan_->variable_places_.push_back({slot.index, place});
-          break;
-        case SlotKind::kOutput:
-          plan_->output_places_.push_back({slot.index, place});
-          break;
-        case SlotKind::kDynamic:
-          plan_->dynamic_places_[slot.index].push_back(place);
-          break;
-      }
-    };
-    for (Step& step : plan_->steps_) {
-      if (step.kernel == nullptr) continue;
-      step.first_argument = next;
-      for (int slot : step.inputs) add(slot);
-      for (int slot : step.outputs) add(slot);
-    }
-    plan_->num_arguments_ = static_cast<size_t>(next);
-  }
-
   const ProgramOptions& options_;
   absl::Span<const std::string> variables_;
   std::shared_ptr<Plan> plan_;
@@ -573,16 +283,6 @@ class Specialiser {
   std::vector<Node*> needed_;
   absl::flat_hash_map<const Value*, int> slot_of_;
   std::vector<int> last_read_;  // by slot: the last step that reads it
-  std::vector<int> buffer_of_;  // by slot; -1: no buffer of the arena's
-  std::vector<Buffer> buffers_;
-  std::vector<int> step_time_;  // of a kept step: its number before views fell out
-  struct Lane {
-    int section, lane;  // -1: none
-    bool operator==(const Lane&) const = default;
-  };
-  std::vector<Lane> lane_of_;      // by step, before views fell out
-  std::vector<Section> sections_;  // of such numbers
-  std::vector<int> first_lane_;    // by section: its lanes among all
 };
 
 absl::StatusOr<std::shared_ptr<const Plan>> Specialise(const Graph& graph,
