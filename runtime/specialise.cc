@@ -44,7 +44,7 @@ class Specialiser {
     // Which values share memory: views of their input, results in place of it, fetched ones
     // outside.
     AssignBuffers();
-    PlaceBuffers();
+    if (absl::Status s = PlaceBuffers(); !s.ok()) return s;
     if (absl::Status s = CheckLimit(); !s.ok()) return s;
     FillTable();
     // Winners are a help to later sessions, not a result of this one: they may fail to be written.
@@ -230,6 +230,11 @@ class Specialiser {
       is_static &= v == nullptr || context.inputs.back().has_static_shape();
     }
     context.outputs = step->output_types;
+    if (absl::Status s =
+            CheckOutputSizes(node, context.inputs, context.outputs, options_.memory_limit);
+        !s.ok()) {
+      return s;
+    }
     if (is_static) {
       const auto prepare = [&](const PrepareContext& c) {
         return options_.tuner == nullptr ? CpuKernels().Prepare(c, &step->choice)
@@ -254,17 +259,17 @@ class Specialiser {
           return absl::OkStatus();
         }
       } else if (!absl::IsUnimplemented(kernel.status())) {
-        return kernel.status();
+        return AtNode(node, kernel.status());
       } else {
         // It may still go once the contents of its inputs are known, or by expansion.
         const bool all_constant =
             std::all_of(node.inputs().begin(), node.inputs().end(),
                         [&](const Value* v) { return v == nullptr || ConstantOf(v).valid(); });
         if (node.op().expand == nullptr && (all_constant || !CpuKernels().Has(node.op_name())))
-          return kernel.status();
+          return AtNode(node, kernel.status());
       }
     }
-    step->dynamic = MakeDeferred(node, options_.threads, options_.accuracy);
+    step->dynamic = MakeDeferred(node, options_);
     return absl::OkStatus();
   }
 
@@ -407,7 +412,7 @@ class Specialiser {
     plan_->outputs_.push_back({slot, s.type, direct, dims.has_value(), dims.value_or(Dims())});
   }
 
-  void PlaceBuffers() {
+  absl::Status PlaceBuffers() {
     std::vector<ArenaBuffer> arena;
     std::vector<int> owner;  // a buffer, or -1 - step for scratch
     for (size_t b = 0; b < buffers_.size(); ++b) {
@@ -422,6 +427,14 @@ class Specialiser {
       arena.push_back(
           {static_cast<int64_t>(step.kernel->scratch_bytes()), step_time_[s], step_time_[s]});
       owner.push_back(-1 - static_cast<int>(s));
+    }
+    // Offsets are sums: they must not overflow, whatever the extents.
+    constexpr double kAddressable = 0x1p62;
+    double total = 0;
+    for (const ArenaBuffer& b : arena) total += static_cast<double>(b.bytes);
+    if (total > kAddressable) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("the plan's activations have ", total, " bytes together", LargestValue()));
     }
     const ArenaLayout layout = AssignOffsets(&arena);
     plan_->arena_bytes_ = layout.bytes;
@@ -443,11 +456,10 @@ class Specialiser {
         plan_->slots_[slot].index = b.output;
       }
     }
+    return absl::OkStatus();
   }
 
-  absl::Status CheckLimit() const {
-    if (options_.memory_limit <= 0 || plan_->arena_bytes_ <= options_.memory_limit)
-      return absl::OkStatus();
+  std::string LargestValue() const {
     int64_t largest = 0;
     std::string name;
     for (const Buffer& b : buffers_) {
@@ -456,11 +468,16 @@ class Specialiser {
         name = plan_->slots_[b.members[0]].name;
       }
     }
+    return absl::StrCat(", and the largest value is ", Shown(name), " with ", largest, " bytes");
+  }
+
+  absl::Status CheckLimit() const {
+    if (options_.memory_limit <= 0 || plan_->arena_bytes_ <= options_.memory_limit)
+      return absl::OkStatus();
     return absl::ResourceExhaustedError(
         absl::StrCat("the plan needs ", plan_->arena_bytes_, " bytes of activations, the limit is ",
                      options_.memory_limit, "; it is fullest at ", Shown(plan_->peak_node_),
-                     ", and the largest value is ", Shown(name), " with ", largest,
-                     " bytes; raise SessionOptions::memory_limit or feed less at once"));
+                     LargestValue(), "; raise SessionOptions::memory_limit or feed less at once"));
   }
 
   void FillTable() {
