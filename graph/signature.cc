@@ -49,6 +49,10 @@ absl::Status CheckSignature(const Node& node) {
       return Misfit(node, "attribute ", Shown(name), " is of kind ", ToString(value.kind()),
                     ", expected ", ToString(def->kind));
     }
+    if ((value.kind() == AttrKind::kDType && value.as_dtype() == DType::kInvalid) ||
+        (value.kind() == AttrKind::kTensor && !value.as_tensor().valid())) {
+      return Misfit(node, "attribute ", Shown(name), " holds no ", ToString(def->kind));
+    }
   }
   for (const AttrDef& def : op.attrs) {
     if (def.required && !node.HasAttr(def.name))

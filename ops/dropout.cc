@@ -27,7 +27,8 @@ absl::Status DropoutGradient(GradientContext& c) {
   Value* g = c.output_grad(0);
   if (g == nullptr) return absl::OkStatus();
   const Tensor* mode = c.input(2) == nullptr ? nullptr : c.input(2)->constant();
-  if (c.input(2) == nullptr || (mode != nullptr && mode->elements() == 1 && !*mode->data<bool>())) {
+  if (c.input(2) == nullptr ||
+      (mode != nullptr && mode->elements() == 1 && *mode->data<uint8_t>() == 0)) {
     c.SetInputGrad(0, g);
     return absl::OkStatus();
   }

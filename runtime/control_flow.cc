@@ -86,7 +86,7 @@ absl::StatusOr<bool> ReadBool(const Tensor& t, absl::string_view what) {
 // Rows of equal type along a new (or existing, `axis`) dimension: the collected outputs of Loop and
 // Scan.
 absl::StatusOr<Tensor> Stack(absl::Span<const Tensor> rows, const Type& row_type, int64_t axis,
-                             bool reverse) {
+                             bool reverse, RunContext* run) {
   const int64_t n = static_cast<int64_t>(rows.size());
   Dims row;
   DType dtype = row_type.dtype();
@@ -102,6 +102,9 @@ absl::StatusOr<Tensor> Stack(absl::Span<const Tensor> rows, const Type& row_type
     return absl::InvalidArgumentError(absl::StrCat("output axis ", axis, " is out of range"));
   Dims dims = row;
   dims.insert(dims.begin() + axis, n);
+  if (n > 0) {
+    if (absl::Status s = run->Charge(n * static_cast<int64_t>(rows[0].bytes())); !s.ok()) return s;
+  }
   absl::StatusOr<Tensor> result = Tensor::Allocate(dtype, dims);
   if (!result.ok() || n == 0) return result;
   const int64_t outer =
@@ -155,6 +158,28 @@ absl::StatusOr<Tensor> Slice(const Tensor& t, int64_t axis, int64_t i) {
   return row;
 }
 
+// What a loop holds of the run's memory: the values carried now and the rows collected so far, not
+// those that an iteration replaced.
+class Holding {
+ public:
+  explicit Holding(RunContext* run) : run_(run), before_(run->memory_used) {}
+
+  // After an iteration; each list of `rows` has one more.
+  absl::Status Update(absl::Span<const Tensor> carried,
+                      absl::Span<const std::vector<Tensor>> rows) {
+    int64_t bytes = 0;
+    for (const Tensor& t : carried) bytes += static_cast<int64_t>(t.bytes());
+    for (const std::vector<Tensor>& list : rows) rows_ += static_cast<int64_t>(list.back().bytes());
+    run_->memory_used = before_;
+    return run_->Charge(bytes + rows_);
+  }
+
+ private:
+  RunContext* const run_;
+  const int64_t before_;
+  int64_t rows_ = 0;
+};
+
 class IfStep : public DynamicStep {
  public:
   IfStep(Body then_body, Body else_body)
@@ -201,6 +226,7 @@ class LoopStep : public DynamicStep {
     }
     std::vector<Tensor> carried(inputs.begin() + std::min<size_t>(2, inputs.size()), inputs.end());
     std::vector<std::vector<Tensor>> rows(collected_.size());
+    Holding holding(run);
     for (int64_t i = 0; i < trips && condition; ++i) {
       if (absl::Status s = run->CheckStop(); !s.ok()) return s;
       std::vector<Tensor> in = {Tensor::Scalar<int64_t>(i), Tensor::Scalar<bool>(condition)};
@@ -211,16 +237,12 @@ class LoopStep : public DynamicStep {
       if (!c.ok()) return c.status();
       condition = *c;
       for (size_t k = 0; k < carried_; ++k) carried[k] = (*out)[1 + k];
-      for (size_t k = 0; k < rows.size(); ++k) {
-        if (absl::Status s = run->Charge(static_cast<int64_t>((*out)[1 + carried_ + k].bytes()));
-            !s.ok())
-          return s;
-        rows[k].push_back((*out)[1 + carried_ + k]);
-      }
+      for (size_t k = 0; k < rows.size(); ++k) rows[k].push_back((*out)[1 + carried_ + k]);
+      if (absl::Status s = holding.Update(carried, rows); !s.ok()) return s;
     }
     std::vector<Tensor> results = std::move(carried);
     for (size_t k = 0; k < rows.size(); ++k) {
-      absl::StatusOr<Tensor> stacked = Stack(rows[k], collected_[k], 0, false);
+      absl::StatusOr<Tensor> stacked = Stack(rows[k], collected_[k], 0, false, run);
       if (!stacked.ok()) return stacked.status();
       results.push_back(*std::move(stacked));
     }
@@ -272,6 +294,7 @@ class ScanStep : public DynamicStep {
     }
     std::vector<Tensor> carried(inputs.begin(), inputs.begin() + carried_);
     std::vector<std::vector<Tensor>> rows(collected_.size());
+    Holding holding(run);
     for (int64_t i = 0; i < trips; ++i) {
       if (absl::Status s = run->CheckStop(); !s.ok()) return s;
       std::vector<Tensor> in = carried;
@@ -285,11 +308,12 @@ class ScanStep : public DynamicStep {
       if (!out.ok()) return out.status();
       for (size_t k = 0; k < carried_; ++k) carried[k] = (*out)[k];
       for (size_t k = 0; k < rows.size(); ++k) rows[k].push_back((*out)[carried_ + k]);
+      if (absl::Status s = holding.Update(carried, rows); !s.ok()) return s;
     }
     std::vector<Tensor> results = std::move(carried);
     for (size_t k = 0; k < rows.size(); ++k) {
       absl::StatusOr<Tensor> stacked =
-          Stack(rows[k], collected_[k], output_axes_[k], output_directions_[k] != 0);
+          Stack(rows[k], collected_[k], output_axes_[k], output_directions_[k] != 0, run);
       if (!stacked.ok()) return stacked.status();
       results.push_back(*std::move(stacked));
     }

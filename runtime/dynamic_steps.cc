@@ -5,6 +5,8 @@
 #include <mutex>
 #include <string>
 
+#include "runtime/program.h"
+
 namespace sluice {
 namespace {
 
@@ -29,14 +31,18 @@ class DynamicKernel : public DynamicStep {
 
 class Deferred : public DynamicStep {
  public:
-  Deferred(const Node& node, int threads, Accuracy accuracy)
-      : node_(node), threads_(threads), accuracy_(accuracy) {}
+  Deferred(const Node& node, const ProgramOptions& options)
+      : node_(node),
+        threads_(options.threads),
+        accuracy_(options.accuracy),
+        memory_limit_(options.memory_limit) {}
 
   absl::StatusOr<std::vector<Tensor>> Run(absl::Span<const Tensor> inputs,
                                           RunContext* run) override {
     std::shared_ptr<const PreparedNode> prepared = Find(inputs);
     if (prepared == nullptr) {
-      absl::StatusOr<PreparedNode> made = PreparedNode::Make(node_, inputs, threads_, accuracy_);
+      absl::StatusOr<PreparedNode> made =
+          PreparedNode::Make(node_, inputs, threads_, accuracy_, memory_limit_);
       if (!made.ok()) return made.status();
       prepared = std::make_shared<const PreparedNode>(*std::move(made));
       std::lock_guard<std::mutex> lock(mutex_);
@@ -63,6 +69,7 @@ class Deferred : public DynamicStep {
   const Node& node_;
   const int threads_;
   const Accuracy accuracy_;
+  const int64_t memory_limit_;
   std::mutex mutex_;
   std::list<std::shared_ptr<const PreparedNode>> recent_;
 };
@@ -102,8 +109,8 @@ std::unique_ptr<DynamicStep> MakeDynamicKernel(std::unique_ptr<Kernel> kernel,
   return std::make_unique<DynamicKernel>(std::move(kernel), std::move(outputs));
 }
 
-std::unique_ptr<DynamicStep> MakeDeferred(const Node& node, int threads, Accuracy accuracy) {
-  return std::make_unique<Deferred>(node, threads, accuracy);
+std::unique_ptr<DynamicStep> MakeDeferred(const Node& node, const ProgramOptions& options) {
+  return std::make_unique<Deferred>(node, options);
 }
 
 std::unique_ptr<Kernel> MakeAssignKernel(const Type& type) {

@@ -10,12 +10,14 @@
 
 namespace sluice {
 
+struct ProgramOptions;
+
 // A kernel that allocates its own outputs.
 std::unique_ptr<DynamicStep> MakeDynamicKernel(std::unique_ptr<Kernel> kernel,
                                                std::vector<Type> outputs);
 
 // A node prepared when its inputs are known; the last few preparations are kept.
-std::unique_ptr<DynamicStep> MakeDeferred(const Node& node, int threads, Accuracy accuracy);
+std::unique_ptr<DynamicStep> MakeDeferred(const Node& node, const ProgramOptions& options);
 
 // Copies input 1 over input 0, the variable's memory, and to output 0 where that is elsewhere.
 std::unique_ptr<Kernel> MakeAssignKernel(const Type& type);

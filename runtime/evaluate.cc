@@ -73,8 +73,9 @@ absl::StatusOr<std::vector<Tensor>> EvaluateNode(const Node& node, absl::Span<co
                        absl::StrCat("its result is larger than ", max_bytes, " bytes"));
     }
   }
-  absl::StatusOr<PreparedNode> prepared = PreparedNode::Make(node, inputs, pool->threads());
-  if (!prepared.ok()) return prepared.status();
+  absl::StatusOr<PreparedNode> prepared =
+      PreparedNode::Make(node, inputs, pool->threads(), Accuracy::kStrict, max_bytes);
+  if (!prepared.ok()) return AtNode(node, prepared.status());
   int64_t used = 0;
   auto results = prepared->Run(inputs, pool, [&](int64_t bytes) -> absl::Status {
     if (bytes > max_bytes - used) {
@@ -85,6 +86,7 @@ absl::StatusOr<std::vector<Tensor>> EvaluateNode(const Node& node, absl::Span<co
     return absl::OkStatus();
   });
   for (const Tensor& t : inputs) ReleasePages(t);
+  if (!results.ok()) return AtNode(node, results.status());
   return results;
 }
 

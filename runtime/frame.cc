@@ -1,9 +1,9 @@
 #include <iterator>
 
 #include "absl/container/inlined_vector.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/text.h"
 #include "runtime/clock.h"
 #include "runtime/cost.h"
 #include "runtime/plan.h"
@@ -26,12 +26,9 @@ absl::string_view Hint(absl::StatusCode code) {
   }
 }
 
-// A kernel speaks of its data; the node, the shapes as they were, and the origin are ours to add.
+// With the node, the shapes as they were, and a hint.
 absl::Status AtStep(const Step& step, absl::Status status, absl::Span<const std::string> shapes) {
-  std::string text(status.message());
-  if (!absl::StrContains(text, "\n  at ")) {
-    text = std::string(NodeError(*step.node, status.code(), text).message());
-  }
+  std::string text(AtNode(*step.node, status).message());
   absl::StrAppend(&text, "\n  inputs were ", shapes.empty() ? "none" : absl::StrJoin(shapes, ", "));
   if (absl::string_view hint = Hint(status.code()); !hint.empty())
     absl::StrAppend(&text, "\n  hint: ", hint);
@@ -41,7 +38,7 @@ absl::Status AtStep(const Step& step, absl::Status status, absl::Span<const std:
 }  // namespace
 
 absl::Status RunContext::Charge(int64_t bytes) {
-  memory_used += bytes;
+  if (__builtin_add_overflow(memory_used, bytes, &memory_used)) memory_used = INT64_MAX;
   memory_peak = std::max(memory_peak, memory_used);
   if (memory_limit <= 0 || memory_used <= memory_limit) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrCat(
@@ -160,8 +157,12 @@ absl::Status Frame::TakeOutputs(const Plan& plan, absl::Span<const Tensor> given
       kept_[i] = own_[i];  // never what an earlier call was given: that is the caller's
     } else {
       absl::StatusOr<Tensor> fresh = Tensor::Allocate(outputs[i].type.dtype(), outputs[i].dims);
-      if (!fresh.ok()) return fresh.status();
-      if (absl::Status s = run->Charge(static_cast<int64_t>(fresh->bytes())); !s.ok()) return s;
+      absl::Status s = fresh.status();
+      if (s.ok()) s = run->Charge(static_cast<int64_t>(fresh->bytes()));
+      if (!s.ok()) {
+        const std::string& name = plan.slots()[outputs[i].slot].name;
+        return absl::Status(s.code(), absl::StrCat("result ", Shown(name), ": ", s.message()));
+      }
       kept_[i] = *std::move(fresh);
       if (keep) own_[i] = kept_[i];
     }
@@ -253,7 +254,8 @@ absl::Status Frame::Run(const Plan& plan, absl::Span<const Tensor> inputs,
                         RunContext* run, bool keep) {
   if (plan.arena_bytes() > 0 && !block_.valid()) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("no memory for an arena of ", plan.arena_bytes(), " bytes"));
+        absl::StrCat("no memory for an arena of ", plan.arena_bytes(), " bytes; it is fullest at ",
+                     Shown(plan.peak_node())));
   }
   if (absl::Status s = run->Charge(plan.arena_bytes()); !s.ok()) return s;
   if (absl::Status s = TakeOutputs(plan, given, run, keep); !s.ok()) return s;

@@ -185,7 +185,7 @@ int MemoryPlanner::Latest(int step) const {
   return section < 0 ? step : sections_[section].last - 1;
 }
 
-void MemoryPlanner::PlaceBuffers() {
+absl::Status MemoryPlanner::PlaceBuffers() {
   std::vector<ArenaBuffer> arena;
   std::vector<int> owner;  // a buffer, or -1 - step for scratch
   const auto add = [&](int64_t bytes, int first, int last, int who) {
@@ -208,6 +208,14 @@ void MemoryPlanner::PlaceBuffers() {
     if (kernel == nullptr || kernel->scratch_bytes() == 0) continue;
     add(static_cast<int64_t>(kernel->scratch_bytes()), step_time_[s], step_time_[s],
         -1 - static_cast<int>(s));
+  }
+  // Offsets are sums: they must not overflow, whatever the extents.
+  constexpr double kAddressable = 0x1p62;
+  double total = 0;
+  for (const ArenaBuffer& b : arena) total += static_cast<double>(b.bytes);
+  if (total > kAddressable) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the plan's activations have ", total, " bytes together", LargestValue()));
   }
   std::vector<ArenaLane> lanes;
   for (const Section& s : sections_)
@@ -232,11 +240,10 @@ void MemoryPlanner::PlaceBuffers() {
       plan_->slots_[slot].index = b.output;
     }
   }
+  return absl::OkStatus();
 }
 
-absl::Status MemoryPlanner::CheckLimit() const {
-  if (options_.memory_limit <= 0 || plan_->arena_bytes_ <= options_.memory_limit)
-    return absl::OkStatus();
+std::string MemoryPlanner::LargestValue() const {
   int64_t largest = 0;
   std::string name;
   for (const Buffer& b : buffers_) {
@@ -245,11 +252,16 @@ absl::Status MemoryPlanner::CheckLimit() const {
       name = plan_->slots_[b.members[0]].name;
     }
   }
+  return absl::StrCat(", and the largest value is ", Shown(name), " with ", largest, " bytes");
+}
+
+absl::Status MemoryPlanner::CheckLimit() const {
+  if (options_.memory_limit <= 0 || plan_->arena_bytes_ <= options_.memory_limit)
+    return absl::OkStatus();
   return absl::ResourceExhaustedError(
       absl::StrCat("the plan needs ", plan_->arena_bytes_, " bytes of activations, the limit is ",
                    options_.memory_limit, "; it is fullest at ", Shown(plan_->peak_node_),
-                   ", and the largest value is ", Shown(name), " with ", largest,
-                   " bytes; raise SessionOptions::memory_limit or feed less at once"));
+                   LargestValue(), "; raise SessionOptions::memory_limit or feed less at once"));
 }
 
 void MemoryPlanner::FillTable() {

@@ -24,7 +24,7 @@ class MemoryPlanner {
     // Which values share memory: views of their input, results in place of it, fetched ones
     // outside.
     AssignBuffers(fetched);
-    PlaceBuffers();
+    if (absl::Status s = PlaceBuffers(); !s.ok()) return s;
     if (absl::Status s = CheckLimit(); !s.ok()) return s;
     FillTable();
     return absl::OkStatus();
@@ -53,7 +53,8 @@ class MemoryPlanner {
   void AddOutput(int index, int slot);
   int Earliest(int step) const;
   int Latest(int step) const;
-  void PlaceBuffers();
+  absl::Status PlaceBuffers();
+  std::string LargestValue() const;
   absl::Status CheckLimit() const;
   void FillTable();
 

@@ -1,6 +1,7 @@
 #include "runtime/prepare.h"
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "graph/builder.h"
 #include "graph/infer.h"
@@ -38,6 +39,34 @@ class TensorAllocator : public OutputAllocator {
 };
 
 }  // namespace
+
+absl::Status AtNode(const Node& node, const absl::Status& status) {
+  if (status.ok() || absl::StrContains(status.message(), "\n  at ")) return status;
+  return NodeError(node, status.code(), status.message());
+}
+
+absl::Status CheckOutputSizes(const Node& node, absl::Span<const Type> inputs,
+                              absl::Span<const Type> outputs, int64_t max_bytes) {
+  constexpr int64_t kAddressable = int64_t{1} << 47;
+  const int64_t limit = max_bytes > 0 ? std::min(max_bytes, kAddressable) : kAddressable;
+  auto bytes_of = [](const Type& type) -> std::optional<int64_t> {  // INT64_MAX: overflows
+    if (!type.has_static_shape()) return std::nullopt;
+    const size_t size = ByteSize(type.dtype());
+    absl::StatusOr<int64_t> n = ElementCount(*type.StaticDims(), size);
+    return n.ok() ? *n * static_cast<int64_t>(size) : INT64_MAX;
+  };
+  int64_t largest_input = 0;
+  for (const Type& t : inputs) largest_input = std::max(largest_input, bytes_of(t).value_or(0));
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const std::optional<int64_t> bytes = bytes_of(outputs[i]);
+    if (!bytes.has_value() || *bytes <= limit || *bytes <= largest_input) continue;
+    return NodeError(node, absl::StatusCode::kResourceExhausted,
+                     absl::StrCat("output ", i, ", ", outputs[i].ToString(), ", needs ",
+                                  *bytes == INT64_MAX ? "more than 2^63" : absl::StrCat(*bytes),
+                                  " bytes, the limit is ", limit));
+  }
+  return absl::OkStatus();
+}
 
 absl::Status CopyBodies(const Node& from, Node* to) {
   for (const auto& [name, body] : from.bodies()) {
@@ -91,7 +120,7 @@ namespace {
 
 // The kernel for a node whose inputs are known by type and, where small, by contents.
 absl::StatusOr<std::unique_ptr<Kernel>> PrepareKernel(const Node& node, int threads,
-                                                      Accuracy accuracy,
+                                                      Accuracy accuracy, int64_t max_bytes,
                                                       std::vector<Type>* outputs) {
   PrepareContext context{.node = node, .threads = threads, .accuracy = accuracy};
   for (const Value* v : node.inputs()) {
@@ -101,6 +130,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareKernel(const Node& node, int thre
   }
   for (size_t i = 0; i < node.num_outputs(); ++i) context.outputs.push_back(node.output(i)->type());
   *outputs = context.outputs;
+  if (absl::Status s = CheckOutputSizes(node, context.inputs, context.outputs, max_bytes); !s.ok())
+    return s;
   return cpu::PrepareInLayouts(context,
                                [](const PrepareContext& c) { return CpuKernels().Prepare(c); });
 }
@@ -115,9 +146,10 @@ bool StaticInputs(const Node& node) {
 }  // namespace
 
 absl::StatusOr<PreparedNode> PreparedNode::Make(const Node& node, absl::Span<const Tensor> inputs,
-                                                int threads, Accuracy accuracy) {
+                                                int threads, Accuracy accuracy, int64_t max_bytes) {
   PreparedNode prepared;
   prepared.accuracy_ = accuracy;
+  prepared.max_bytes_ = max_bytes;
   prepared.graph_ = std::make_unique<Graph>(node.graph()->ops());
   GraphBuilder b(prepared.graph_.get());
   b.SetOrigin(node.origin());
@@ -156,7 +188,7 @@ absl::StatusOr<PreparedNode> PreparedNode::Make(const Node& node, absl::Span<con
   if (CpuKernels().Has(node.op_name())) {
     std::vector<Type> outputs;
     absl::StatusOr<std::unique_ptr<Kernel>> kernel =
-        PrepareKernel(*copy, threads, accuracy, &outputs);
+        PrepareKernel(*copy, threads, accuracy, max_bytes, &outputs);
     if (kernel.ok()) {
       prepared.steps_.push_back({copy, *std::move(kernel), std::move(outputs)});
       for (size_t i = 0; i < copy->num_outputs(); ++i) results.push_back(copy->output(i));
@@ -202,7 +234,7 @@ absl::StatusOr<PreparedNode> PreparedNode::Make(const Node& node, absl::Span<con
       Step step{inner.get(), nullptr, {}};
       if (StaticInputs(*inner) && CpuKernels().Has(inner->op_name())) {
         absl::StatusOr<std::unique_ptr<Kernel>> kernel =
-            PrepareKernel(*inner, threads, accuracy, &step.outputs);
+            PrepareKernel(*inner, threads, accuracy, max_bytes, &step.outputs);
         if (kernel.ok()) step.kernel = *std::move(kernel);
       }
       prepared.steps_.push_back(std::move(step));
@@ -243,7 +275,7 @@ absl::StatusOr<std::vector<Tensor>> PreparedNode::Run(absl::Span<const Tensor> i
       out = LaunchAlone(*step.kernel, step.outputs, in, pool, account);
     } else {
       absl::StatusOr<PreparedNode> inner =
-          Make(*step.node, in, pool == nullptr ? 1 : pool->threads(), accuracy_);
+          Make(*step.node, in, pool == nullptr ? 1 : pool->threads(), accuracy_, max_bytes_);
       if (!inner.ok()) return inner.status();
       out = inner->Run(in, pool, account);
     }

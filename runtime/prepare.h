@@ -20,11 +20,23 @@ inline constexpr int64_t kContentElements = 1024;
 // Asked before `bytes` are taken; ResourceExhausted ends the run.
 using Accountant = std::function<absl::Status(int64_t bytes)>;
 
+// A kernel speaks of its data alone: the same error at its node.
+absl::Status AtNode(const Node& node, const absl::Status& status);
+
+// ResourceExhausted, naming the node, where an output whose extents are known has more than
+// `max_bytes` (0: more than a process can address). To be asked before a kernel is prepared, which
+// may make tables as long as its output. An output no larger than an input may be a view of it: it
+// costs nothing and passes.
+absl::Status CheckOutputSizes(const Node& node, absl::Span<const Type> inputs,
+                              absl::Span<const Type> outputs, int64_t max_bytes);
+
 class PreparedNode {
  public:
-  // `inputs` as node.inputs(); an invalid tensor is absent. Reads `node` only now.
+  // `inputs` as node.inputs(); an invalid tensor is absent. Reads `node` only now. `max_bytes`: see
+  // CheckOutputSizes().
   static absl::StatusOr<PreparedNode> Make(const Node& node, absl::Span<const Tensor> inputs,
-                                           int threads, Accuracy accuracy = Accuracy::kStrict);
+                                           int threads, Accuracy accuracy = Accuracy::kStrict,
+                                           int64_t max_bytes = 0);
 
   // Whether Run() may be called for these inputs too: same types, same small contents.
   bool Fits(absl::Span<const Tensor> inputs) const;
@@ -45,6 +57,7 @@ class PreparedNode {
   std::vector<Tensor> contents_;
   std::vector<Type> types_;
   Accuracy accuracy_ = Accuracy::kStrict;
+  int64_t max_bytes_ = 0;
 };
 
 // Gives `to` copies of the bodies, which read nothing of the graph around them.

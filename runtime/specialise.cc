@@ -221,6 +221,11 @@ class Specialiser {
       is_static &= v == nullptr || context.inputs.back().has_static_shape();
     }
     context.outputs = step->output_types;
+    if (absl::Status s =
+            CheckOutputSizes(node, context.inputs, context.outputs, options_.memory_limit);
+        !s.ok()) {
+      return s;
+    }
     if (is_static) {
       const auto prepare = [&](const PrepareContext& c) {
         return options_.tuner == nullptr ? CpuKernels().Prepare(c, &step->choice)
@@ -245,17 +250,17 @@ class Specialiser {
           return absl::OkStatus();
         }
       } else if (!absl::IsUnimplemented(kernel.status())) {
-        return kernel.status();
+        return AtNode(node, kernel.status());
       } else {
         // It may still go once the contents of its inputs are known, or by expansion.
         const bool all_constant =
             std::all_of(node.inputs().begin(), node.inputs().end(),
                         [&](const Value* v) { return v == nullptr || ConstantOf(v).valid(); });
         if (node.op().expand == nullptr && (all_constant || !CpuKernels().Has(node.op_name())))
-          return kernel.status();
+          return AtNode(node, kernel.status());
       }
     }
-    step->dynamic = MakeDeferred(node, options_.threads, options_.accuracy);
+    step->dynamic = MakeDeferred(node, options_);
     return absl::OkStatus();
   }
 

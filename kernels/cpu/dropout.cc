@@ -39,7 +39,7 @@ class DropoutKernel : public Kernel {
 
   absl::Status Launch(const LaunchContext& c) const override {
     double ratio = 0;
-    if (trains_ && *c.input<bool>(2)) {
+    if (trains_ && *c.input<uint8_t>(2) != 0) {  // a bool from a file may be any byte
       ratio = 0.5;
       if (c.inputs.size() > 1 && c.inputs[1] != nullptr) {
         VisitDType(

@@ -114,13 +114,22 @@ class MappedPadKernel : public Kernel {
   }
 
   absl::Status Launch(const LaunchContext& c) const override {
-    if (copy_.has_value()) return Copy(c, *copy_, dims_);
+    if (copy_.has_value()) {
+      absl::StatusOr<void*> out = OutputMemory(c, 0, planned_, dims_);
+      if (!out.ok()) return out.status();
+      copy_->Run(c.inputs[0], *out, ZeroElement(dtype_), c.pool);
+      return absl::OkStatus();
+    }
     const IntList axes = axes_.present() ? axes_.Read(c) : IntList();
     absl::StatusOr<Pads> pads =
         ReadPads(dtype_, in_, pads_.Read(c), axes_.present() ? &axes : nullptr);
     if (!pads.ok()) return pads.status();
+    absl::StatusOr<void*> out = OutputMemory(c, 0, planned_, pads->out);  // before its tables
+    if (!out.ok()) return out.status();
     absl::StatusOr<MappedCopy> copy = Map(*pads);
-    return copy.ok() ? Copy(c, *copy, pads->out) : copy.status();
+    if (!copy.ok()) return copy.status();
+    copy->Run(c.inputs[0], *out, ZeroElement(dtype_), c.pool);
+    return absl::OkStatus();
   }
   std::string Description() const override { return absl::StrCat(mode_, " by index tables"); }
   bool dynamic_outputs() const override { return !planned_.has_value(); }
@@ -139,17 +148,17 @@ class MappedPadKernel : public Kernel {
                        " leaves none of its elements");
       }
       if (!empty && left > INT64_MAX / 4) return Invalid("axis ", i, " is too long");
+      // The table is as long as the axis: where memory ends, a vector would end the process.
+      if (absl::Status s = Tensor::Allocate(DType::kI64, {empty ? 0 : pads.out[i]}).status();
+          !s.ok()) {
+        return s;
+      }
+      if (!empty) maps[i].reserve(static_cast<size_t>(pads.out[i]));
       for (int64_t k = 0; !empty && k < pads.out[i]; ++k) {
         maps[i].push_back(cut + Source(mode_, k - before, left));
       }
     }
     return MappedCopy(dtype_, in_, std::move(maps));
-  }
-  absl::Status Copy(const LaunchContext& c, const MappedCopy& copy, const Dims& dims) const {
-    absl::StatusOr<void*> out = OutputMemory(c, 0, planned_, dims);
-    if (!out.ok()) return out.status();
-    copy.Run(c.inputs[0], *out, ZeroElement(dtype_), c.pool);
-    return absl::OkStatus();
   }
 
   const DType dtype_;

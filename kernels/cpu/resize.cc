@@ -83,19 +83,28 @@ class ResizeKernel : public Kernel {
     const void* data[4] = {};
     for (size_t i : {1, 2, 3})
       data[i] = context.IsConstant(i) ? context.constants[i].raw() : nullptr;
-    absl::StatusOr<Layout> layout = MakeLayout(data);
+    absl::StatusOr<Layout> layout = Extents(data);
     if (!layout.ok()) return layout.status();
+    if (absl::Status s = MakeTables(&*layout); !s.ok()) return s;
     layout_ = *std::move(layout);
     return absl::OkStatus();
   }
 
   absl::Status Launch(const LaunchContext& c) const override {
-    if (layout_.has_value()) return Run(c, *layout_, static_cast<char*>(c.scratch));
+    if (layout_.has_value()) {
+      absl::StatusOr<void*> out = OutputMemory(c, 0, planned_, layout_->out);
+      return out.ok() ? Run(c, *layout_, *out, static_cast<char*>(c.scratch)) : out.status();
+    }
     const void* data[4] = {nullptr, c.input<void>(1), c.input<void>(2), c.input<void>(3)};
-    absl::StatusOr<Layout> layout = MakeLayout(data);
+    absl::StatusOr<Layout> layout = Extents(data);
     if (!layout.ok()) return layout.status();
-    std::vector<double> scratch(ScratchBytes(*layout) / sizeof(double) + 1);
-    return Run(c, *layout, reinterpret_cast<char*>(scratch.data()));
+    absl::StatusOr<void*> out = OutputMemory(c, 0, planned_, layout->out);  // before its tables
+    if (!out.ok()) return out.status();
+    if (absl::Status s = MakeTables(&*layout); !s.ok()) return s;
+    absl::StatusOr<Tensor> scratch =
+        Tensor::Allocate(DType::kU8, {static_cast<int64_t>(ScratchBytes(*layout))});
+    if (!scratch.ok()) return scratch.status();
+    return Run(c, *layout, *out, scratch->mutable_data<char>());
   }
 
   std::string Description() const override {
@@ -109,7 +118,7 @@ class ResizeKernel : public Kernel {
  private:
   bool Crops() const { return mode_.coordinates == ResizeMode::Coordinates::kCropAndResize; }
 
-  absl::StatusOr<Layout> MakeLayout(const void* const* data) const {
+  absl::StatusOr<Layout> Extents(const void* const* data) const {
     std::vector<double> roi, scales;
     std::vector<int64_t> sizes;
     for (int64_t i = 0; i < counts_[1] && data[1] != nullptr && Crops(); ++i) {
@@ -138,23 +147,36 @@ class ResizeKernel : public Kernel {
     }
     absl::StatusOr<int64_t> n = ElementCount(layout.out, std::max<size_t>(8, ByteSize(dtype_)));
     if (!n.ok()) return n.status();
-    if (mode_.interpolation == Interpolation::kNearest || layout.order.empty() || *n == 0) {
+    return layout;
+  }
+
+  // What follows from the extents; as long as they are.
+  absl::Status MakeTables(Layout* layout) const {
+    const bool empty = Product(layout->out) == 0;
+    constexpr int64_t kEntries = 8;  // for a position, roughly
+    const bool nearest =
+        mode_.interpolation == Interpolation::kNearest || layout->order.empty() || empty;
+    // Where memory ends, a vector as long as an axis would end the process.
+    for (const ResizeAxis& axis : layout->axes) {
+      absl::Status s = Tensor::Allocate(DType::kI64, {empty ? 0 : axis.out, kEntries}).status();
+      if (!s.ok()) return s;
+    }
+    if (nearest) {
       std::vector<std::vector<int64_t>> maps;
-      for (const ResizeAxis& axis : layout.axes) {
-        maps.push_back(*n == 0 ? std::vector<int64_t>() : NearestMap(mode_, axis));
+      for (const ResizeAxis& axis : layout->axes) {
+        maps.push_back(empty ? std::vector<int64_t>() : NearestMap(mode_, axis));
       }
-      layout.mapped.emplace(dtype_, in_, std::move(maps));
-      return layout;
+      layout->mapped.emplace(dtype_, in_, std::move(maps));
+      return absl::OkStatus();
     }
     // The passes go to variables of their own: a layout is copied while orders are compared.
     std::vector<Pass<float>> single_passes;
     std::vector<Pass<double>> double_passes;
-    absl::Status s = in_double_ ? OrderResizePasses(mode_, in_, &layout, &double_passes)
-                                : OrderResizePasses(mode_, in_, &layout, &single_passes);
-    layout.single_passes = std::move(single_passes);
-    layout.double_passes = std::move(double_passes);
-    if (!s.ok()) return s;
-    return layout;
+    absl::Status s = in_double_ ? OrderResizePasses(mode_, in_, layout, &double_passes)
+                                : OrderResizePasses(mode_, in_, layout, &single_passes);
+    layout->single_passes = std::move(single_passes);
+    layout->double_passes = std::move(double_passes);
+    return s;
   }
 
   bool Converts() const { return dtype_ != DType::kF32 && dtype_ != DType::kF64; }
@@ -217,9 +239,7 @@ class ResizeKernel : public Kernel {
     });
   }
 
-  absl::Status Run(const LaunchContext& c, const Layout& layout, char* scratch) const {
-    absl::StatusOr<void*> out = OutputMemory(c, 0, planned_, layout.out);
-    if (!out.ok()) return out.status();
+  absl::Status Run(const LaunchContext& c, const Layout& layout, void* out, char* scratch) const {
     if (layout.mapped.has_value()) {
       alignas(16) char fill[16] = {};
       VisitDType(
@@ -229,7 +249,7 @@ class ResizeKernel : public Kernel {
             std::memcpy(fill, &value, sizeof(T));
           },
           [] {});
-      layout.mapped->Run(c.inputs[0], *out, dtype_ == DType::kString ? ZeroElement(dtype_) : fill,
+      layout.mapped->Run(c.inputs[0], out, dtype_ == DType::kString ? ZeroElement(dtype_) : fill,
                          c.pool);
       return absl::OkStatus();
     }
@@ -240,9 +260,9 @@ class ResizeKernel : public Kernel {
                                            std::is_same_v<T, double>,
                                        double, float>;
           if constexpr (std::is_same_v<C, double>) {
-            Planes<T, C>(c, layout, layout.double_passes, static_cast<T*>(*out), scratch);
+            Planes<T, C>(c, layout, layout.double_passes, static_cast<T*>(out), scratch);
           } else {
-            Planes<T, C>(c, layout, layout.single_passes, static_cast<T*>(*out), scratch);
+            Planes<T, C>(c, layout, layout.single_passes, static_cast<T*>(out), scratch);
           }
           return absl::OkStatus();
         },

@@ -1,0 +1,37 @@
+// An ONNX model from memory: imported, verified, inferred, optimised within small budgets.
+#include "exchange/onnx_export.h"
+#include "exchange/onnx_import.h"
+#include "graph/infer.h"
+#include "passes/pass.h"
+#include "runtime/evaluate.h"
+#include "tests/fuzz/fuzz.h"
+
+namespace sluice::fuzz {
+
+std::vector<std::string> Seeds() {
+  std::vector<std::string> seeds;
+  for (const auto& graph : SeedGraphs()) {
+    absl::StatusOr<std::string> bytes = ExportOnnxBytes(*graph);
+    if (bytes.ok()) seeds.push_back(*std::move(bytes));
+  }
+  return seeds;
+}
+
+void One(absl::string_view bytes) {
+  auto graph = ImportOnnxBytes(bytes, "fuzz.onnx", {.max_nodes = 1000});
+  if (!Fine(graph.status())) return;
+  Require(Verify(**graph).ok(), "an imported graph is not verified");
+  if (!Fine(InferTypes(graph->get()))) return;
+  static ThreadPool* const pool = new ThreadPool(1);
+  PassOptions options;
+  options.fold_total_bytes = 1 << 22;
+  options.fold_result_bytes = 1 << 20;
+  (void)Fine(Optimize(graph->get(), options, CpuEvaluator(pool), CpuTarget()).status());
+}
+
+}  // namespace sluice::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  sluice::fuzz::One({reinterpret_cast<const char*>(data), size});
+  return 0;
+}
