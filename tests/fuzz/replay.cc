@@ -1,5 +1,5 @@
 // Without libFuzzer: the seeds, and mutations of them by a fixed generator; the arguments are files
-// to run instead, such as crashes that tools/fuzz kept.
+// to run instead, such as crashes that tools/fuzz kept. SLUICE_FUZZ_MUTATIONS changes how many.
 #include <fstream>
 #include <iterator>
 #include <random>
@@ -53,9 +53,10 @@ int main(int argc, char** argv) {
   sluice::fuzz::Require(!seeds.empty(), "no seeds");
   for (const std::string& seed : seeds) Run(seed);
   Run("");
-  constexpr int kMutations = 3000;
+  const char* more = std::getenv("SLUICE_FUZZ_MUTATIONS");
+  const int mutations = more != nullptr ? std::atoi(more) : 3000;
   std::mt19937 random(1);
-  for (int i = 0; i < kMutations; ++i) Run(Mutated(seeds[random() % seeds.size()], seeds, &random));
-  std::printf("%zu seeds, %d mutations\n", seeds.size(), kMutations);
+  for (int i = 0; i < mutations; ++i) Run(Mutated(seeds[random() % seeds.size()], seeds, &random));
+  std::printf("%zu seeds, %d mutations\n", seeds.size(), mutations);
   return 0;
 }

@@ -10,7 +10,6 @@
 
 #include "graph/builder.h"
 #include "ops/op.h"
-#include "runtime/evaluate.h"
 
 namespace sluice {
 
@@ -113,21 +112,6 @@ inline std::vector<std::vector<Tensor>> InputSets(const OpDef& op, DType preferr
     }
   }
   return sets;
-}
-
-inline absl::StatusOr<std::vector<Tensor>> TryOp(const OpDef& op, const std::vector<Tensor>& inputs,
-                                                 const AttrList& attrs, ThreadPool* pool) {
-  constexpr int64_t kMaxBytes = 1 << 22;
-  Graph graph(StandardOps());
-  GraphBuilder b(&graph);
-  std::vector<Value*> values;
-  for (const Tensor& t : inputs) values.push_back(t.valid() ? b.Constant(t) : nullptr);
-  std::vector<Value*> outputs =
-      b.OpN(op.name, values, std::max<size_t>(1, op.min_outputs()), attrs);
-  if (!b.status().ok()) return b.status();
-  for (Value* v : outputs) b.Output(v);
-  if (absl::Status s = Verify(graph); !s.ok()) return s;
-  return EvaluateNode(*outputs[0]->producer(), inputs, kMaxBytes, pool);
 }
 
 }  // namespace sluice

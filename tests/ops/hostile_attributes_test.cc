@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/ops/every_op.h"
+#include "tests/ops/try_op.h"
 #include "tests/testing/run_op.h"
 
 namespace sluice {

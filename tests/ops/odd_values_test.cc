@@ -5,6 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/ops/every_op.h"
+#include "tests/ops/try_op.h"
 #include "tests/testing/run_op.h"
 
 namespace sluice {

@@ -1,0 +1,35 @@
+// A graph in our text form, optimised and folded by the CPU's kernels within small budgets.
+#include "graph/infer.h"
+#include "graph/text.h"
+#include "ops/op.h"
+#include "passes/pass.h"
+#include "runtime/evaluate.h"
+#include "tests/fuzz/fuzz.h"
+
+namespace sluice::fuzz {
+
+std::vector<std::string> Seeds() {
+  std::vector<std::string> seeds;
+  for (const auto& graph : SeedGraphs()) seeds.push_back(Print(*graph));
+  return seeds;
+}
+
+void One(absl::string_view text) {
+  ParseOptions parse;
+  parse.max_nodes = 1000;
+  parse.max_generated_bytes = 1 << 20;
+  auto graph = Parse(text, StandardOps(), parse);
+  if (!Fine(graph.status()) || !Fine(Verify(**graph)) || !Fine(InferTypes(graph->get()))) return;
+  static ThreadPool* const pool = new ThreadPool(1);
+  PassOptions options;
+  options.fold_total_bytes = 1 << 22;
+  options.fold_result_bytes = 1 << 20;
+  (void)Fine(Optimize(graph->get(), options, CpuEvaluator(pool), CpuTarget()).status());
+}
+
+}  // namespace sluice::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  sluice::fuzz::One({reinterpret_cast<const char*>(data), size});
+  return 0;
+}
