@@ -24,6 +24,7 @@
 #include "passes/recognize_norms.h"
 #include "passes/simplify_algebra.h"
 #include "passes/simplify_shapes.h"
+#include "passes/sink_transposes.h"
 
 namespace sluice {
 namespace {
@@ -35,6 +36,7 @@ constexpr FoldConstants kFoldConstants;
 constexpr FoldConstants kFoldButQuantized(/*keep_quantized=*/true);
 constexpr SimplifyShapes kSimplifyShapes;
 constexpr SimplifyAlgebra kSimplifyAlgebra;
+constexpr SinkTransposes kSinkTransposes;
 constexpr EliminateCommonSubexpressions kEliminateCommonSubexpressions;
 constexpr RecognizeActivations kRecognizeActivations;
 constexpr RecognizeNorms kRecognizeNorms;
@@ -60,6 +62,8 @@ std::vector<Group> Pipeline() {
   first.front() = &kFoldButQuantized;
   return {
       {1, {&kInlineCalls, &kPrune}},  // rules see through calls, and only what results need
+      {8, first},
+      {1, {&kSinkTransposes}},  // what stood between them and a product is its steps again
       {8, first},
       {1, {&kRecognizeActivations, &kRecognizeNorms}},  // while no scale of theirs is in weights
       {1, {&kMoveQuantization, &kFuseQuantized}},       // before 8-bit weights fold into f32
