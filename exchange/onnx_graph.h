@@ -67,7 +67,7 @@ class OnnxGraphImporter {
 
   absl::StatusOr<AttributeMap> ResolveAttributes(const onnx::NodeProto& node,
                                                  const Environment& env) const;
-  absl::StatusOr<Attribute> ToAttribute(const onnx::AttributeProto& proto);
+  absl::StatusOr<Attribute> ToAttribute(const onnx::AttributeProto& a);
   absl::StatusOr<Tensor> ToTensor(const onnx::TensorProto& proto);
 
   // Null where nothing is called that; a pointer to null where it stands for an absent value.

@@ -219,7 +219,7 @@ absl::StatusOr<Tensor> TensorProtoReader::ReadSparse(const onnx::SparseTensorPro
   if (!values.ok()) return values.status();
   absl::StatusOr<Tensor> indices = Read(proto.indices());
   if (!indices.ok()) return indices.status();
-  auto fail = [&](auto... what) {
+  auto fail = [&](const auto&... what) {
     return Invalid("sparse tensor ", Shown(proto.values().name()), ": ", what...);
   };
   const DType dtype = values->dtype();

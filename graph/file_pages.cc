@@ -11,10 +11,13 @@ namespace sluice {
 void ReleasePages(const Tensor& tensor) {
   if (std::get_deleter<FileBacked>(tensor.owner()) == nullptr) return;
   static const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  // Whole pages inside the tensor.
   const uintptr_t begin = reinterpret_cast<uintptr_t>(tensor.raw());
-  const uintptr_t first = (begin + page - 1) / page * page;
-  const uintptr_t end = (begin + tensor.bytes()) / page * page;
-  if (first < end) (void)madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+  const size_t skipped = (page - begin % page) % page;
+  if (skipped >= tensor.bytes()) return;
+  const size_t bytes = (tensor.bytes() - skipped) / page * page;
+  char* const first = const_cast<char*>(static_cast<const char*>(tensor.raw())) + skipped;
+  if (bytes > 0) (void)madvise(first, bytes, MADV_DONTNEED);
 }
 
 }  // namespace sluice

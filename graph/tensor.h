@@ -52,7 +52,7 @@ class Tensor {
                                        RandomSpec spec);
 
   template <typename T>
-  static Tensor Scalar(T value) {
+  static Tensor Scalar(const T& value) {
     return FromSpan<T>({}, absl::Span<const T>(&value, 1));
   }
   template <typename T>

@@ -23,8 +23,8 @@ absl::StatusOr<double> EstimateDnnlConv(const PrepareContext& context) {
   if (!p.ok()) return p.status();
   constexpr int64_t kVector = 16;
   const int64_t features = p->group_features();
-  const double lanes =
-      static_cast<double>(p->group * ((features + kVector - 1) / kVector) * kVector);
+  const int64_t vectors = (features + kVector - 1) / kVector;
+  const double lanes = static_cast<double>(p->group * vectors * kVector);
   // One group a channel runs over pixels side by side instead, out of the cache.
   const bool depthwise = p->group > 1 && p->group_channels() == 1;
   const double work = static_cast<double>(p->batch) * static_cast<double>(p->out_size()) *

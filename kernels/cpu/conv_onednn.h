@@ -40,7 +40,7 @@ struct DnnlSteps {
 
   // Of a node of type `dtype` computed in `compute`, whose result of extents `out` lies as
   // `y_lies`; `operand` describes operand i as the primitive is to take it. Throws dnnl::error.
-  static absl::StatusOr<DnnlSteps> Split(const ConvSteps& steps, DType dtype, DType compute,
+  static absl::StatusOr<DnnlSteps> Split(const ConvSteps& p, DType dtype, DType compute,
                                          const Dims& out, Layout y_lies,
                                          absl::FunctionRef<dnnl::memory::desc(size_t i)> operand,
                                          bool inside = true);

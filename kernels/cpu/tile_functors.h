@@ -70,6 +70,7 @@ SLUICE_UNARY_FUNCTOR(SoftsignF, x / (T(1) + __builtin_elementwise_abs(x)))
 SLUICE_UNARY_FUNCTOR(NotF, T(x == 0))
 SLUICE_UNARY_FUNCTOR(BitwiseNotF, static_cast<T>(~x))
 
+// NOLINTNEXTLINE(bugprone-macro-parentheses): an operator
 #define SLUICE_WRAPPING(op) \
   static_cast<T>(static_cast<Wrapping<T>>(a) op static_cast<Wrapping<T>>(b))
 SLUICE_BINARY_FUNCTOR(AddF, SLUICE_WRAPPING(+))
