@@ -3,9 +3,12 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <numeric>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "exchange/model.h"
 #include "nlohmann/json.hpp"
 #include "tools/cli.h"
@@ -18,6 +21,7 @@ struct Options {
   InputOptions inputs;
   SessionFlags session;
   double seconds = 2;
+  std::string vary;  // NAME=FROM:TO
   bool json = false, ops = false, wait = false;
 };
 
@@ -63,6 +67,59 @@ void PrintOps(const Profile& profile) {
                 100 * r.milliseconds / std::max(total, 1e-12), r.what.c_str());
 }
 
+void PrintJson(const nlohmann::json& json) {
+  std::printf(
+      "%s\n",
+      json.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace).c_str());
+  std::fflush(stdout);
+}
+
+// One run for each extent, in an order that is none, and what it leaves in memory.
+absl::Status Vary(Session* session, const Options& o) {
+  const std::pair<std::string, std::string> named = absl::StrSplit(o.vary, absl::MaxSplits('=', 1));
+  const std::vector<std::string> ends = absl::StrSplit(named.second, ':');
+  int64_t from = 0, to = 0;
+  if (ends.size() != 2 || !absl::SimpleAtoi(ends[0], &from) || !absl::SimpleAtoi(ends[1], &to) ||
+      from < 1 || to < from || to - from >= 1'000'000) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--vary takes NAME=FROM:TO, 1 or more, not ", o.vary));
+  }
+  const int64_t n = to - from + 1;
+  int64_t step = n * 618 / 1000 + 1;  // of no common divisor: each extent once
+  while (std::gcd(step, n) != 1) ++step;
+  Progress progress;
+  nlohmann::json rows = nlohmann::json::array();
+  double specialise_ms = 0;
+  int64_t plans = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    InputOptions inputs = o.inputs;
+    const int64_t extent = from + i * step % n;
+    inputs.dims.push_back(absl::StrCat(named.first, "=", extent));
+    absl::StatusOr<Inputs> loaded = LoadInputs(session->inputs(), inputs);
+    if (!loaded.ok()) return loaded.status();
+    absl::StatusOr<std::vector<Tensor>> results = session->Run(loaded->feeds);
+    if (!results.ok()) return results.status();
+    specialise_ms += session->Memory().specialise_ms;
+    plans = std::max(plans, session->Memory().plans);
+    if (i % 16 == 0) progress.Show(absl::StrCat(i, " of ", n, " runs"));
+    if ((i + 1) * 10 / n == i * 10 / n) continue;
+    rows.push_back({{"runs", i + 1},
+                    {"rss_mb", ProcessMegabytes("VmRSS")},
+                    {"specialise_ms", specialise_ms / static_cast<double>(i + 1)},
+                    {"plans", plans}});
+  }
+  if (o.json) {
+    PrintJson({{"model", o.model}, {"vary", o.vary}, {"curve", rows}});
+    return absl::OkStatus();
+  }
+  for (const auto& row : rows) {
+    std::printf("%8lld runs: %8.1f MB resident, %7.3f ms to specialise a shape, %lld plans\n",
+                row["runs"].get<long long>(), row["rss_mb"].get<double>(),
+                row["specialise_ms"].get<double>(), row["plans"].get<long long>());
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Bench(const Options& o) {
   const double rss_before = ProcessMegabytes("VmRSS");
   const auto start = std::chrono::steady_clock::now();
@@ -73,6 +130,7 @@ absl::Status Bench(const Options& o) {
   if (!session.ok()) return session.status();
   graph->reset();
   const double create_ms = Milliseconds(start);
+  if (!o.vary.empty()) return Vary(session->get(), o);
   absl::StatusOr<Inputs> inputs = LoadInputs((*session)->inputs(), o.inputs);
   if (!inputs.ok()) return inputs.status();
   for (const std::string& line : inputs->generated) std::fprintf(stderr, "%s\n", line.c_str());
@@ -124,19 +182,13 @@ absl::Status Bench(const Options& o) {
                           {"packed_mb", memory.packed_bytes / 1048576.0},
                           {"specialise_ms", memory.specialise_ms}};
   };
-  auto print_json = [](const nlohmann::json& json) {
-    std::printf("%s\n",
-                json.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace)
-                    .c_str());
-    std::fflush(stdout);
-  };
   if (o.wait) {
-    print_json({{"ready", true}, {"create_ms", create_ms}, {"first_ms", first_ms}});
+    PrintJson({{"ready", true}, {"create_ms", create_ms}, {"first_ms", first_ms}});
     for (int c; (c = std::getchar()) != EOF;) {
       if (c != '\n') continue;
       absl::StatusOr<nlohmann::json> json = round();
       if (!json.ok()) return json.status();
-      print_json(*json);
+      PrintJson(*json);
     }
     return absl::OkStatus();
   }
@@ -150,7 +202,7 @@ absl::Status Bench(const Options& o) {
     PrintOps(profile);
   }
   if (o.json) {
-    print_json(*timed);
+    PrintJson(*timed);
   } else {
     auto at = [&](const char* key) { return (*timed)[key].get<double>(); };
     std::printf(
@@ -171,6 +223,10 @@ void AddBench(CLI::App& app, Job* job) {
   o->inputs.AddTo(command, /*with_batch=*/true);
   o->session.AddTo(command);
   command->add_option("--seconds", o->seconds, "How long to repeat (default 2)")->type_name("S");
+  command
+      ->add_option("--vary", o->vary,
+                   "One run for each extent of a symbol instead, and the memory after each tenth")
+      ->type_name("NAME=FROM:TO");
   command->add_flag("--json", o->json, "One line of JSON");
   command->add_flag("--ops", o->ops, "A table by node");
   command->add_flag("--wait", o->wait,

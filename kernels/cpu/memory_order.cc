@@ -191,6 +191,7 @@ class Renumbered {
     Node* node = b.RawOp(op_, values, outputs_.size(), attrs_);
     if (!b.status().ok()) return b.status();
     for (size_t i = 0; i < outputs_.size(); ++i) node->output(i)->set_type(outputs_[i]);
+    // NOLINTNEXTLINE(modernize-make-unique): an aggregate
     return std::unique_ptr<PrepareContext>(
         new PrepareContext{.node = *node,
                            .inputs = inputs_,

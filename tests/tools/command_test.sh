@@ -44,6 +44,14 @@ expect 0 run odd.txt --deterministic --strict --threads 1
 expect 0 run odd.txt --tune tuned
 expect 2 run odd.txt --tune tuned --deterministic
 expect 0 bench odd.txt --seconds 0.05 --json; json out "bench --json"
+cat > open.txt << END
+graph open (%x: f32[n,4]) {
+  %y = Relu(%x)
+  return %y
+}
+END
+expect 0 bench open.txt --vary n=1:40 --json; json out "bench --vary --json"
+expect 1 bench open.txt --vary n=0:4
 for form in odd.onnx odd.sluice folder; do
   expect 0 convert odd.txt "$form"
   expect 0 show "$form" --json
