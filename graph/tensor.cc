@@ -24,17 +24,17 @@ absl::StatusOr<int64_t> ElementCount(absl::Span<const int64_t> dims, size_t elem
       return absl::InvalidArgumentError(
           absl::StrCat("shape ", DimsToString(dims), " has a negative extent"));
     }
-    // An empty tensor's other extents count too: kernels multiply parts of them.
-    zero |= d == 0;
+    if (d == 0) zero = true;
     overflow |= __builtin_mul_overflow(count, d == 0 ? 1 : d, &count);
   }
+  if (zero) return 0;
   int64_t bytes;
   overflow |= __builtin_mul_overflow(count, static_cast<int64_t>(element_size), &bytes);
   if (overflow) {
     return absl::InvalidArgumentError(
         absl::StrCat("shape ", DimsToString(dims), " has more elements than memory can hold"));
   }
-  return zero ? 0 : count;
+  return count;
 }
 
 std::string DimsToString(absl::Span<const int64_t> dims) {

@@ -30,12 +30,13 @@ class CumSumKernel : public Kernel {
       return absl::OutOfRangeError(
           absl::StrCat("axis ", given, " is out of range for rank ", rank));
     }
+    // Of an empty tensor the other extents may be any numbers: their product could overflow.
+    if (std::find(dims_.begin(), dims_.end(), 0) != dims_.end()) return absl::OkStatus();
     const int64_t axis = given < 0 ? given + rank : given;
     int64_t outer = 1, inner = 1;
     for (int64_t i = 0; i < axis; ++i) outer *= dims_[i];
     for (int64_t i = axis + 1; i < rank; ++i) inner *= dims_[i];
     const int64_t n = dims_[axis];
-    if (outer * n * inner == 0) return absl::OkStatus();
     VisitDType(
         dtype_,
         [&]<typename T>() {

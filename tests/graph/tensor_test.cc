@@ -17,8 +17,7 @@ using testing::HasSubstr;
 TEST(Tensor, ElementCountsAreChecked) {
   EXPECT_EQ(*ElementCount({2, 3}), 6);
   EXPECT_EQ(*ElementCount({}), 1);
-  EXPECT_EQ(*ElementCount({0, 1 << 30, 7}), 0);
-  EXPECT_FALSE(ElementCount({0, INT64_MAX, 7}).ok());  // its strides would overflow
+  EXPECT_EQ(*ElementCount({0, INT64_MAX, 7}), 0);  // nothing to hold
   EXPECT_FALSE(ElementCount({-1, 3}).ok());
   EXPECT_FALSE(ElementCount({-1, 0}).ok());
   EXPECT_FALSE(ElementCount({INT64_MAX, 2}).ok());
