@@ -138,7 +138,7 @@ class KernelTable {
 };
 
 // "1.2 us", "3.4 ms".
-std::string FormatNanoseconds(double nanoseconds);
+std::string FormatNanoseconds(double ns);
 
 }  // namespace sluice
 

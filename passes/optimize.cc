@@ -9,6 +9,7 @@
 #include "passes/assign_layouts.h"
 #include "passes/eliminate_common_subexpressions.h"
 #include "passes/expand_ops.h"
+#include "passes/flatten_convolutions.h"
 #include "passes/fold_batch_norm.h"
 #include "passes/fold_constants.h"
 #include "passes/fuse_attention.h"
@@ -41,6 +42,7 @@ constexpr EliminateCommonSubexpressions kEliminateCommonSubexpressions;
 constexpr RecognizeActivations kRecognizeActivations;
 constexpr RecognizeNorms kRecognizeNorms;
 constexpr FoldBatchNorm kFoldBatchNorm;
+constexpr FlattenConvolutions kFlattenConvolutions;
 constexpr FuseAttention kFuseAttention;
 constexpr FuseBiasActivation kFuseBiasActivation;
 constexpr FuseLoops kFuseLoops;
@@ -67,7 +69,7 @@ std::vector<Group> Pipeline() {
       {8, first},
       {1, {&kRecognizeActivations, &kRecognizeNorms}},  // while no scale of theirs is in weights
       {1, {&kMoveQuantization, &kFuseQuantized}},       // before 8-bit weights fold into f32
-      {1, {&kFusePads, &kPrune}},
+      {1, {&kFusePads, &kFlattenConvolutions, &kPrune}},
       {4, {&kFoldBatchNorm, &kFoldConstants, &kPrune}},  // chains of scales fold one by one
       {1, {&kFuseAttention}},  // while its products have no steps of their own
       {4, {&kSimplifyShapes, &kEliminateCommonSubexpressions, &kPrune}},  // views that it left

@@ -30,7 +30,7 @@ struct BoolByte {
 
 // Integers wrap, NaN wins, bool adds as "or" and multiplies as "and".
 template <Reduction R, typename T>
-T Combine(T old, T update) {
+T Combine(const T& old, T update) {
   if constexpr (R == Reduction::kNone || std::is_same_v<T, std::string>) {
     return update;
   } else if constexpr (std::is_same_v<T, BoolByte>) {
