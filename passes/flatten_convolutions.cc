@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/fused.h"
 #include "passes/match.h"
 #include "passes/rewrite.h"
 
@@ -32,11 +33,32 @@ Value* ToProduct(Site& s) {
   if (terms == 0 || (*weights)[0] == 0) return nullptr;
   Value* const rows = s.b.Op("Reshape", {x, s.b.Ints({0, terms})});
   Value* const columns = s.b.Op("Reshape", {w, s.b.Ints({(*weights)[0], terms})});
-  Value* const product = s.b.Op("Gemm", {rows, columns, s.node.input(2)}, {{"transB", 1}});
+  std::vector<Value*> inputs = {rows, columns, s.node.input(2)};
+  Value* product = nullptr;
+  if (s.node.Is("Conv")) {
+    product = s.b.Op("Gemm", inputs, {{"transB", 1}});
+  } else {
+    const size_t spatial = shape.size() - 2;
+    for (size_t i = kFusedOperands; i < s.node.num_inputs(); ++i) {
+      const std::optional<int> rank = RankOf(s.node.input(i));
+      if (!rank.has_value()) return nullptr;
+      // Its last extents are 1, as the image's are.
+      const size_t kept = std::max(static_cast<size_t>(*rank), spatial) - spatial;
+      inputs.push_back(s.b.Op("Reshape", {s.node.input(i), s.b.Ints(Dims(kept, 0))}));
+    }
+    AttrList attrs = {{"transpose_b", 1}};
+    for (const char* name : {"activations", "activation_params"}) {
+      if (const Attribute* a = s.node.FindAttr(name)) attrs.push_back({name, *a});
+    }
+    product = s.b.Op("FusedMatMul", inputs, attrs);
+  }
   return s.b.Op("Reshape", {product, s.b.Ints(shape)});
 }
 
-constexpr Rule kRules[] = {{"Conv", "its window is the whole image: a matrix product", ToProduct}};
+constexpr Rule kRules[] = {
+    {"Conv", "its window is the whole image: a matrix product", ToProduct},
+    {"FusedConv", "its window is the whole image: a matrix product", ToProduct},
+};
 
 }  // namespace
 

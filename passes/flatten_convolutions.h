@@ -6,6 +6,7 @@
 //            %y = Reshape(%g, [0, M, 1, 1])
 //
 // Products read their weights once, in panels; convolutions are made for images.
+// Steps of a FusedConv become those of a FusedMatMul.
 // Preconditions: one group, no padding, one window as large as the image, extents known.
 // Never: touches convolutions of 8-bit tensors; they have been fused before.
 #ifndef SLUICE_PASSES_FLATTEN_CONVOLUTIONS_H_

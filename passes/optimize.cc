@@ -69,13 +69,14 @@ std::vector<Group> Pipeline() {
       {8, first},
       {1, {&kRecognizeActivations, &kRecognizeNorms}},  // while no scale of theirs is in weights
       {1, {&kMoveQuantization, &kFuseQuantized}},       // before 8-bit weights fold into f32
-      {1, {&kFusePads, &kFlattenConvolutions, &kPrune}},
+      {1, {&kFusePads, &kPrune}},
       {4, {&kFoldBatchNorm, &kFoldConstants, &kPrune}},  // chains of scales fold one by one
       {1, {&kFuseAttention}},  // while its products have no steps of their own
       {4, {&kSimplifyShapes, &kEliminateCommonSubexpressions, &kPrune}},  // views that it left
-      {1, {&kFuseBiasActivation}},  // first whole ops: an expansion may hide a step's name
-      {1, {&kExpandOps}},           // what no kernel takes
-      {8, simplify},                // of what came out
+      {1, {&kFuseBiasActivation}},   // first whole ops: an expansion may hide a step's name
+      {1, {&kFlattenConvolutions}},  // with the steps that they have now
+      {1, {&kExpandOps}},            // what no kernel takes
+      {8, simplify},                 // of what came out
       {1, {&kFuseBiasActivation, &kPrune}},
       {1, {&kFuseLoops, &kPrune}},  // last: what other passes know by its ops goes into bodies
       {1, {&kAssignLayouts}},       // rules before it see plain tensors only

@@ -27,6 +27,7 @@ class FusedRecurrent final : public Kernel {
       : config_(config),
         cell_(c.node.Is("LSTM") ? StepCell::kLstm : StepCell::kGru),
         threads_(std::max(1, c.threads)),
+        has_bias_(c.HasInput(3)),
         lanes_(StepLanes()) {
     const Dims x = c.input_dims(0);
     steps_ = x[config_.batch_first ? 1 : 0];
@@ -61,7 +62,9 @@ class FusedRecurrent final : public Kernel {
                         " of ", chunk_, " steps", spread_ ? ", spread" : "");
   }
   size_t scratch_bytes() const override { return layout_.bytes(); }
-  std::vector<int> unread_inputs() const override { return {1, 2, 3}; }
+  std::vector<int> unread_inputs() const override {
+    return has_bias_ ? std::vector<int>{1, 2, 3} : std::vector<int>{1, 2};
+  }
   size_t packed_bytes() const override {
     return w_.bytes() + r_.bytes() + bias_.bytes() + recurrent_bias_.bytes();
   }
@@ -105,7 +108,9 @@ class FusedRecurrent final : public Kernel {
 
   const RecurrentConfig config_;
   const StepCell cell_;
-  const int64_t threads_, lanes_;
+  const int64_t threads_;
+  const bool has_bias_;
+  const int64_t lanes_;
   int64_t steps_ = 0, batch_ = 0, features_ = 0, hidden_ = 0;
   int64_t blocks_ = 0, units_ = 0;  // of units, filled up
   int64_t width_ = 0;               // columns of one step's gates
