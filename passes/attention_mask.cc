@@ -183,7 +183,7 @@ Value* Fitted(GraphBuilder& b, const MaskTerm& term, const Shape& scores) {
 
 }  // namespace
 
-absl::StatusOr<AttentionMask> JoinMasks(GraphBuilder& b, std::vector<MaskTerm> given,
+absl::StatusOr<AttentionMask> JoinMasks(GraphBuilder& b, const std::vector<MaskTerm>& given,
                                         const Shape& scores, DType dtype) {
   std::vector<MaskTerm> terms;
   for (const MaskTerm& term : given) {

@@ -30,7 +30,7 @@ struct AttentionMask {
 
 // One mask of all, newest term first; `scores` is [batch, heads, queries, keys]. Unimplemented with
 // the reason where there is none.
-absl::StatusOr<AttentionMask> JoinMasks(GraphBuilder& b, std::vector<MaskTerm> terms,
+absl::StatusOr<AttentionMask> JoinMasks(GraphBuilder& b, const std::vector<MaskTerm>& given,
                                         const Shape& scores, DType dtype);
 
 }  // namespace sluice

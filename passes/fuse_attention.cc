@@ -298,8 +298,8 @@ class Fusion {
       inputs.push_back(Shaped(b, o.view.value, o.form.shape));
       layouts.push_back(o.form.layout);
       sliced |= o.form.sliced;
-      for (auto [begin, extent] : {std::pair(o.form.head_begin, o.form.heads),
-                                   std::pair(o.form.size_begin, o.form.size)}) {
+      for (const auto& [begin, extent] : {std::pair(o.form.head_begin, o.form.heads),
+                                          std::pair(o.form.size_begin, o.form.size)}) {
         ranges.push_back(begin);
         ranges.push_back(begin + (extent.is_number() ? extent.number() : -begin));
       }

@@ -165,7 +165,10 @@ std::optional<HeadView> HeadView::Of(Value* value, const char* last, int64_t hea
       inner = inner * shape[static_cast<size_t>(i)];
     }
   }
-  for (int i = 0; i < 2; ++i) add(lead + i, last[i], shape[static_cast<size_t>(lead + i)], 1);
+  for (int i = 0; i < 2; ++i) {
+    const int axis = lead + i;
+    add(axis, last[i], shape[static_cast<size_t>(axis)], 1);
+  }
   return view;
 }
 

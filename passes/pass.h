@@ -51,7 +51,11 @@ struct PassContext {
   std::vector<Finding>* findings = nullptr;
 
   // A rule asks before it edits; false: leave the place alone (out of fuel).
-  bool Spend() { return fuel-- > 0 || (fuel = 0, false); }
+  bool Spend() {
+    if (fuel <= 0) return false;
+    --fuel;
+    return true;
+  }
   void Applied(const char* pass, const Node& node, absl::string_view what);
   void Refused(const char* pass, const Node& node, absl::string_view reason);
 };

@@ -91,7 +91,7 @@ absl::StatusOr<std::shared_ptr<const Plan>> Specialise(const Graph& graph,
 // If, Loop and Scan as steps, their bodies as programs. `reads` receives the captured values that
 // the step wants behind the node's inputs.
 absl::StatusOr<std::unique_ptr<DynamicStep>> MakeControlFlow(
-    const Node& node, const ProgramOptions& options, absl::Span<const std::string> variables,
+    const Node& node, const ProgramOptions& outer, absl::Span<const std::string> variables,
     std::vector<Value*>* reads);
 bool IsControlFlow(const Node& node);
 

@@ -186,7 +186,7 @@ absl::Status DnnlPrimitive::Run(ThreadPool* pool, absl::Span<const void* const> 
     Arguments* expected = nullptr;
     if (slot.compare_exchange_strong(expected, set.get(), std::memory_order_release,
                                      std::memory_order_relaxed)) {
-      (void)set.release();
+      set.release();  // NOLINT(bugprone-unused-return-value): the slot has it
       break;
     }
   }
