@@ -27,7 +27,8 @@ absl::string_view Hint(absl::StatusCode code) {
 }
 
 // With the node, the shapes as they were, and a hint.
-absl::Status AtStep(const Step& step, absl::Status status, absl::Span<const std::string> shapes) {
+absl::Status AtStep(const Step& step, const absl::Status& status,
+                    absl::Span<const std::string> shapes) {
   std::string text(AtNode(*step.node, status).message());
   absl::StrAppend(&text, "\n  inputs were ", shapes.empty() ? "none" : absl::StrJoin(shapes, ", "));
   if (absl::string_view hint = Hint(status.code()); !hint.empty())

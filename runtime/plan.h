@@ -177,7 +177,7 @@ class Frame {
                        RunContext* run);
   absl::Status RunDynamic(const Plan& plan, const Step& step, absl::Span<const Tensor> inputs,
                           RunContext* run);
-  Tensor View(const Plan& plan, int slot, absl::Span<const Tensor> inputs, RunContext* run) const;
+  Tensor View(const Plan& plan, int index, absl::Span<const Tensor> inputs, RunContext* run) const;
 
   Tensor block_;
   std::vector<void*> table_;

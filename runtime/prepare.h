@@ -64,8 +64,7 @@ class PreparedNode {
 absl::Status CopyBodies(const Node& from, Node* to);
 
 // A kernel launched by itself with fresh outputs and scratch.
-absl::StatusOr<std::vector<Tensor>> LaunchAlone(const Kernel& kernel,
-                                                absl::Span<const Type> outputs,
+absl::StatusOr<std::vector<Tensor>> LaunchAlone(const Kernel& kernel, absl::Span<const Type> types,
                                                 absl::Span<const Tensor> inputs, ThreadPool* pool,
                                                 const Accountant& account);
 

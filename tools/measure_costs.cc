@@ -35,7 +35,7 @@ double Fastest(const std::function<void()>& run, double seconds = 0.2) {
   return best;
 }
 
-Tensor Numbers(Dims dims) {
+Tensor Numbers(const Dims& dims) {
   Tensor t = *Tensor::Allocate(DType::kF32, dims);
   uint32_t state = 1;
   for (int64_t i = 0; i < t.elements(); ++i) {

@@ -120,7 +120,8 @@ absl::Status Run() {
   for (int64_t i = 0; i < 3; ++i) {
     const float* row = p + i * 10;
     const int64_t answer = std::max_element(row, row + 10) - row;
-    std::printf("digit %lld:\n", static_cast<long long>(half + i));
+    const int64_t digit = half + i;
+    std::printf("digit %lld:\n", static_cast<long long>(digit));
     for (int y = 0; y < 8; ++y) {
       std::printf("  ");
       for (int c = 0; c < 8; ++c)
