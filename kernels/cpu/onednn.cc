@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "graph/hash.h"
 #include "kernels/cpu/layouts.h"
 #include "kernels/cpu/staging.h"
@@ -49,6 +50,16 @@ absl::Status FromDnnl(const dnnl::error& e) {
              ? absl::UnimplementedError(what)
          : e.status == dnnl_out_of_memory ? absl::ResourceExhaustedError(what)
                                           : absl::InternalError(what);
+}
+
+// A layout in full, by what oneDNN answers. Its blob would not do: it holds bytes that nobody set.
+std::string LayoutText(const dnnl::memory::desc& d) {
+  const auto list = [](const dnnl::memory::dims& v) { return absl::StrJoin(v, ","); };
+  return absl::StrCat(static_cast<int>(d.get_format_kind()), " ",
+                      static_cast<int>(d.get_data_type()), " ", list(d.get_dims()), " ",
+                      list(d.get_padded_dims()), " ", list(d.get_padded_offsets()), " ",
+                      list(d.get_strides()), " ", list(d.get_inner_blks()), " ",
+                      list(d.get_inner_idxs()), " ", d.get_submemory_offset(), " ", d.get_size());
 }
 
 }  // namespace
@@ -217,13 +228,17 @@ absl::StatusOr<Tensor> DnnlPackConstant(const PrepareContext& context, size_t in
   const int64_t bytes = static_cast<int64_t>(to.get_size());
   Hasher layouts;
   absl::Status described = DnnlTry(context.threads, [&] {
-    for (dnnl::memory::desc layout : {from, to}) {  // in full, as oneDNN writes it for itself
-      const std::vector<uint8_t> blob = layout.get_blob();
-      layouts.AddBytes(blob.data(), blob.size());
+    for (const dnnl::memory::desc& layout : {from, to}) {
+      const std::string text = LayoutText(layout);
+      layouts.AddBytes(text.data(), text.size());
     }
   });
   if (!described.ok()) return described;
-  const std::string format = absl::StrCat("onednn ", constant.TypeString(), " ", layouts.Hex());
+  // What 8-bit weights hold for zero points no question tells: such forms are the node's alone.
+  const bool alone = !IsFloat(compute);
+  const std::string format =
+      absl::StrCat("onednn ", constant.TypeString(), " ", layouts.Hex(),
+                   alone ? absl::StrCat(" of ", context.node.name()) : std::string());
   return PackConstant(context, input, format, bytes, [&]() -> absl::StatusOr<Tensor> {
     absl::StatusOr<Tensor> t = ConvertTensor(constant, compute);
     return t.ok() && reorder ? DnnlReorder(t->raw(), from, to) : t;
