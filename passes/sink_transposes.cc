@@ -74,8 +74,8 @@ class Sinker {
     }
     Count();
     bool changed = false;
-    for (Node* node : ops_) {
-      Part& part = parts_[Root(moved_.at(node->output()))];
+    for (const auto& [node, joined] : ops_) {
+      Part& part = parts_[Root(joined)];
       const bool pays = part.after < part.before || (part.after == part.before && part.behind);
       if (!pays) continue;
       if (!part.spent) {
@@ -84,7 +84,7 @@ class Sinker {
         context_.Applied(kPass, *node,
                          absl::StrCat("of ", part.before, " transposes ", part.after, " are left"));
       }
-      if (absl::Status s = Sink(*node); !s.ok()) return s;
+      if (absl::Status s = Sink(*node, joined); !s.ok()) return s;
       changed = true;
     }
     return changed;
@@ -156,9 +156,9 @@ class Sinker {
       if (part >= 0) parts_[other].parent = part;
       if (part < 0) part = other;
     }
-    ops_.push_back(&node);
+    ops_.push_back({&node, part});
     inside_.insert(&node);
-    moved_[node.output()] = part;
+    if (!Ends(node)) moved_[node.output()] = part;
   }
 
   // The transposes of each part now, and when it has moved: one for each value that is read
@@ -175,7 +175,6 @@ class Sinker {
         part.behind |= first != nullptr && (first->Is("Conv") || first->Is("ConvTranspose")) &&
                        OnlyUse(*node->input(0)) == node.get();
       }
-      if (!source && Ends(*node)) continue;
       bool outside = node->output()->is_graph_output();
       for (const Use& use : node->output()->uses()) {
         if (inside_.contains(use.node)) continue;
@@ -201,7 +200,7 @@ class Sinker {
     return b.Op("Transpose", {b.Op("Reshape", {v, b.Ints(full)})}, {{"perm", inverse_}});
   }
 
-  absl::Status Sink(Node& node) {
+  absl::Status Sink(Node& node, int part) {
     Patch patch(&graph_, &node, kPass);
     GraphBuilder& b = patch.builder();
     AttrList attrs(node.attrs().begin(), node.attrs().end());
@@ -229,7 +228,7 @@ class Sinker {
     if (result != nullptr) result->producer()->set_device(node.device());
     if (result != nullptr && !Ends(node)) result = b.Op("Transpose", {result}, {{"perm", perm_}});
     if (result == nullptr) return b.status();
-    if (!Ends(node)) moved_[result] = moved_.at(node.output());
+    if (!Ends(node)) moved_[result] = part;
     patch.Replace(node.output(), result);
     return patch.Commit();
   }
@@ -239,7 +238,7 @@ class Sinker {
   PassContext& context_;
   std::vector<Part> parts_;
   absl::flat_hash_map<const Value*, int> moved_;  // to its part
-  std::vector<Node*> ops_;                        // that sink, in order
+  std::vector<std::pair<Node*, int>> ops_;        // that sink, in order, each with its part
   absl::flat_hash_set<const Node*> inside_;
 };
 
