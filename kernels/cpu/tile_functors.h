@@ -70,9 +70,10 @@ SLUICE_UNARY_FUNCTOR(SoftsignF, x / (T(1) + __builtin_elementwise_abs(x)))
 SLUICE_UNARY_FUNCTOR(NotF, T(x == 0))
 SLUICE_UNARY_FUNCTOR(BitwiseNotF, static_cast<T>(~x))
 
-// NOLINTNEXTLINE(bugprone-macro-parentheses): an operator
+// NOLINTBEGIN(bugprone-macro-parentheses): it takes an operator
 #define SLUICE_WRAPPING(op) \
   static_cast<T>(static_cast<Wrapping<T>>(a) op static_cast<Wrapping<T>>(b))
+// NOLINTEND(bugprone-macro-parentheses)
 SLUICE_BINARY_FUNCTOR(AddF, SLUICE_WRAPPING(+))
 SLUICE_BINARY_FUNCTOR(SubF, SLUICE_WRAPPING(-))
 struct MulF {

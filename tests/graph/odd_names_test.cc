@@ -139,6 +139,31 @@ TEST_P(OddNamesTest, InTextAndGraphDef) {
   EXPECT_EQ(Unsafe(Import(def, ops, nullptr).status().message()), "");
 }
 
+TEST_P(OddNamesTest, OfFunctionsInTextAndGraphDef) {
+  const std::string f = Quote(Name("f"));
+  const OpRegistry& ops = StandardOps();
+  const std::string function = absl::StrCat("function ", f, " (%a: f32[n]) { return %a }\n");
+  auto main = [&](absl::string_view inputs) {
+    return absl::StrCat("graph g (%x: f32[2]) {\n  %y = Call(", inputs, ") {function = ", f,
+                        "}\n  return %y\n}\n");
+  };
+  const absl::StatusOr<std::unique_ptr<Graph>> graph = Parse(main("%x") + function, ops);
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  std::string difference;
+  const absl::StatusOr<std::unique_ptr<Graph>> again = Parse(Print(**graph), ops);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(Equal(**graph, **again, &difference)) << difference;
+  ExpectSafe(Parse(main("%x") + function + function, ops).status(), "is defined twice");
+  ExpectSafe(Parse(main("%x, %x") + function, ops).status(), "takes 1 inputs");
+  const std::string damaged = absl::StrCat("function ", f, " (%a: f32[n]) { return %b }\n");
+  ExpectSafe(Parse(main("%x") + damaged, ops).status(), "not defined");
+
+  proto::GraphDef def;
+  def.set_format_version(1);
+  for (int i = 0; i < 2; ++i) def.add_functions()->set_name(Name("f"));
+  EXPECT_EQ(Unsafe(Import(def, ops, nullptr).status().message()), "");
+}
+
 TEST_P(OddNamesTest, AsDimensionsAndInComparisons) {
   const Type type = Type::Tensor(DType::kF32, Shape{Dim::Symbol(LegalSymbol(Name())), Dim(3)});
   EXPECT_EQ(Unsafe(type.ToString()), "");

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "sluice.h"
+#include "tests/testing/hostile_attributes.h"
 #include "tests/testing/run_op.h"
 
 namespace sluice {
@@ -212,6 +213,59 @@ TEST(HostileRun, ScansAreChargedForTheirRows) {
           .status();
   EXPECT_EQ(s.code(), absl::StatusCode::kResourceExhausted) << s;
   EXPECT_THAT(std::string(s.message()), HasSubstr("Scan"));
+}
+
+// Class 10 where a body or state hangs on the node, which tests/ops leaves out.
+TEST(HostileRun, AttributesOfNodesWithBodiesOrStateEndInAResultOrAnError) {
+  const char* const programs[] = {
+      R"(graph g (%x: f32[2,3]) {
+  %zero = Constant {value = f32[3] [0, 0, 0]}
+  %last, %rows = Scan(%zero, %x) {num_scan_inputs = 1, body = graph (%s: f32[3], %v: f32[3]) {
+    %sum = Add(%s, %v)
+    return %sum, %v
+  }}
+  return %last, %rows
+})",
+      R"(graph g (%x: f32[2,3]) {
+  %state = Variable {name = "state", value = f32[] [1]}
+  %y = Add(%x, %state)
+  %next = Assign(%state, %state) after (%y)
+  return %y
+})",
+      R"(graph g (%x: f32[2,3]) {
+  %y = Call(%x) {function = "twice"}
+  return %y
+}
+function twice (%a: f32[2,3]) {
+  %b = Add(%a, %a)
+  return %b
+})"};
+  const Feeds feeds = {{"x", *Tensor::Random(DType::kF32, {2, 3}, {.seed = 1})}};
+  int64_t good = 0, refused = 0;
+  for (const char* text : programs) {
+    ASSERT_TRUE(RunText(text, feeds, 1 << 20).ok()) << RunText(text, feeds, 1 << 20).status();
+    const std::unique_ptr<Graph> graph = *Parse(text, StandardOps());
+    for (size_t i = 0; i < graph->nodes().size(); ++i) {
+      const OpDef& op = std::next(graph->nodes().begin(), static_cast<int64_t>(i))->get()->op();
+      for (const AttrDef& attr : op.attrs) {
+        for (const Attribute& value : HostileValues(attr.kind)) {
+          const std::unique_ptr<Graph> hostile = graph->Clone();
+          Node* node = std::next(hostile->nodes().begin(), static_cast<int64_t>(i))->get();
+          node->SetAttr(attr.name, value);
+          const auto session = Session::Create(*hostile, {.threads = 1, .memory_limit = 1 << 20});
+          const absl::Status s = session.ok() ? (*session)->Run(feeds).status() : session.status();
+          ++(s.ok() ? good : refused);
+          if (s.ok()) continue;
+          EXPECT_NE(s.code(), absl::StatusCode::kInternal) << attr.name << ": " << s;
+          // The node itself, or one of its body that it does not suit.
+          EXPECT_THAT(std::string(s.message()), AnyOf(HasSubstr(op.name), HasSubstr("\n  at %")))
+              << attr.name;
+        }
+      }
+    }
+  }
+  EXPECT_GT(good, 10);
+  EXPECT_GT(refused, 50);
 }
 
 }  // namespace
