@@ -10,6 +10,7 @@
 #include "graph/effects.h"
 #include "graph/patch.h"
 #include "passes/match.h"
+#include "passes/product.h"
 
 namespace sluice {
 namespace {
@@ -58,11 +59,18 @@ bool IsReduction(const Node& node) {
   return std::find(std::begin(kOps), std::end(kOps), node.op_name()) != std::end(kOps);
 }
 
+// What a tensor operand that is not transposed means to an op.
+enum class Others { kStop, kTranspose };
+
 // One permutation: its transposes and all that they may sink through.
 class Sinker {
  public:
-  Sinker(Graph& graph, Perm perm, PassContext& context)
-      : graph_(graph), perm_(std::move(perm)), inverse_(Inverted(perm_)), context_(context) {}
+  Sinker(Graph& graph, Perm perm, Others others, PassContext& context)
+      : graph_(graph),
+        perm_(std::move(perm)),
+        inverse_(Inverted(perm_)),
+        others_(others),
+        context_(context) {}
 
   absl::StatusOr<bool> Run() {
     for (const auto& node : graph_.nodes()) {
@@ -95,7 +103,7 @@ class Sinker {
   struct Part {
     int parent;
     int before = 0, after = 0;  // transposes
-    bool behind = false;        // one is all that reads a convolution
+    bool behind = false;        // one is all that reads a product
     bool spent = false;
   };
 
@@ -141,8 +149,14 @@ class Sinker {
       if (v == nullptr || IsMoved(v)) return true;
       const std::optional<int> other = RankOf(v);
       if (!other.has_value() || *other > r) return false;
-      return v->constant() != nullptr || IsOneElement(*v);
+      return v->constant() != nullptr || IsOneElement(*v) ||
+             (others_ == Others::kTranspose && *other == r);
     });
+  }
+
+  // Needs a transpose of its own where what reads it sinks.
+  bool IsOther(const Value* v) const {
+    return v != nullptr && !IsMoved(v) && v->constant() == nullptr && !IsOneElement(*v);
   }
 
   // A reduction that drops its axes ends the part: its result lies as it did.
@@ -158,12 +172,29 @@ class Sinker {
     }
     ops_.push_back({&node, part});
     inside_.insert(&node);
+    if (node.op().elementwise) {
+      for (const Value* v : node.inputs()) {
+        if (IsOther(v)) needed_.push_back({v, part});
+      }
+    }
     if (!Ends(node)) moved_[node.output()] = part;
+  }
+
+  // A transpose back, which is no source of this permutation.
+  bool Undoes(const Use& use) const {
+    return use.node != nullptr && use.node->graph() == &graph_ &&
+           IsTransposeBy(use.node, inverse_) && !HasControl(*use.node) &&
+           !IsMoved(use.node->output());
   }
 
   // The transposes of each part now, and when it has moved: one for each value that is read
   // outside, by other than an inverse.
   void Count() {
+    absl::flat_hash_set<std::pair<const Value*, int>> counted;
+    for (const auto& [v, joined] : needed_) {
+      const int root = Root(joined);
+      if (counted.insert({v, root}).second) ++parts_[root].after;
+    }
     for (const auto& node : graph_.nodes()) {
       auto it = node->num_outputs() == 1 ? moved_.find(node->output()) : moved_.end();
       if (it == moved_.end()) continue;
@@ -171,15 +202,13 @@ class Sinker {
       const bool source = !inside_.contains(node.get());
       if (source) {
         ++part.before;
-        const Node* first = node->input(0)->producer();
-        part.behind |= first != nullptr && (first->Is("Conv") || first->Is("ConvTranspose")) &&
-                       OnlyUse(*node->input(0)) == node.get();
+        part.behind |=
+            OnlyUse(*node->input(0)) == node.get() && FindProduct(node->input(0)).has_value();
       }
       bool outside = node->output()->is_graph_output();
       for (const Use& use : node->output()->uses()) {
         if (inside_.contains(use.node)) continue;
-        if (use.node != nullptr && use.node->graph() == &graph_ &&
-            IsTransposeBy(use.node, inverse_)) {
+        if (Undoes(use)) {
           ++part.before;
         } else {
           outside = true;
@@ -190,10 +219,15 @@ class Sinker {
   }
 
   // The operand before its transpose; others as they broadcast there.
-  Value* Before(GraphBuilder& b, Value* v) const {
+  Value* Before(GraphBuilder& b, Value* v) {
     if (v == nullptr) return nullptr;
     if (IsMoved(v)) return v->producer()->input(0);  // a transpose, or one that has sunk
     if (IsOneElement(*v)) return v;
+    if (IsOther(v)) {
+      Value*& made = others_made_[v];
+      if (made == nullptr) made = b.Op("Transpose", {v}, {{"perm", inverse_}});
+      return made;
+    }
     const Dims dims = *v->type().StaticDims();
     Perm full(rank() - dims.size(), 1);
     full.insert(full.end(), dims.begin(), dims.end());
@@ -226,20 +260,35 @@ class Sinker {
     }
     Value* result = b.Op(node.op_name(), inputs, attrs);
     if (result != nullptr) result->producer()->set_device(node.device());
-    if (result != nullptr && !Ends(node)) result = b.Op("Transpose", {result}, {{"perm", perm_}});
-    if (result == nullptr) return b.status();
-    if (!Ends(node)) moved_[result] = part;
-    patch.Replace(node.output(), result);
+    if (Ends(node)) {
+      patch.Replace(node.output(), result);
+      return result == nullptr ? b.status() : patch.Commit();
+    }
+    Value* transposed =
+        result == nullptr ? nullptr : b.Op("Transpose", {result}, {{"perm", perm_}});
+    if (transposed == nullptr) return b.status();
+    for (const Node* made : b.added()) {  // may lie where an erased one lay
+      moved_.erase(made->output());
+      others_made_.erase(made->output());
+    }
+    moved_[transposed] = part;
+    for (const Use& use : node.output()->uses()) {
+      if (Undoes(use)) patch.Replace(use.node->output(), result);
+    }
+    patch.Replace(node.output(), transposed);
     return patch.Commit();
   }
 
   Graph& graph_;
   const Perm perm_, inverse_;
+  const Others others_;
   PassContext& context_;
   std::vector<Part> parts_;
   absl::flat_hash_map<const Value*, int> moved_;  // to its part
   std::vector<std::pair<Node*, int>> ops_;        // that sink, in order, each with its part
   absl::flat_hash_set<const Node*> inside_;
+  std::vector<std::pair<const Value*, int>> needed_;  // operands as they are not, each with a part
+  absl::flat_hash_map<const Value*, Value*> others_made_;  // their transposes
 };
 
 absl::StatusOr<bool> RunOn(Graph& graph, PassContext& context) {
@@ -257,9 +306,12 @@ absl::StatusOr<bool> RunOn(Graph& graph, PassContext& context) {
       perms.insert(*std::move(perm));
   }
   for (const Perm& perm : perms) {
-    absl::StatusOr<bool> sunk = Sinker(graph, perm, context).Run();
-    if (!sunk.ok()) return sunk;
-    changed |= *sunk;
+    // What must bring other operands along joins more, and may pay less: it is asked second.
+    for (const Others others : {Others::kStop, Others::kTranspose}) {
+      absl::StatusOr<bool> sunk = Sinker(graph, perm, others, context).Run();
+      if (!sunk.ok()) return sunk;
+      changed |= *sunk;
+    }
   }
   return changed;
 }

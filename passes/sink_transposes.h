@@ -6,9 +6,10 @@
 //            %b = Transpose(%r) {perm = [0, 3, 1, 2]}
 //            %y = Conv(%b, %w)
 //
-// Preconditions: every other tensor operand is transposed alike, constant, or one element. All that
-// is connected moves, or nothing does: where fewer transposes are left, or as many and the first is
-// right behind a convolution, whose steps then follow it.
+// Preconditions: every other tensor operand is transposed alike, constant, or one element; else it
+// gets a transpose of its own, which counts. All that is connected moves, or nothing does: where
+// fewer transposes are left, or as many and one was right behind a product, whose steps then follow
+// it.
 // Never: leaves more transposes than there were.
 #ifndef SLUICE_PASSES_SINK_TRANSPOSES_H_
 #define SLUICE_PASSES_SINK_TRANSPOSES_H_
