@@ -23,7 +23,7 @@ TEST(Npy, RoundTripsEveryDType) {
   TemporaryFolder folder;
   for (DType d : {DType::kF64, DType::kF32, DType::kF16, DType::kI64, DType::kI32, DType::kI16,
                   DType::kI8, DType::kU64, DType::kU32, DType::kU16, DType::kU8, DType::kBool}) {
-    for (Dims dims : {Dims{}, Dims{5}, Dims{2, 3}, Dims{0, 3}}) {
+    for (const Dims& dims : {Dims{}, Dims{5}, Dims{2, 3}, Dims{0, 3}}) {
       const Tensor t = *Tensor::Random(d, dims, {.seed = 7, .scale = 100, .offset = 0});
       ASSERT_TRUE(WriteNpy(t, folder / "t.npy").ok());
       auto back = ReadNpy(folder / "t.npy");

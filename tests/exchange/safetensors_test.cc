@@ -20,7 +20,7 @@ TEST(Safetensors, RoundTripsAndMapsAligned) {
   content.metadata["made by"] = "a \"test\"\n";
   int i = 0;
   for (DType d : {DType::kBool, DType::kU8, DType::kF64, DType::kBF16, DType::kF32, DType::kI64}) {
-    for (Dims dims : {Dims{3}, Dims{16, 16}, Dims{}, Dims{0}})
+    for (const Dims& dims : {Dims{3}, Dims{16, 16}, Dims{}, Dims{0}})
       content.tensors.push_back(
           {"t\xc3\xbc" + std::to_string(i++), *Tensor::Random(d, dims, {.seed = 3, .scale = 9})});
   }

@@ -42,7 +42,7 @@ inline const OpRegistry& TestOps() {
     OpDef variable = constant;
     variable.name = "Variable";
     variable.attrs.insert(variable.attrs.begin(), {"name", AttrKind::kString, {}, true});
-    for (OpDef op : {any, bodies, constant, variable}) (void)ops->Add(op);
+    for (const OpDef& op : {any, bodies, constant, variable}) (void)ops->Add(op);
     return ops;
   }();
   return *registry;

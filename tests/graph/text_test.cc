@@ -15,13 +15,13 @@ namespace {
 using testing::HasSubstr;
 
 std::unique_ptr<Graph> MustParse(absl::string_view text, const OpRegistry& ops = TestOps(),
-                                 ParseOptions options = {}) {
+                                 const ParseOptions& options = {}) {
   absl::StatusOr<std::unique_ptr<Graph>> graph = Parse(text, ops, options);
   EXPECT_TRUE(graph.ok()) << graph.status();
   return graph.ok() ? *std::move(graph) : nullptr;
 }
 
-std::string ErrorOf(absl::string_view text, ParseOptions options = {}) {
+std::string ErrorOf(absl::string_view text, const ParseOptions& options = {}) {
   absl::StatusOr<std::unique_ptr<Graph>> graph = Parse(text, TestOps(), options);
   return graph.ok() ? "no error" : std::string(graph.status().message());
 }

@@ -22,8 +22,8 @@ Dims Contiguous(absl::Span<const int64_t> dims) { return BroadcastStrides(dims, 
 
 int64_t Elements(absl::Span<const int64_t> dims) { return *ElementCount(dims); }
 
-void RunProgram(const TileProgram& p, std::vector<const void*> inputs, std::vector<void*> outputs,
-                int threads) {
+void RunProgram(const TileProgram& p, const std::vector<const void*>& inputs,
+                const std::vector<void*>& outputs, int threads) {
   std::vector<char> scratch(p.scratch_bytes() + 64);
   char* aligned = scratch.data() + (64 - reinterpret_cast<uintptr_t>(scratch.data()) % 64) % 64;
   ThreadPool pool(threads);

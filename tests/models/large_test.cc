@@ -43,7 +43,7 @@ std::vector<float> Layer(int index) {
 double Megabytes(const char* field) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
-    if (line.rfind(field, 0) == 0) return std::atof(line.c_str() + line.find(':') + 1) / 1024;
+    if (line.starts_with(field)) return std::atof(line.c_str() + line.find(':') + 1) / 1024;
   }
   return 0;
 }

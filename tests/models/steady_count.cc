@@ -5,8 +5,6 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -16,6 +14,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
+#include <cstddef>
 #include <cstring>
 
 #include "oneapi/dnnl/dnnl.h"
@@ -77,7 +77,8 @@ std::string NameOf(const_dnnl_primitive_t primitive) {
   const_dnnl_primitive_desc_t description = nullptr;
   const char* name = nullptr;
   if (dnnl_primitive_get_primitive_desc(primitive, &description) != dnnl_success ||
-      dnnl_primitive_desc_query(description, dnnl_query_impl_info_str, 0, &name) != dnnl_success)
+      dnnl_primitive_desc_query(description, dnnl_query_impl_info_str, 0,
+                                static_cast<void*>(&name)) != dnnl_success)
     return "?";
   return name;
 }
@@ -147,6 +148,7 @@ SteadyReport CountSteady(absl::FunctionRef<bool()> body) {
 
 // ---- What is interposed
 
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the C library names none
 extern "C" {
 
 dnnl_status_t __real_dnnl_primitive_execute(const_dnnl_primitive_t, dnnl_stream_t, int,
@@ -199,12 +201,14 @@ int posix_memalign(void** p, size_t alignment, size_t n) {
   return *p == nullptr ? ENOMEM : 0;
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): names and types
 #define SLUICE_LOCK(name, object)                         \
   int name(object* o) {                                   \
     static auto* const next = sluice::Next(&name, #name); \
     SLUICE_COUNT(locks);                                  \
     return next(o);                                       \
   }
+// NOLINTEND(bugprone-macro-parentheses)
 SLUICE_LOCK(pthread_mutex_lock, pthread_mutex_t)
 SLUICE_LOCK(pthread_mutex_trylock, pthread_mutex_t)
 SLUICE_LOCK(pthread_rwlock_rdlock, pthread_rwlock_t)
@@ -212,3 +216,4 @@ SLUICE_LOCK(pthread_rwlock_wrlock, pthread_rwlock_t)
 SLUICE_LOCK(pthread_spin_lock, pthread_spinlock_t)
 
 }  // extern "C"
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)

@@ -16,7 +16,7 @@ namespace {
 bool RuntimeExecutes(const OpDef& op) {
   static const std::set<std::string> kOps = {"If",       "Loop",     "Scan",  "Call",
                                              "Constant", "Variable", "Assign"};
-  return kOps.count(op.name) > 0;
+  return kOps.contains(op.name);
 }
 
 std::vector<std::string> OpsWithout(bool (*has)(const OpDef&)) {

@@ -13,7 +13,7 @@ namespace {
 
 using Ints = std::vector<int64_t>;
 
-Tensor Random(DType dtype, Dims dims, uint64_t seed) {
+Tensor Random(DType dtype, const Dims& dims, uint64_t seed) {
   return *Tensor::Random(dtype, dims, {seed, IsInt(dtype) ? 100.0 : 1.0, 0});
 }
 
@@ -330,7 +330,8 @@ TEST(ConvTranspose, OutputShapeAndPaddingDecideThePads) {
                  {{"auto_pad", "SAME_LOWER"}}, {1, 2, 6, 6});
 }
 
-void CheckInteger(DType xt, DType wt, Dims xd, Dims wd, Ints pads, int64_t group, bool zeros) {
+void CheckInteger(DType xt, DType wt, const Dims& xd, const Dims& wd, Ints pads, int64_t group,
+                  bool zeros) {
   const Tensor x = Random(xt, xd, 1), w = Random(wt, wd, 2);
   const Tensor xz = zeros ? Converted(MakeTensor<int32_t>({}, {3}), xt) : Tensor();
   const Tensor wz = zeros ? Converted(MakeTensor<int32_t>({}, {7}), wt) : Tensor();

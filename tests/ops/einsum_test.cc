@@ -11,7 +11,7 @@ namespace sluice {
 namespace {
 
 // The definition: a sum over all labels, in f64.
-Tensor Reference(const std::string& equation, const std::vector<Tensor>& in, Dims out_dims) {
+Tensor Reference(const std::string& equation, const std::vector<Tensor>& in, const Dims& out_dims) {
   std::vector<int> ranks;
   for (const Tensor& t : in) ranks.push_back(t.rank());
   const EinsumEquation e = *EinsumEquation::Parse(equation)->Expand(ranks);

@@ -100,7 +100,8 @@ void ExpectClose(const std::vector<Tensor>& actual, const std::vector<Tensor>& e
   ASSERT_EQ(actual.size(), expected.size());
   for (size_t i = 0; i < actual.size(); ++i) {
     ASSERT_EQ(actual[i].TypeString(), expected[i].TypeString());
-    const Tensor a = actual[i], e = expected[i];
+    const Tensor& a = actual[i];
+    const Tensor& e = expected[i];
     double largest = 1;
     for (int64_t k = 0; k < a.elements(); ++k) {
       largest = std::max<double>(largest, std::abs(e.data<float>()[k]));

@@ -426,7 +426,7 @@ TEST(Gradient, EveryElementWiseGradientIsProvenHere) {
   proven.insert(std::begin(kReductions), std::end(kReductions));
   std::vector<std::string> missing, elsewhere;
   for (const OpDef* op : StandardOps().Sorted()) {
-    if (op->gradient_kind != OpDef::Gradient::kFunction || proven.count(op->name)) continue;
+    if (op->gradient_kind != OpDef::Gradient::kFunction || proven.contains(op->name)) continue;
     (op->elementwise ? missing : elsewhere).push_back(op->name);
   }
   EXPECT_EQ(absl::StrJoin(missing, " "), "");

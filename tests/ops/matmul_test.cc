@@ -11,7 +11,7 @@
 namespace sluice {
 namespace {
 
-Tensor Random(DType dtype, Dims dims, uint64_t seed) {
+Tensor Random(DType dtype, const Dims& dims, uint64_t seed) {
   return IsInt(dtype) ? *Tensor::Random(dtype, dims, {seed, 10, 0})
                       : *Tensor::Random(dtype, dims, {seed, 1, 0});
 }
@@ -74,7 +74,7 @@ Tensor Reference(const Tensor& a, const Tensor& b) {
   return result;
 }
 
-void CheckAll(DType dtype, Dims a_dims, Dims b_dims) {
+void CheckAll(DType dtype, const Dims& a_dims, const Dims& b_dims) {
   const Tensor a = Random(dtype, a_dims, 1), b = Random(dtype, b_dims, 2);
   const Tensor want = Converted(Reference(a, b), dtype);
   for (const std::set<int>& constants : {std::set<int>{}, std::set<int>{1}}) {
@@ -160,8 +160,9 @@ TEST(MatMul, SymbolicShapesInfer) {
   EXPECT_EQ(z->type().ToString(), "f32[batch,12,seq,seq]");
 }
 
-void CheckGemm(DType dtype, Dims a, Dims b, Dims c, const AttrList& attrs, double want_00) {
-  auto fill = [&](Dims dims, double start) {
+void CheckGemm(DType dtype, const Dims& a, const Dims& b, const Dims& c, const AttrList& attrs,
+               double want_00) {
+  auto fill = [&](const Dims& dims, double start) {
     Tensor t = *Tensor::Allocate(DType::kF64, dims);
     for (int64_t i = 0; i < t.elements(); ++i) t.mutable_data<double>()[i] = start + i;
     return Converted(t, dtype);

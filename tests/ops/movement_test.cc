@@ -203,7 +203,7 @@ TEST(EmptyTensorTest, HugeExtentsBesideAnEmptyOneCostNothing) {
   const int64_t huge = int64_t{1} << 61;
   const Tensor x = *Tensor::Allocate(DType::kF32, {huge, 3, 0});
   const Tensor none = *Tensor::Allocate(DType::kI64, {huge, 1, 0});
-  for (auto [op, inputs, attrs] :
+  for (const auto& [op, inputs, attrs] :
        std::vector<std::tuple<const char*, std::vector<Tensor>, AttrList>>{
            {"Gather", {x, Ints({0, 1})}, {{"axis", 1}}},
            {"GatherElements", {x, none}, {{"axis", 1}}},
@@ -231,7 +231,7 @@ TEST(EmptyTensorTest, HugeExtentsBesideAnEmptyOneCostNothing) {
 
 TEST(MovementErrorTest, AnIndexOutOfRangeNamesItselfAndTheExtent) {
   const Tensor x = Iota<float>({3, 2});
-  for (auto [op, inputs] : std::vector<std::pair<const char*, std::vector<Tensor>>>{
+  for (const auto& [op, inputs] : std::vector<std::pair<const char*, std::vector<Tensor>>>{
            {"Gather", {x, Ints({0, 3})}},
            {"Gather", {x, MakeTensor<int32_t>({1}, {-4})}},
            {"GatherElements", {x, MakeTensor<int64_t>({1, 2}, {0, 3})}},
@@ -250,7 +250,8 @@ TEST(MovementErrorTest, AnIndexOutOfRangeNamesItselfAndTheExtent) {
 }
 
 template <typename T>
-std::vector<T> Scattered(const char* reduction, std::vector<T> data, std::vector<T> updates) {
+std::vector<T> Scattered(const char* reduction, const std::vector<T>& data,
+                         const std::vector<T>& updates) {
   const int64_t n = static_cast<int64_t>(data.size());
   absl::StatusOr<std::vector<Tensor>> y =
       RunOp("ScatterElements",

@@ -12,7 +12,7 @@ namespace {
 
 using Ints = std::vector<int64_t>;
 
-Tensor Counting(DType dtype, Dims dims) {
+Tensor Counting(DType dtype, const Dims& dims) {
   Tensor t = *Tensor::Allocate(DType::kF64, dims);
   for (int64_t i = 0; i < t.elements(); ++i) {
     t.mutable_data<double>()[i] =
@@ -48,8 +48,8 @@ Tensor Reference(const std::string& op, const Tensor& x, Ints k, Ints s, Ints p,
   return y;
 }
 
-void Check(const std::string& op, DType dtype, Dims dims, Ints k, Ints s, Ints p, Ints d,
-           Dims expect, AttrList more = {}, double power = 2) {
+void Check(const std::string& op, DType dtype, const Dims& dims, Ints k, Ints s, Ints p, Ints d,
+           const Dims& expect, const AttrList& more = {}, double power = 2) {
   const Tensor x = Counting(dtype, dims);
   AttrList attrs = {{"kernel_shape", k}, {"strides", s}, {"pads", p}, {"dilations", d}};
   bool include_pad = false;
@@ -127,7 +127,7 @@ TEST(MaxPool, NaNWins) {
 TEST(GlobalPool, ReducesEachPlane) {
   for (DType dtype : {DType::kF64, DType::kF32, DType::kF16, DType::kBF16}) {
     const Tensor x = Converted(MakeTensor<float>({1, 2, 2, 2}, {1, 2, 3, 6, -1, -4, 2, -2}), dtype);
-    auto check = [&](const char* op, std::vector<float> want, AttrList attrs = {}) {
+    auto check = [&](const char* op, const std::vector<float>& want, const AttrList& attrs = {}) {
       auto y = RunOp(op, {x}, attrs);
       ASSERT_TRUE(y.ok()) << y.status();
       EXPECT_LE(RelativeError((*y)[0], Converted(MakeTensor<float>({1, 2, 1, 1}, want), dtype)),

@@ -14,7 +14,7 @@ namespace {
 using Strings = std::vector<std::string>;
 using In = QuantizedInput;
 
-Tensor Random(DType dtype, Dims dims, uint64_t seed, double scale, double offset = 0) {
+Tensor Random(DType dtype, const Dims& dims, uint64_t seed, double scale, double offset = 0) {
   return *Tensor::Random(dtype, dims, {seed, scale, offset});
 }
 

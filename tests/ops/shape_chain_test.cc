@@ -12,7 +12,7 @@ class ShapeChainTest : public ::testing::Test {
             const AttrList& attrs = {}) {
     return b_.Op(op, inputs, attrs);
   }
-  Value* Ints(std::vector<int64_t> v) { return b_.Ints(v); }
+  Value* Ints(const std::vector<int64_t>& v) { return b_.Ints(v); }
   std::string TypeOf(Value* v) {
     return v == nullptr ? std::string(b_.status().message()) : v->type().ToString();
   }

@@ -62,7 +62,7 @@ std::unique_ptr<Graph> Towers(int towers, int depth) {
   for (int t = 0; t < towers; ++t) {
     Value* y = x;
     for (int d = 0; d < depth; ++d) {
-      const uint64_t seed = static_cast<uint64_t>(t * depth + d + 1);
+      const auto seed = static_cast<uint64_t>(t) * 100 + static_cast<uint64_t>(d) + 1;
       Value* w = b.Constant(*Tensor::Random(DType::kF32, {64, 64}, {.seed = seed, .scale = 0.2}));
       y = b.Op(d % 2 == 0 ? "Tanh" : "Softmax", {b.Op("MatMul", {y, w})});
     }

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "sluice.h"
 #include "tests/testing/run_op.h"
 
@@ -338,8 +339,7 @@ graph attend (%tokens: f32[batch,seq,32]) {
     ASSERT_TRUE(r.ok()) << r.status();
     ASSERT_EQ((*r)[0].dims()[1], length);
     if (i == 199) settled = ResidentMegabytes();
-    if (i % 100 == 99)
-      std::printf(" %lld: %.0f", static_cast<long long>(i + 1), ResidentMegabytes());
+    if (i % 100 == 99) std::printf(" %s: %.0f", absl::StrCat(i + 1).c_str(), ResidentMegabytes());
   }
   std::printf("\n");
   EXPECT_LE(session->Memory().plans, 16);
