@@ -7,6 +7,7 @@
 #define SLUICE_KERNELS_CPU_TILE_LOOPS_INL_H_
 #endif
 
+#include <algorithm>
 #include <cstring>
 
 #include "hwy/highway.h"

@@ -45,14 +45,20 @@ HWY_INLINE Reduced ReduceByLog2(VF x) {
   const VF r = hn::NegMulAdd(n, Num(0.693359375f), x);
   return {n, hn::NegMulAdd(n, Num(-2.12194440e-4f), r)};
 }
-// e^r - 1 for |r| <= log(2) / 2: r + r^2 ((e^r - 1 - r) / r^2).
-HWY_INLINE VF Expm1Reduced(VF r) {
-  static constexpr float kC[] = {
-      0.5f, 0.1666666668f, 0.04166645681f, 0.008333310024f, 0.001393454193f, 0.0001989198131f};
-  return hn::MulAdd(hn::Mul(r, r), Polynomial(r, kC), r);
+// (e^r - 1 - r) / r^2 for |r| <= log(2) / 2.
+inline constexpr float kExpTail[] = {
+    0.5f, 0.1666666668f, 0.04166645681f, 0.008333310024f, 0.001393454193f, 0.0001989198131f};
+HWY_INLINE VF Expm1Reduced(VF r) { return hn::MulAdd(hn::Mul(r, r), Polynomial(r, kExpTail), r); }
+// In fewer steps: 1 ulp.
+HWY_INLINE VF ExpReduced(VF r) {
+  return hn::MulAdd(hn::MulAdd(Polynomial(r, kExpTail), r, Num(1.0f)), r, Num(1.0f));
 }
-// y 2^n for -300 < n < 300, in two factors so that neither overflows.
+// y 2^n for -300 < n < 300; NaN where n is.
 HWY_INLINE VF TimesPow2(VF y, VF n) {
+#if HWY_TARGET <= HWY_AVX3
+  return VF{_mm512_scalef_ps(y.raw, n.raw)};
+#else
+  // In two factors, so that neither overflows.
   const DI di;
   const VI whole = hn::NearestInt(n);
   const VI half = hn::ShiftRight<1>(whole);
@@ -60,19 +66,31 @@ HWY_INLINE VF TimesPow2(VF y, VF n) {
   const VF a = hn::BitCast(DF(), hn::ShiftLeft<23>(hn::Add(half, bias)));
   const VF b = hn::BitCast(DF(), hn::ShiftLeft<23>(hn::Add(hn::Sub(whole, half), bias)));
   return hn::Mul(hn::Mul(y, a), b);
+#endif
+}
+// x between lo and hi. The limits are the first operands: x86 then gives back a NaN of the second.
+HWY_INLINE VF Limited(VF x, float lo, float hi) { return hn::Max(Num(lo), hn::Min(Num(hi), x)); }
+// 1 / x for x in [1, 1e38]: 2 ulp.
+HWY_INLINE VF Reciprocal(VF x) {
+#if HWY_TARGET <= HWY_AVX3
+  const VF y = hn::ApproximateReciprocal(x);  // 14 bits; one step of Newton's doubles them
+  return hn::Mul(y, hn::NegMulAdd(x, y, Num(2.0f)));
+#else
+  return hn::Div(Num(1.0f), x);
+#endif
 }
 
 // 2 ulp. 0 below -104, infinity above 88.8.
 HWY_INLINE VF Exp(VF x) {
-  const Reduced t = ReduceByLog2(hn::Min(hn::Max(x, Num(-105.0f)), Num(90.0f)));
-  return KeepNaN(x, TimesPow2(hn::Add(Expm1Reduced(t.r), Num(1.0f)), t.n));
+  const Reduced t = ReduceByLog2(Limited(x, -105.0f, 90.0f));
+  return TimesPow2(hn::Add(Expm1Reduced(t.r), Num(1.0f)), t.n);
 }
 // e^x - 1: 3 ulp, also near 0.
 HWY_INLINE VF Expm1(VF x) {
-  const Reduced t = ReduceByLog2(hn::Min(hn::Max(x, Num(-105.0f)), Num(90.0f)));
+  const Reduced t = ReduceByLog2(Limited(x, -105.0f, 90.0f));
   const VF near = Expm1Reduced(t.r);
   const VF far = hn::Sub(TimesPow2(hn::Add(near, Num(1.0f)), t.n), Num(1.0f));
-  return KeepNaN(x, hn::IfThenElse(hn::Eq(t.n, hn::Zero(DF())), near, far));
+  return hn::IfThenElse(hn::Eq(t.n, hn::Zero(DF())), near, far);
 }
 
 // 4 ulp. -infinity at 0, NaN below.
@@ -87,15 +105,20 @@ HWY_INLINE VF Log(VF x) {
 // log(1 + x) for x in [0, 1]: 4 ulp.
 HWY_INLINE VF Log1pUnit(VF x) { return hn::Log1p(DF(), x); }
 
-// 1 / (1 + e^-x): 3 ulp; 0 below -88.8, where the value is denormal.
-HWY_INLINE VF Sigmoid(VF x) { return hn::Div(Num(1.0f), hn::Add(Num(1.0f), Exp(hn::Neg(x)))); }
+// 1 / (1 + e^-x) without its zero: 3 ulp from -87 on, 1.6e-38 below.
+HWY_INLINE VF SigmoidAbove(VF x) {
+  const Reduced t = ReduceByLog2(Limited(hn::Neg(x), -87.0f, 87.0f));
+  return Reciprocal(hn::Add(Num(1.0f), TimesPow2(ExpReduced(t.r), t.n)));
+}
+// 0 below -87, where the value is nearly denormal.
+HWY_INLINE VF Sigmoid(VF x) { return hn::IfThenZeroElse(hn::Lt(x, Num(-87.0f)), SigmoidAbove(x)); }
 
 // 4 ulp.
 HWY_INLINE VF Tanh(VF x) {
-  const VF limited = hn::Min(hn::Max(x, Num(-9.0f)), Num(9.0f));
+  const VF limited = Limited(x, -9.0f, 9.0f);
   // tanh x = (e^2x - 1) / (e^2x + 1), and e^2x - 1 keeps its digits near 0.
   const VF e = Expm1(hn::Add(limited, limited));
-  return KeepNaN(x, hn::Div(e, hn::Add(e, Num(2.0f))));
+  return hn::Mul(e, Reciprocal(hn::Add(e, Num(2.0f))));
 }
 
 // erfc(t) for t in [0.9, infinity): relative error 4e-6 growing with t; 0 from 6.5 on (4e-20).
@@ -129,16 +152,13 @@ HWY_INLINE VF Gelu(VF x) {
                                  -0.05262568289f,   0.00717810304f,    -0.0001674308056f,
                                  -0.0002075020697f, 5.815501029e-05f,  -8.451502361e-06f,
                                  7.279873657e-07f,  -3.501970804e-08f, 7.253930827e-10f};
-  // 2^f on [-1/2, 1/2].
-  static constexpr float kPow2[] = {1.000000075f,   0.693147188f,    0.2402210749f,
-                                    0.05550357114f, 0.009676031918f, 0.001339086337f};
-  const DI di;
   // The limit is the first operand: x86 then gives back a NaN of the second.
   const VF p = Polynomial(hn::Min(Num(9.0f), hn::Abs(x)), kC);
   const VF n = hn::Round(p);
-  const VI exponent = hn::Add(hn::NearestInt(n), hn::Set(di, 127));
-  const VF tail =
-      hn::Mul(Polynomial(hn::Sub(p, n), kPow2), hn::BitCast(DF(), hn::ShiftLeft<23>(exponent)));
+  // 2^f on [-1/2, 1/2].
+  static constexpr float kPow2[] = {1.000000075f,   0.693147188f,    0.2402210749f,
+                                    0.05550357114f, 0.009676031918f, 0.001339086337f};
+  const VF tail = TimesPow2(Polynomial(hn::Sub(p, n), kPow2), n);
   const VF phi = hn::IfThenElse(hn::Lt(x, hn::Zero(DF())), tail, hn::Sub(Num(1.0f), tail));
   return hn::IfThenZeroElse(hn::Le(x, Num(-9.0f)), hn::Mul(x, phi));
 }
@@ -146,8 +166,7 @@ HWY_INLINE VF Gelu(VF x) {
 HWY_INLINE VF GeluTanh(VF x) {
   const VF u2 =
       hn::Mul(hn::Mul(x, Num(1.59576912f)), hn::MulAdd(hn::Mul(x, x), Num(0.044715f), Num(1.0f)));
-  const VF s = Sigmoid(u2);
-  return hn::IfThenElse(hn::Eq(s, hn::Zero(DF())), hn::Zero(DF()), hn::Mul(x, s));
+  return hn::IfThenZeroElse(hn::Lt(u2, Num(-87.0f)), hn::Mul(x, SigmoidAbove(u2)));
 }
 
 // max(x, 0) + log(1 + e^-|x|): 4 ulp.
@@ -163,8 +182,8 @@ HWY_INLINE VF Mish(VF x) {
   return KeepNaN(x, hn::IfThenElse(hn::Eq(n, hn::Zero(DF())), hn::Zero(DF()), y));
 }
 HWY_INLINE VF Swish(VF x, VF alpha) {
-  const VF s = Sigmoid(hn::Mul(alpha, x));
-  return hn::IfThenElse(hn::Eq(s, hn::Zero(DF())), hn::Zero(DF()), hn::Mul(x, s));
+  const VF t = hn::Mul(alpha, x);
+  return hn::IfThenZeroElse(hn::Lt(t, Num(-87.0f)), hn::Mul(x, SigmoidAbove(t)));
 }
 
 // By e^(|x|/2), so that nothing overflows before the result does: 5 ulp.

@@ -195,13 +195,12 @@ TileProgram::ValueId TileProgram::Reduce(ReduceOp op, ValueId value) {
   node.inputs[0] = value;
   node.num_inputs = 1;
   node.reduce = FindReduce(op, dtype);
-  const sluice::cpu::Step* combine = FindStep(CombineStep(op), dtype);
-  if (node.reduce == nullptr || combine == nullptr) {
+  node.reduce_columns = FindReduceColumns(op, dtype);
+  if (node.reduce == nullptr) {
     impl_->Fail(absl::UnimplementedError(
         absl::StrCat("reduction ", name, " in ", sluice::ToString(dtype))));
     return -1;
   }
-  node.step = *combine;
   ReduceIdentity(op, dtype, node.constant);
   return impl_->Add(std::move(node));
 }
@@ -412,11 +411,14 @@ void TileProgram::Impl::PlanTiles(int threads) {
     rows_per_tile = tile;
   } else if (mode == Mode::kColumns) {
     // Pieces for all threads, as long as each is some cache lines wide.
-    const int64_t pieces = std::max<int64_t>(1, threads / std::max<int64_t>(outer, 1));
+    const bool few = inner < 2 * kMinColumns;
+    const int64_t pieces = few ? 1 : std::max<int64_t>(1, threads / std::max<int64_t>(outer, 1));
     const int64_t each = std::max((inner / pieces + 15) / 16 * 16, kMinColumns);
-    tile = std::min({tile, each, (inner + 15) / 16 * 16});
+    rows_per_tile = std::min({tile, each, (inner + 15) / 16 * 16});
+    if (rows_per_tile >= inner)
+      chunk = std::clamp<int64_t>(tile / inner, 1, std::max<int64_t>(row, 1));
+    tile = std::max(rows_per_tile, chunk * inner);
     block = inner;
-    rows_per_tile = tile;
   } else {
     block = rows_per_tile = 1;
   }

@@ -26,9 +26,10 @@ struct TileNode {
 
   int inputs[3] = {-1, -1, -1};
   int num_inputs = 0;
-  sluice::cpu::Step step;  // kStep; the combining step of kReduce
+  sluice::cpu::Step step;  // kStep
   StepParams params;
-  ReduceFn reduce = nullptr;
+  ReduceFn reduce = nullptr;  // kReduce
+  ReduceColumnsFn reduce_columns = nullptr;
   alignas(8) char constant[8] = {};  // kScalar; the neutral element of kReduce
 
   int operand = -1;  // kInput: which
@@ -71,6 +72,8 @@ struct TileProgram::Impl {
   int64_t tile = 0;                       // elements of a slot
   // Rows (points of outer x inner) in blocks, each cut into tiles; a unit of work is one tile.
   int64_t rows_per_tile = 1, block = 0, tiles_per_block = 1, units = 0;
+  int64_t chunk = 1;  // kColumns: so many reduced points are taken at once; more than 1 where a
+                      // tile holds all columns, so that they are one stretch of memory
   int sweeps = 1;
   std::vector<std::vector<int>> full_nodes;  // by sweep: Full values and reductions, in order
   std::vector<std::vector<int>> row_nodes;   // computed before that sweep (last: after all)

@@ -1,4 +1,4 @@
-// Horizontal reductions, for each SIMD target.
+// Reductions over rows and over columns, for each SIMD target.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/tile_reduce.cc"
 #include "kernels/cpu/simd.h"
@@ -73,6 +73,54 @@ void FloatReduce(const void* in, size_t n, void* acc) {
   *static_cast<T*>(acc) = result;
 }
 
+template <typename F, typename T>
+void ReduceColumns(const void* in, size_t rows, size_t columns, void* acc) {
+  const T* x = static_cast<const T*>(in);
+  T* result = static_cast<T*>(acc);
+  for (size_t r = 0; r < rows; ++r, x += columns) {
+    SLUICE_VECTORIZE
+    for (size_t c = 0; c < columns; ++c) result[c] = F::Of(result[c], x[c]);
+  }
+}
+
+// The results of some columns stay in registers while the rows pass.
+template <typename F, typename V, typename T>
+void FloatReduceColumns(const void* in, size_t rows, size_t columns, void* acc) {
+  const hn::ScalableTag<T> d;
+  const size_t lanes = hn::Lanes(d);
+  if (columns < lanes) return ReduceColumns<F, T>(in, rows, columns, acc);
+  const T* const begin = static_cast<const T*>(in);
+  T* const result = static_cast<T*>(acc);
+  const auto one = [&](size_t c) HWY_ATTR {
+    auto y = hn::LoadU(d, result + c);
+    const T* x = begin + c;
+    for (size_t r = 0; r < rows; ++r, x += columns) y = V::Of(y, hn::LoadU(d, x));
+    return y;
+  };
+  // The last vector overlaps the one before: it is read before that is written.
+  const size_t last = columns - lanes;
+  const auto at_last = one(last);
+  size_t c = 0;
+  for (; c + 4 * lanes <= columns; c += 4 * lanes) {
+    const T* x = begin + c;
+    T* const y = result + c;
+    auto y0 = hn::LoadU(d, y), y1 = hn::LoadU(d, y + lanes);
+    auto y2 = hn::LoadU(d, y + 2 * lanes), y3 = hn::LoadU(d, y + 3 * lanes);
+    for (size_t r = 0; r < rows; ++r, x += columns) {
+      y0 = V::Of(y0, hn::LoadU(d, x));
+      y1 = V::Of(y1, hn::LoadU(d, x + lanes));
+      y2 = V::Of(y2, hn::LoadU(d, x + 2 * lanes));
+      y3 = V::Of(y3, hn::LoadU(d, x + 3 * lanes));
+    }
+    hn::StoreU(y0, d, y);
+    hn::StoreU(y1, d, y + lanes);
+    hn::StoreU(y2, d, y + 2 * lanes);
+    hn::StoreU(y3, d, y + 3 * lanes);
+  }
+  for (; c < last; c += lanes) hn::StoreU(one(c), d, result + c);
+  hn::StoreU(at_last, d, result + last);
+}
+
 // Integers may be combined in any order: the compiler vectorises it.
 template <typename F, typename T>
 void IntegerReduce(const void* in, size_t n, void* acc) {
@@ -85,18 +133,19 @@ void IntegerReduce(const void* in, size_t n, void* acc) {
 template <typename T>
 void AddFloat(StepTable& t) {
   constexpr DType kType = kDTypeOf<T>;
-  t.SetReduce(ReduceOp::kSum, kType, FloatReduce<AddF, SumV, T>);
-  t.SetReduce(ReduceOp::kProd, kType, FloatReduce<MulF, ProdV, T>);
-  t.SetReduce(ReduceOp::kMax, kType, FloatReduce<MaxF, MaxV, T>);
-  t.SetReduce(ReduceOp::kMin, kType, FloatReduce<MinF, MinV, T>);
+  t.SetReduce(ReduceOp::kSum, kType, FloatReduce<AddF, SumV, T>, FloatReduceColumns<AddF, SumV, T>);
+  t.SetReduce(ReduceOp::kProd, kType, FloatReduce<MulF, ProdV, T>,
+              FloatReduceColumns<MulF, ProdV, T>);
+  t.SetReduce(ReduceOp::kMax, kType, FloatReduce<MaxF, MaxV, T>, FloatReduceColumns<MaxF, MaxV, T>);
+  t.SetReduce(ReduceOp::kMin, kType, FloatReduce<MinF, MinV, T>, FloatReduceColumns<MinF, MinV, T>);
 }
 template <typename T>
 void AddInteger(StepTable& t) {
   constexpr DType kType = kDTypeOf<T>;
-  t.SetReduce(ReduceOp::kSum, kType, IntegerReduce<AddF, T>);
-  t.SetReduce(ReduceOp::kProd, kType, IntegerReduce<MulF, T>);
-  t.SetReduce(ReduceOp::kMax, kType, IntegerReduce<MaxF, T>);
-  t.SetReduce(ReduceOp::kMin, kType, IntegerReduce<MinF, T>);
+  t.SetReduce(ReduceOp::kSum, kType, IntegerReduce<AddF, T>, ReduceColumns<AddF, T>);
+  t.SetReduce(ReduceOp::kProd, kType, IntegerReduce<MulF, T>, ReduceColumns<MulF, T>);
+  t.SetReduce(ReduceOp::kMax, kType, IntegerReduce<MaxF, T>, ReduceColumns<MaxF, T>);
+  t.SetReduce(ReduceOp::kMin, kType, IntegerReduce<MinF, T>, ReduceColumns<MinF, T>);
 }
 
 void AddReduceLoops(StepTable& t) {

@@ -85,16 +85,16 @@ class Worker {
 
   void RunColumns() {
     const int64_t outer = row_begin_ / p_.inner, column = row_begin_ % p_.inner;
-    full_count_ = rows_;
     for (int sweep = 0; sweep < p_.sweeps; ++sweep) {
       BeginSweep(sweep);
-      for (int64_t r = 0; r < p_.row; ++r) {
+      for (int64_t r = 0; r < p_.row; r += p_.chunk) {
+        const int64_t chunk = std::min(p_.chunk, p_.row - r);
         full_begin_ = (outer * p_.row + r) * p_.inner + column;
+        full_count_ = chunk * rows_;
         for (int id : p_.full_nodes[sweep]) {
           const TileNode& n = p_.nodes[id];
           if (n.kind == TileNode::Kind::kReduce) {
-            const void* in[] = {Slot(n.slot), Stretch(n.inputs[0], Extent::kFull)};
-            n.step.fn(in, Slot(n.slot), rows_, n.params);
+            n.reduce_columns(Stretch(n.inputs[0], Extent::kFull), chunk, rows_, Slot(n.slot));
           } else {
             Compute(id);
           }
@@ -140,6 +140,10 @@ class Worker {
     char* out = Slot(n.filled_slot);
     if (single_[id]) {
       FillElements(out, ptr_[id], size, count);
+    } else if (p_.mode == Impl::Mode::kColumns) {  // the columns, for each reduced point anew
+      for (int64_t k = 0; k < count; k += rows_) {
+        std::memcpy(out + k * size, ptr_[id], std::min(rows_, count - k) * size);
+      }
     } else {  // rows over their elements
       RepeatElements(out, ptr_[id], size, rows_, p_.row);
     }

@@ -30,6 +30,9 @@ const StepTable& Table() {
 const Step* FindStep(StepOp op, DType dtype) { return Table().Find(op, dtype); }
 StepFn FindConversion(DType from, DType to) { return Table().FindConversion(from, to); }
 ReduceFn FindReduce(ReduceOp op, DType dtype) { return Table().FindReduce(op, dtype); }
+ReduceColumnsFn FindReduceColumns(ReduceOp op, DType dtype) {
+  return Table().FindReduceColumns(op, dtype);
+}
 
 DType StepResult(StepOp op, DType dtype) {
   switch (op) {
@@ -47,20 +50,6 @@ DType StepResult(StepOp op, DType dtype) {
 int StepArity(StepOp op) {
   if (op == StepOp::kWhere) return 3;
   return op >= StepOp::kAdd ? 2 : 1;
-}
-
-StepOp CombineStep(ReduceOp op) {
-  switch (op) {
-    case ReduceOp::kSum:
-      return StepOp::kAdd;
-    case ReduceOp::kProd:
-      return StepOp::kMul;
-    case ReduceOp::kMax:
-      return StepOp::kMax;
-    case ReduceOp::kMin:
-      return StepOp::kMin;
-  }
-  return StepOp::kAdd;
 }
 
 void ReduceIdentity(ReduceOp op, DType dtype, void* out) {

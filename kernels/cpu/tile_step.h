@@ -126,8 +126,9 @@ enum class ReduceOp : uint8_t { kSum, kProd, kMax, kMin };
 using ReduceFn = void (*)(const void* in, size_t n, void* acc);
 // Null but for f64, f32 and the integers.
 ReduceFn FindReduce(ReduceOp op, DType dtype);
-// The step that combines two partial results, for reductions over rows: acc[i] = op(acc[i], x[i]).
-StepOp CombineStep(ReduceOp op);
+// acc[c] = op(acc[c], in[c], in[columns + c], ..., in[(rows - 1) * columns + c]), in this order.
+using ReduceColumnsFn = void (*)(const void* in, size_t rows, size_t columns, void* acc);
+ReduceColumnsFn FindReduceColumns(ReduceOp op, DType dtype);
 // Writes the neutral element (0, 1, lowest, highest; -inf and inf for floats).
 void ReduceIdentity(ReduceOp op, DType dtype, void* out);
 

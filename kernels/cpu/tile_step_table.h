@@ -18,8 +18,9 @@ class StepTable {
   void SetConversion(DType from, DType to, StepFn fn) {
     conversions_[static_cast<int>(from)][static_cast<int>(to)] = fn;
   }
-  void SetReduce(ReduceOp op, DType dtype, ReduceFn fn) {
-    reduces_[static_cast<int>(op)][static_cast<int>(dtype)] = fn;
+  void SetReduce(ReduceOp op, DType dtype, ReduceFn rows, ReduceColumnsFn columns) {
+    reduces_[static_cast<int>(op)][static_cast<int>(dtype)] = rows;
+    reduces_columns_[static_cast<int>(op)][static_cast<int>(dtype)] = columns;
   }
   const Step* Find(StepOp op, DType dtype) const {
     const Step& step = steps_[static_cast<int>(op)][static_cast<int>(dtype)];
@@ -31,11 +32,15 @@ class StepTable {
   ReduceFn FindReduce(ReduceOp op, DType dtype) const {
     return reduces_[static_cast<int>(op)][static_cast<int>(dtype)];
   }
+  ReduceColumnsFn FindReduceColumns(ReduceOp op, DType dtype) const {
+    return reduces_columns_[static_cast<int>(op)][static_cast<int>(dtype)];
+  }
 
  private:
   Step steps_[static_cast<int>(StepOp::kCount)][kDTypes];
   StepFn conversions_[kDTypes][kDTypes] = {};
   ReduceFn reduces_[kReduceOps][kDTypes] = {};
+  ReduceColumnsFn reduces_columns_[kReduceOps][kDTypes] = {};
 };
 
 // Each adds its family; called in this order, so that the functions built for this machine's

@@ -148,7 +148,47 @@ INSTANTIATE_TEST_SUITE_P(Shapes, TileSoftmax,
                                          SoftmaxCase{1, 1, 1}, SoftmaxCase{5, 1, 9},
                                          SoftmaxCase{3, 20000, 1}, SoftmaxCase{2, 150001, 1},
                                          SoftmaxCase{5, 37, 19}, SoftmaxCase{2, 100, 3000},
-                                         SoftmaxCase{1, 8, 20000}, SoftmaxCase{7, 5, 2}));
+                                         SoftmaxCase{2, 700, 3}, SoftmaxCase{3, 301, 32},
+                                         SoftmaxCase{1, 90, 200}, SoftmaxCase{1, 8, 20000},
+                                         SoftmaxCase{7, 5, 2}));
+
+// Few columns are taken many rows at a time; the sum of each is what it is one row after the other.
+TEST(TileProgram, ColumnsAreSummedInTheOrderOfTheirRows) {
+  for (int64_t columns : {2, 3, 8, 15, 16, 17, 63, 64, 65, 100, 129, 255, 300}) {
+    SCOPED_TRACE(columns);
+    const Dims space = {3, 611, columns}, kept = {3, 1, columns};
+    const std::vector<float> x = RandomFloats(Elements(space), 3);
+    std::vector<int16_t> n;
+    for (float v : x) n.push_back(static_cast<int16_t>(v * 30000));
+    TileProgram p(space, {1, 2});
+    const auto in = p.Input(DType::kF32, Contiguous(space));
+    p.Output(p.Reduce(ReduceOp::kSum, p.Step(StepOp::kSquare, {in})), DType::kF32,
+             BroadcastStrides(kept, space));
+    const auto whole = p.Input(DType::kI16, Contiguous(space));
+    p.Output(p.Reduce(ReduceOp::kSum, whole), DType::kI16, BroadcastStrides(kept, space));
+    p.Output(p.Reduce(ReduceOp::kMin, whole), DType::kI16, BroadcastStrides(kept, space));
+    ASSERT_TRUE(p.Finish(2).ok());
+    std::vector<float> sums(3 * columns);
+    std::vector<int16_t> totals(3 * columns), least(3 * columns);
+    RunProgram(p, {x.data(), n.data()}, {sums.data(), totals.data(), least.data()}, 2);
+    for (int64_t o = 0; o < 3; ++o) {
+      for (int64_t c = 0; c < columns; ++c) {
+        float sum = 0;
+        uint16_t total = 0;
+        int16_t smallest = INT16_MAX;
+        for (int64_t r = 0; r < 611; ++r) {
+          const int64_t at = (o * 611 + r) * columns + c;
+          sum += x[at] * x[at];
+          total = static_cast<uint16_t>(total + n[at]);
+          smallest = std::min(smallest, n[at]);
+        }
+        ASSERT_EQ(sums[o * columns + c], sum) << o << " " << c;
+        ASSERT_EQ(totals[o * columns + c], static_cast<int16_t>(total)) << o << " " << c;
+        ASSERT_EQ(least[o * columns + c], smallest) << o << " " << c;
+      }
+    }
+  }
+}
 
 TEST(TileProgram, ReducesAnEmptyRowToTheNeutralElement) {
   TileProgram p({4, 0}, {1, 2});
