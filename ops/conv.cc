@@ -37,13 +37,13 @@ absl::Status InferFusedConv(InferContext& c) {
   absl::StatusOr<Type> type =
       ConvOutput(c.node(), c.InputType(0), c.InputType(1), c.InputType(2), c.InputType(0).dtype());
   if (!type.ok()) return type.status();
-  if (absl::Status s = CheckFused(c, *type); !s.ok()) return s;
+  if (absl::Status s = CheckFused(c, *type, kFusedOperands); !s.ok()) return s;
   c.SetOutput(0, *std::move(type));
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<Value*>> ExpandFusedConv(GraphBuilder& b, const Node& node) {
-  return ExpandFused(b, node, "Conv");
+  return ExpandFused(b, node, "Conv", kFusedOperands);
 }
 
 }  // namespace

@@ -141,13 +141,13 @@ absl::Status InferConvTranspose(InferContext& c) {
 absl::Status InferFusedConvTranspose(InferContext& c) {
   absl::StatusOr<Type> type = ConvTransposeOutput(c);
   if (!type.ok()) return type.status();
-  if (absl::Status s = CheckFused(c, *type); !s.ok()) return s;
+  if (absl::Status s = CheckFused(c, *type, kFusedOperands); !s.ok()) return s;
   c.SetOutput(0, *std::move(type));
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<Value*>> ExpandFusedConvTranspose(GraphBuilder& b, const Node& node) {
-  return ExpandFused(b, node, "ConvTranspose");
+  return ExpandFused(b, node, "ConvTranspose", kFusedOperands);
 }
 
 Op ConvTransposeAttrs(Op op) {

@@ -115,10 +115,10 @@ Value* ExpandPostOps(GraphBuilder& b, absl::Span<const PostOp> steps, Value* y,
   return y;
 }
 
-absl::Status CheckFused(const InferContext& c, const Type& result) {
-  absl::StatusOr<std::vector<PostOp>> steps = ReadPostOps(c.node(), kFusedOperands);
+absl::Status CheckFused(const InferContext& c, const Type& result, size_t operands) {
+  absl::StatusOr<std::vector<PostOp>> steps = ReadPostOps(c.node(), operands);
   if (!steps.ok()) return steps.status();
-  for (size_t i = kFusedOperands; i < c.num_inputs() && result.has_shape(); ++i) {
+  for (size_t i = operands; i < c.num_inputs() && result.has_shape(); ++i) {
     const Type& operand = c.InputType(i);
     if (!operand.is_tensor() || !operand.has_shape()) continue;
     bool fits = operand.rank() <= result.rank();
@@ -134,14 +134,16 @@ absl::Status CheckFused(const InferContext& c, const Type& result) {
 }
 
 absl::StatusOr<std::vector<Value*>> ExpandFused(GraphBuilder& b, const Node& node,
-                                                absl::string_view op) {
-  absl::StatusOr<std::vector<PostOp>> steps = ReadPostOps(node, kFusedOperands);
+                                                absl::string_view op, size_t operands) {
+  absl::StatusOr<std::vector<PostOp>> steps = ReadPostOps(node, operands);
   if (!steps.ok()) return steps.status();
   AttrList attrs;
   for (const auto& [name, value] : node.attrs()) {
     if (name != "activations" && name != "activation_params") attrs.push_back({name, value});
   }
-  Value* y = b.Op(op, {node.input(0), node.input(1), node.input(2)}, attrs);
+  std::vector<Value*> inputs;
+  for (size_t i = 0; i < operands; ++i) inputs.push_back(node.input(i));
+  Value* y = b.Op(op, inputs, attrs);
   return std::vector<Value*>{ExpandPostOps(b, node, *steps, y)};
 }
 

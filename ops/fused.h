@@ -1,6 +1,7 @@
-// The fused library ops of domain "sluice": FusedConv, FusedConvTranspose and FusedMatMul.
+// The fused library ops of domain "sluice": FusedConv, FusedConvTranspose, FusedMatMul,
+// FusedMaxPool and FusedAveragePool.
 //
-//   y = Conv(X, W, B)                       or   alpha * op(A) op(B) + C
+//   y = Conv(X, W, B)      or   alpha * op(A) op(B) + C      or   MaxPool(X)
 //   for each step of `activations`: y = step(y)
 //
 // A step is a unary function with a fixed number of parameters, or a binary one that takes the next
@@ -63,14 +64,16 @@ Value* ExpandPostOps(GraphBuilder& b, const Node& node, absl::Span<const PostOp>
 // The inputs of FusedConv and FusedConvTranspose: X, W, B (optional), operands...; of FusedMatMul:
 // A, B, C (optional; it broadcasts to the product), operands...
 inline constexpr size_t kFusedOperands = 3;
+// Those of the fused pools: X, operands...
+inline constexpr size_t kPoolOperands = 1;
 
 // Inference of a fused node whose own op gives `result`: the steps must be known and their operands
 // broadcast to it.
-absl::Status CheckFused(const InferContext& c, const Type& result);
-// The expansion of a fused node: `op` with the node's first kFusedOperands inputs and its other
-// attributes, then the steps.
+absl::Status CheckFused(const InferContext& c, const Type& result, size_t operands);
+// The expansion of a fused node: `op` with the inputs before the operands and the other attributes,
+// then the steps.
 absl::StatusOr<std::vector<Value*>> ExpandFused(GraphBuilder& b, const Node& node,
-                                                absl::string_view op);
+                                                absl::string_view op, size_t operands);
 
 }  // namespace sluice
 

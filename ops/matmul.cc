@@ -101,7 +101,7 @@ absl::Status InferFusedMatMul(InferContext& c) {
                                          c.Int("transpose_a") != 0, c.Int("transpose_b") != 0);
   if (!type.ok()) return type.status();
   if (absl::Status s = CheckOperand(c, 2, *type); !s.ok()) return s;
-  if (absl::Status s = CheckFused(c, *type); !s.ok()) return s;
+  if (absl::Status s = CheckFused(c, *type, kFusedOperands); !s.ok()) return s;
   c.SetOutput(0, *std::move(type));
   return absl::OkStatus();
 }

@@ -1,10 +1,11 @@
+#include "ops/fused.h"
 #include "ops/op.h"
 #include "ops/window.h"
 
 namespace sluice {
 namespace {
 
-absl::Status InferPool(InferContext& c) {
+absl::StatusOr<Type> PoolOutput(const InferContext& c) {
   const Type& x = c.InputType(0);
   absl::StatusOr<Window> window = Window::Read(c.node(), c.Ints("kernel_shape"));
   if (!window.ok()) return window.status();
@@ -23,9 +24,30 @@ absl::Status InferPool(InferContext& c) {
       out[2 + i] = *d;
     }
   }
-  c.SetOutput(0, Type::Tensor(x.dtype(), out));
-  c.SetOutput(1, Type::Tensor(DType::kI64, out));
+  return Type::Tensor(x.dtype(), std::move(out));
+}
+
+absl::Status InferPool(InferContext& c) {
+  absl::StatusOr<Type> type = PoolOutput(c);
+  if (!type.ok()) return type.status();
+  c.SetOutput(1, Type::Tensor(DType::kI64, type->shape()));
+  c.SetOutput(0, *std::move(type));
   return absl::OkStatus();
+}
+
+absl::Status InferFusedPool(InferContext& c) {
+  absl::StatusOr<Type> type = PoolOutput(c);
+  if (!type.ok()) return type.status();
+  if (absl::Status s = CheckFused(c, *type, kPoolOperands); !s.ok()) return s;
+  c.SetOutput(0, *std::move(type));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Value*>> ExpandFusedMaxPool(GraphBuilder& b, const Node& node) {
+  return ExpandFused(b, node, "MaxPool", kPoolOperands);
+}
+absl::StatusOr<std::vector<Value*>> ExpandFusedAveragePool(GraphBuilder& b, const Node& node) {
+  return ExpandFused(b, node, "AveragePool", kPoolOperands);
 }
 
 absl::Status InferLpPool(InferContext& c) {
@@ -57,6 +79,18 @@ Op PoolAttrs(Op op) {
       .OptionalAttr("strides", AttrKind::kInts, "ones");
 }
 
+Op FusedPool(Op op) {
+  return PoolAttrs(std::move(op))
+      .Input("X", "T")
+      .VariadicInput("operands", "T", 0)
+      .Output("Y", "T")
+      .Types("T", kFloatTypes)
+      .Attr("activations", std::vector<std::string>{}, "the steps, first to last")
+      .Attr("activation_params", std::vector<float>{}, "the parameters of all steps")
+      .Infer(InferFusedPool)
+      .GradientPending();
+}
+
 }  // namespace
 
 SLUICE_DECLARE_OP(MaxPool) {
@@ -80,6 +114,19 @@ SLUICE_DECLARE_OP(AveragePool) {
       .Attr("count_include_pad", 0, "divide by the padded elements too")
       .Infer(InferPool)
       .GradientPending();
+}
+
+SLUICE_DECLARE_OP(FusedMaxPool) {
+  return FusedPool(Op("FusedMaxPool", "sluice"))
+      .Doc("MaxPool, then a chain of cheap steps: see ops/fused.h.")
+      .Expansion(ExpandFusedMaxPool);
+}
+
+SLUICE_DECLARE_OP(FusedAveragePool) {
+  return FusedPool(Op("FusedAveragePool", "sluice"))
+      .Doc("AveragePool, then a chain of cheap steps: see ops/fused.h.")
+      .Attr("count_include_pad", 0, "divide by the padded elements too")
+      .Expansion(ExpandFusedAveragePool);
 }
 
 SLUICE_DECLARE_OP(LpPool) {

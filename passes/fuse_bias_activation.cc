@@ -62,6 +62,8 @@ struct Start {
   bool transposed = false;  // a transpose of an input has become an attribute
 };
 
+bool IsPool(const Node& node) { return node.Is("MaxPool") || node.Is("AveragePool"); }
+
 // The bias of a Conv from an Add of one constant a channel.
 Value* ConvBias(GraphBuilder& b, const Node& conv, const ChainStep& step) {
   const std::optional<int> rank = RankOf(conv.output());
@@ -83,6 +85,14 @@ Start StartOf(GraphBuilder& b, const Node& node, const std::vector<ChainStep>& s
     while (used < steps.size() && steps[used].def == nullptr) ++used;
     return used < steps.size();
   };
+  if (IsPool(node)) {
+    start.op = node.Is("MaxPool") ? "FusedMaxPool" : "FusedAveragePool";
+    for (const auto& [name, value] : node.attrs()) {
+      if (name != "storage_order") start.attrs.push_back({name, value});
+    }
+    start.inputs = {node.input(0)};
+    return start;
+  }
   if (node.Is("Conv") || node.Is("ConvTranspose")) {
     start.op = node.Is("Conv") ? "FusedConv" : "FusedConvTranspose";
     start.attrs.assign(node.attrs().begin(), node.attrs().end());
@@ -175,6 +185,10 @@ absl::StatusOr<bool> Fuse(Node& node, const std::vector<ChainStep>& steps, PassC
 }
 
 absl::StatusOr<bool> FuseFrom(Node& node, PassContext& context) {
+  if (node.HasOutput(1)) {
+    context.Refused(kPass, node, "it says where its maxima are");
+    return false;
+  }
   if (!IsFloat(DTypeOf(node.output())) || !node.control_inputs().empty() ||
       !node.control_uses().empty()) {
     return false;
@@ -203,9 +217,16 @@ absl::StatusOr<bool> FuseFrom(Node& node, PassContext& context) {
 }  // namespace
 
 absl::StatusOr<bool> FuseBiasActivation::Run(Graph& graph, PassContext& context) const {
-  // A fusion erases the product itself and nodes behind it, never another product.
-  static constexpr absl::string_view kOps[] = {"Conv", "ConvTranspose", "MatMul", "Gemm"};
-  return FuseEach(graph, kOps, [&](Node& node) { return FuseFrom(node, context); });
+  // A fusion erases the node itself and nodes behind it, never another of these. Products first: a
+  // step that a pool could take as well saves more there.
+  static constexpr absl::string_view kProducts[] = {"Conv", "ConvTranspose", "MatMul", "Gemm"};
+  static constexpr absl::string_view kPools[] = {"MaxPool", "AveragePool"};
+  const auto fuse = [&](Node& node) { return FuseFrom(node, context); };
+  absl::StatusOr<bool> products = FuseEach(graph, kProducts, fuse);
+  if (!products.ok()) return products;
+  absl::StatusOr<bool> pools = FuseEach(graph, kPools, fuse);
+  if (!pools.ok()) return pools;
+  return *products || *pools;
 }
 
 }  // namespace sluice

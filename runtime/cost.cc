@@ -72,7 +72,8 @@ double Flops(const Node& node) {
     const double steps = Extent(x, 0) * Extent(x, 1);
     return in < 0 || recurrent < 0 || steps < 0 ? -1 : 2 * steps * (in + recurrent);
   }
-  if (node.Is("MaxPool") || node.Is("AveragePool") || node.Is("LpPool")) {
+  if (node.Is("MaxPool") || node.Is("FusedMaxPool") || node.Is("AveragePool") ||
+      node.Is("FusedAveragePool") || node.Is("LpPool")) {
     double window = 1;
     for (int64_t k : node.Ints("kernel_shape")) window *= static_cast<double>(k);
     return out * window;

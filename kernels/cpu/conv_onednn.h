@@ -1,11 +1,8 @@
-// A convolution's geometry and steps in oneDNN's terms.
+// A convolution's geometry in oneDNN's terms.
 #ifndef SLUICE_KERNELS_CPU_CONV_ONEDNN_H_
 #define SLUICE_KERNELS_CPU_CONV_ONEDNN_H_
 
-#include "absl/functional/function_ref.h"
 #include "kernels/cpu/conv_problem.h"
-#include "kernels/cpu/epilogue.h"
-#include "kernels/cpu/onednn.h"
 #include "oneapi/dnnl/dnnl.hpp"
 
 namespace sluice::cpu {
@@ -30,21 +27,6 @@ inline Dims DnnlWeightDims(const ConvProblem& p) {
   dims.insert(dims.end(), p.window.kernel.begin(), p.window.kernel.end());
   return dims;
 }
-
-// Steps as post-ops; those that oneDNN lacks, and all behind them, as a tail on the result. Not
-// `inside`: all are the tail's.
-struct DnnlSteps {
-  DnnlPostOps post;
-  Epilogue tail;
-  std::vector<int> tail_inputs;  // the node's, by the tail's operands
-
-  // Of a node of type `dtype` computed in `compute`, whose result of extents `out` lies as
-  // `y_lies`; `operand` describes operand i as the primitive is to take it. Throws dnnl::error.
-  static absl::StatusOr<DnnlSteps> Split(const ConvSteps& p, DType dtype, DType compute,
-                                         const Dims& out, Layout y_lies,
-                                         absl::FunctionRef<dnnl::memory::desc(size_t i)> operand,
-                                         bool inside = true);
-};
 
 }  // namespace sluice::cpu
 

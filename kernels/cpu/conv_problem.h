@@ -7,23 +7,13 @@
 
 #include "absl/status/statusor.h"
 #include "graph/tensor.h"
+#include "kernels/cpu/fused_steps.h"
 #include "kernels/kernel.h"
-#include "ops/fused.h"
 #include "ops/window.h"
 
 namespace sluice::cpu {
 
-// The steps of a fused convolution, transposed or not.
-struct ConvSteps {
-  std::vector<PostOp> steps;
-  std::vector<Dims> operands;  // of binary steps, padded to the result's rank
-  std::vector<Layout> operand_layouts;
-
-  // `first`: the node's first operand; `out`: the result's extents.
-  absl::Status Read(const PrepareContext& context, size_t first, const Dims& out);
-};
-
-struct ConvProblem : ConvSteps {
+struct ConvProblem : FusedSteps {
   DType dtype = DType::kInvalid;  // of the input
   int64_t batch = 0, channels = 0, features = 0, group = 1;
   Dims in, out;   // spatial extents

@@ -6,8 +6,8 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
-#include "kernels/cpu/conv_onednn.h"
 #include "kernels/cpu/dnnl_node.h"
+#include "kernels/cpu/dnnl_steps.h"
 #include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/layouts.h"
@@ -20,7 +20,7 @@ using Desc = dnnl::memory::desc;
 
 constexpr int64_t kBlockBytes = 256 << 10;
 
-struct Problem : ConvSteps {
+struct Problem : FusedSteps {
   DType dtype = DType::kInvalid;
   int64_t batch = 0, channels = 0, features = 0, group = 1;
   Dims in, out;
@@ -68,7 +68,7 @@ struct Problem : ConvSteps {
                                     "; expected [", p.features, "]"));
     }
     if (node.Is("FusedConvTranspose")) {
-      if (absl::Status s = p.ConvSteps::Read(context, kFusedOperands, out); !s.ok()) return s;
+      if (absl::Status s = p.FusedSteps::Read(context, kFusedOperands, out); !s.ok()) return s;
     }
     return p;
   }

@@ -127,8 +127,10 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareDetour(const PrepareContext& cont
 
 bool KnowsLayouts(const Node& node) {
   static constexpr absl::string_view kOps[] = {
-      "Reorder", "Conv",        "FusedConv", "QuantizedConv", "ConvTranspose", "FusedConvTranspose",
-      "MaxPool", "AveragePool", "FusedLoop"};
+      "Reorder",          "Conv",          "FusedConv",
+      "QuantizedConv",    "ConvTranspose", "FusedConvTranspose",
+      "MaxPool",          "FusedMaxPool",  "AveragePool",
+      "FusedAveragePool", "FusedLoop"};
   return std::find(std::begin(kOps), std::end(kOps), node.op_name()) != std::end(kOps);
 }
 
@@ -199,10 +201,12 @@ absl::StatusOr<LayoutForm> ChannelsLastForm(const Node& node) {
     if (node.HasOutput(1) && node.output(1)->used()) return Refuse("it says where its maxima are");
     return form;
   }
-  form.plain_moves = true;
+  const bool fused_pool = node.Is("FusedMaxPool") || node.Is("FusedAveragePool");
+  form.plain_moves = !fused_pool;
   if (node.Is("ConvTranspose")) return form;
-  const size_t operands =
-      node.Is("QuantizedConv") ? size_t{QuantizedInput::kOperands} : kFusedOperands;
+  const size_t operands = fused_pool                 ? kPoolOperands
+                          : node.Is("QuantizedConv") ? size_t{QuantizedInput::kOperands}
+                                                     : kFusedOperands;
   if (absl::Status s = MarkOperands(node, operands, y.rank(), &form); !s.ok()) return s;
   return form;
 }

@@ -1,10 +1,13 @@
-// MaxPool, AveragePool and LpPool. A line of results folds the input lines under its windows into
-// one line first (contiguous, vectorised), and that line along itself after.
+// MaxPool, AveragePool and LpPool, fused or not. A line of results folds the input lines under its
+// windows into one line first (contiguous, vectorised), and that line along itself after.
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/pool_problem.h"
 #include "kernels/cpu/tile_step.h"
 #include "kernels/kernel.h"
@@ -106,8 +109,10 @@ constexpr int64_t kTaskWork = 1 << 15;  // elements read by one task at least
 
 class Pool final : public Kernel {
  public:
-  Pool(PoolProblem problem, int threads)
+  // `tail`: the steps, whose operand i is the i-th of the node's.
+  Pool(PoolProblem problem, std::optional<Epilogue> tail, int threads)
       : p_(std::move(problem)),
+        tail_(std::move(tail)),
         loops_(HWY_DYNAMIC_DISPATCH(FindLoops)(p_.compute, p_.kind == PoolKind::kMax)),
         element_(ByteSize(p_.compute)),
         threads_(std::max(1, threads)) {
@@ -151,11 +156,15 @@ class Pool final : public Kernel {
     const int64_t work = lines * line_ * (Product(p_.window.kernel) / p_.window.kernel[last]);
     const int tasks = static_cast<int>(
         std::clamp<int64_t>(work / kTaskWork, 1, std::min<int64_t>(threads_, lines)));
+    absl::InlinedVector<const void*, 8> operands;
+    for (size_t i = kPoolOperands; i < context.inputs.size(); ++i) {
+      operands.push_back(context.inputs[i]);
+    }
     auto body = [&](int task, int) {
       char* buffer =
           static_cast<char*>(context.scratch) + static_cast<size_t>(task) * 3 * part_bytes_;
       for (int64_t i = lines * task / tasks; i < lines * (task + 1) / tasks; ++i) {
-        Line(context.input<char>(0), context.output<char>(0), i, buffer);
+        Line(context.input<char>(0), context.output<char>(0), i, buffer, operands);
       }
     };
     if (context.pool == nullptr || tasks == 1) {
@@ -186,7 +195,8 @@ class Pool final : public Kernel {
   }
 
   // Line `index` of the result: all of the last axis.
-  void Line(const char* x, char* y, int64_t index, char* buffer) const {
+  void Line(const char* x, char* y, int64_t index, char* buffer,
+            absl::Span<const void* const> operands) const {
     const Window& w = p_.window;
     const int last = w.rank() - 1;
     const int64_t es = static_cast<int64_t>(element_);
@@ -235,6 +245,7 @@ class Pool final : public Kernel {
     } else if (p_.compute == DType::kF32) {
       Finish(reinterpret_cast<float*>(to), out_width, count);
     }
+    if (tail_.has_value()) tail_->Run(index, 0, out_width, to, operands);
     if (to != out) {
       const void* in[1] = {to};
       FindConversion(p_.compute, p_.dtype)(in, out, static_cast<size_t>(out_width), {});
@@ -275,6 +286,7 @@ class Pool final : public Kernel {
   }
 
   const PoolProblem p_;
+  const std::optional<Epilogue> tail_;
   const PoolLoops loops_;
   const size_t element_;
   const int threads_;
@@ -383,7 +395,21 @@ absl::StatusOr<std::unique_ptr<Kernel>> MakePool(const PrepareContext& context, 
   absl::StatusOr<PoolProblem> p = PoolProblem::Read(context, kind);
   if (!p.ok()) return p.status();
   if (HasLayouts(context)) return absl::UnimplementedError("plain activations only");
-  return std::make_unique<Pool>(*std::move(p), context.threads);
+  std::optional<Epilogue> tail;
+  if (!p->steps.empty()) {
+    tail.emplace(p->compute, context.output_dims(0));
+    size_t binary = 0;
+    for (PostOp step : p->steps) {
+      if (step.operand >= 0 && p->dtype != p->compute) {
+        return absl::UnimplementedError(
+            absl::StrCat("operands of its steps are ", ToString(p->dtype)));
+      }
+      const Dims dims = step.operand >= 0 ? p->operands[binary] : Dims();
+      if (step.operand >= 0) step.operand = static_cast<int>(binary++);
+      if (absl::Status s = tail->Append(step, dims); !s.ok()) return s;
+    }
+  }
+  return std::make_unique<Pool>(*std::move(p), std::move(tail), context.threads);
 }
 
 }  // namespace

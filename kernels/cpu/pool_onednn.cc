@@ -1,6 +1,8 @@
-// MaxPool and AveragePool by oneDNN: channels last, where a vector is the channels of one place.
+// MaxPool and AveragePool, fused or not, by oneDNN: channels last, where a vector is the channels
+// of one place.
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/dnnl_node.h"
+#include "kernels/cpu/dnnl_steps.h"
 #include "kernels/cpu/pool_problem.h"
 
 namespace sluice::cpu {
@@ -8,8 +10,9 @@ namespace {
 
 using Desc = dnnl::memory::desc;
 
+// `inside`: the steps are post-ops; else they follow.
 absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, const PoolProblem& p,
-                                             DType compute) {
+                                             DType compute, bool inside) {
   const Dims in = context.input_dims(0), out = context.output_dims(0);
   const Window& w = p.window;
   dnnl::memory::dims strides, kernel_dims, dilations, begin, end;
@@ -32,14 +35,28 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, cons
   const auto algorithm = p.kind == PoolKind::kMax ? dnnl::algorithm::pooling_max
                          : p.include_pad          ? dnnl::algorithm::pooling_avg_include_padding
                                                   : dnnl::algorithm::pooling_avg_exclude_padding;
-  const auto given = [&](const Dims& dims, const Type& type) {
-    return DnnlLaidOut(dims, compute, SameMemory(dims) ? Layout::kChannelsLast : type.layout());
+  const auto lies = [](const Dims& dims, Layout layout) {
+    return SameMemory(dims) ? Layout::kChannelsLast : layout;
   };
-  const Desc x = given(in, context.inputs[0]), y = given(out, context.outputs[0]);
+  const Layout y_lies = lies(out, context.outputs[0].layout());
   return DnnlPrepare(context, [&]() -> absl::StatusOr<std::unique_ptr<Kernel>> {
+    const Desc x = DnnlLaidOut(in, compute, lies(in, context.inputs[0].layout()));
+    const Desc y = DnnlLaidOut(out, compute, y_lies);
+    const auto operand = [&](size_t i) {
+      return DnnlLaidOut(p.operands[i], compute, lies(p.operands[i], p.operand_layouts[i]));
+    };
+    absl::StatusOr<DnnlSteps> steps = DnnlSteps::Split(
+        p, p.dtype, compute, out, y_lies,
+        [&](size_t i) {
+          return p.operands[i] == out ? DnnlLaidOut(out, compute, Layout::kChannelsLast)
+                                      : operand(i);
+        },
+        inside);
+    if (!steps.ok()) return steps.status();
     auto kernel = std::make_unique<DnnlNode>(context, compute);
     dnnl::primitive_attr attr;
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    attr.set_post_ops(steps->post.ops);
     const dnnl::pooling_forward::primitive_desc pd(
         DnnlEngine(), dnnl::prop_kind::forward_inference, algorithm,
         DnnlLaidOut(in, compute, Layout::kChannelsLast),
@@ -49,7 +66,12 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, cons
       return absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
     }
     kernel->Input(DNNL_ARG_SRC, 0, x, pd.src_desc());
+    for (size_t i = 0; i < steps->post.operands.size(); ++i) {
+      const DnnlPostOps::Operand& o = steps->post.operands[i];
+      kernel->Input(o.id, o.input, operand(i), p.operands[i] == out ? pd.dst_desc() : o.desc);
+    }
     kernel->Output(y, pd.dst_desc());
+    if (!steps->tail.empty()) kernel->Tail(std::move(steps->tail), std::move(steps->tail_inputs));
     kernel->Finish(dnnl::pooling_forward(pd), pd.scratchpad_desc(),
                    absl::StrCat("onednn ", pd.impl_info_str(), " nhwc"));
     if (!kernel->status().ok()) return kernel->status();
@@ -69,12 +91,17 @@ absl::StatusOr<std::unique_ptr<Kernel>> Prepare(const PrepareContext& context, P
   if (Product(context.input_dims(0)) == 0 || Product(context.output_dims(0)) == 0) {
     return absl::UnimplementedError("an extent is 0");
   }
-  if (p->dtype != DType::kF32) {
-    absl::StatusOr<std::unique_ptr<Kernel>> kernel = Make(context, *p, p->dtype);
-    const bool other = absl::IsUnimplemented(kernel.status()) && IsFloat(p->dtype);
-    if (!other) return kernel;
+  std::vector<DType> computes = {p->dtype};
+  if (IsFloat(p->dtype) && p->dtype != DType::kF32) computes.push_back(DType::kF32);
+  absl::StatusOr<std::unique_ptr<Kernel>> kernel;
+  for (DType compute : computes) {
+    for (bool inside : {true, false}) {
+      if (!inside && p->steps.empty()) continue;
+      kernel = Make(context, *p, compute, inside);
+      if (kernel.ok() || !absl::IsUnimplemented(kernel.status())) return kernel;
+    }
   }
-  return Make(context, *p, DType::kF32);
+  return kernel;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #define SLUICE_KERNELS_CPU_POOL_PROBLEM_H_
 
 #include "absl/status/statusor.h"
+#include "kernels/cpu/fused_steps.h"
 #include "kernels/cpu/layouts.h"
 #include "kernels/cpu/staging.h"
 #include "kernels/kernel.h"
@@ -12,7 +13,7 @@ namespace sluice::cpu {
 
 enum class PoolKind : uint8_t { kMax, kAverage, kLp };
 
-struct PoolProblem {
+struct PoolProblem : FusedSteps {
   PoolKind kind;
   DType dtype, compute;
   int64_t planes;
@@ -26,16 +27,19 @@ struct PoolProblem {
     const Dims in = context.input_dims(0), out = context.output_dims(0);
     absl::StatusOr<Window> window = Window::Read(node, node.Ints("kernel_shape"));
     if (!window.ok()) return window.status();
-    PoolProblem p{kind, context.input_dtype(0), ComputeType(context.input_dtype(0))};
+    PoolProblem p{{}, kind, context.input_dtype(0), ComputeType(context.input_dtype(0))};
     p.planes = in[0] * in[1];
     p.in.assign(in.begin() + 2, in.end());
     p.out.assign(out.begin() + 2, out.end());
     p.window = *std::move(window);
     p.window.Resolve(p.in);
     p.include_pad = kind == PoolKind::kAverage && node.Int("count_include_pad") != 0;
-    p.column_major = kind == PoolKind::kMax && node.Int("storage_order") != 0;
+    p.column_major = node.Is("MaxPool") && node.Int("storage_order") != 0;
     if (kind == PoolKind::kLp) p.p = node.Int("p");
     if (p.window.rank() > 60) return absl::UnimplementedError("more than 60 spatial axes");
+    if (node.Is("FusedMaxPool") || node.Is("FusedAveragePool")) {
+      if (absl::Status s = p.FusedSteps::Read(context, kPoolOperands, out); !s.ok()) return s;
+    }
     return p;
   }
 };

@@ -36,6 +36,8 @@ inline const AttrList& BaseAttrs(const std::string& op) {
       {"LRN", {{"size", 3}}},
       {"MaxPool", {{"kernel_shape", std::vector<int64_t>{2, 2}}}},
       {"AveragePool", {{"kernel_shape", std::vector<int64_t>{2, 2}}}},
+      {"FusedMaxPool", {{"kernel_shape", std::vector<int64_t>{2, 2}}}},
+      {"FusedAveragePool", {{"kernel_shape", std::vector<int64_t>{2, 2}}}},
       {"LpPool", {{"kernel_shape", std::vector<int64_t>{2, 2}}}},
       {"Reorder", {{"layout", "plain"}}},
   };

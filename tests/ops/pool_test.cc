@@ -2,7 +2,9 @@
 
 #include <cmath>
 
+#include "absl/strings/str_cat.h"
 #include "graph/infer.h"
+#include "ops/fused.h"
 #include "ops/op.h"
 #include "tests/testing/candidates.h"
 #include "tests/testing/run_op.h"
@@ -152,6 +154,52 @@ TEST(Pool, EmptyBatchesAndBadWindows) {
     EXPECT_FALSE(RunOp(op, {x}, {{"kernel_shape", Ints{2, 2}}, {"strides", Ints{0, 1}}}).ok());
   }
   EXPECT_FALSE(RunOp("LpPool", {x}, {{"kernel_shape", Ints{2, 2}}, {"p", 0}}).ok());
+}
+
+// Chains of steps behind a pool agree with the expansion, by every kernel that takes them.
+TEST(FusedPool, ChainsOfStepsAgreeWithTheExpansion) {
+  using Strings = std::vector<std::string>;
+  const struct {
+    Strings steps;
+    std::vector<float> params;
+  } chains[] = {{{"Relu"}, {}},
+                {{"Add", "Relu", "Mul"}, {}},
+                {{"Softsign", "Clip"}, {-1, 0.5f}},
+                {{"Sub", "Swish", "Max"}, {1}}};
+  for (DType dtype : {DType::kF64, DType::kF32, DType::kF16, DType::kBF16}) {
+    const Tensor x = *Tensor::Random(dtype, {2, 5, 9, 11}, {.seed = 1});
+    const Tensor whole = *Tensor::Random(dtype, {2, 5, 5, 6}, {.seed = 2});
+    const Tensor channel = *Tensor::Random(dtype, {5, 1, 1}, {.seed = 3});
+    for (const char* op : {"FusedMaxPool", "FusedAveragePool"}) {
+      for (const auto& chain : chains) {
+        SCOPED_TRACE(absl::StrCat(op, " ", ToString(dtype), " ", chain.steps[0]));
+        std::vector<Tensor> in = {x};
+        for (const std::string& step : chain.steps) {
+          if (FindPostOp(step)->binary) in.push_back(in.size() == 1 ? whole : channel);
+        }
+        const AttrList attrs = {{"kernel_shape", Ints{3, 3}},
+                                {"pads", Ints{1, 1, 1, 1}},
+                                {"strides", Ints{2, 2}},
+                                {"activations", chain.steps},
+                                {"activation_params", chain.params}};
+        auto want = RunExpansion(op, in, attrs);
+        ASSERT_TRUE(want.ok()) << want.status();
+        auto results = RunCandidates(op, in, attrs, {});
+        ASSERT_TRUE(results.ok()) << results.status();
+        const bool halves = dtype == DType::kF16 || dtype == DType::kBF16;
+        const double tolerance = dtype == DType::kF16 ? 4e-3 : halves ? 3e-2 : 1e-6;
+        EXPECT_TRUE(!results->empty() || (halves && in.size() > 1));
+        for (const CandidateResult& r : *results) {
+          EXPECT_LE(RelativeError(r.outputs[0], (*want)[0]), tolerance)
+              << r.name << ": " << r.description;
+        }
+      }
+    }
+  }
+  const Tensor x = *Tensor::Random(DType::kF32, {1, 3, 4, 4}, {.seed = 1});
+  const AttrList attrs = {{"kernel_shape", Ints{2, 2}}, {"activations", Strings{"Add"}}};
+  EXPECT_FALSE(RunOp("FusedMaxPool", {x}, attrs).ok());
+  EXPECT_FALSE(RunOp("FusedMaxPool", {x, x}, attrs).ok());  // [1,3,4,4] enlarges [1,3,3,3]
 }
 
 }  // namespace
