@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "graph/graph.h"
 #include "kernels/cpu/tile_program.h"
 
@@ -22,6 +23,9 @@ struct TileValue {
 // where the op, or the op in this dtype, has no steps.
 absl::StatusOr<TileProgram::ValueId> LowerElementwise(TileProgram& program, const Node& node,
                                                       absl::Span<const TileValue> inputs);
+
+// Whether LowerElementwise() knows the op, in some dtype.
+bool HasTileSteps(absl::string_view op);
 
 }  // namespace sluice::cpu
 

@@ -201,11 +201,14 @@ const absl::flat_hash_map<absl::string_view, LowerFn>& Lowerings() {
 
 }  // namespace
 
+bool HasTileSteps(absl::string_view op) { return Lowerings().contains(op); }
+
 absl::StatusOr<TileProgram::ValueId> LowerElementwise(TileProgram& program, const Node& node,
                                                       absl::Span<const TileValue> inputs) {
   const auto it = Lowerings().find(node.op_name());
   if (it == Lowerings().end()) {
-    return absl::UnimplementedError(absl::StrCat(node.op_name(), " has no tile steps"));
+    return absl::UnimplementedError(
+        absl::StrCat(node.op_name(), " has no tile steps (a line in elementwise_lower.cc)"));
   }
   // Clip takes absent bounds; every other operand must be there.
   for (const TileValue& in : inputs) {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "gtest/gtest.h"
 #include "kernels/cpu/cpu_kernels.h"
+#include "kernels/cpu/elementwise.h"
 #include "ops/op.h"
 
 namespace sluice {
@@ -60,6 +61,16 @@ TEST(Completeness, EveryOpRunsOnTheCpu) {
               return CpuKernels().Has(op.name) || op.expand != nullptr || RuntimeExecutes(op);
             })),
             "");
+}
+
+// By which fused loops take it.
+TEST(Completeness, EveryElementWiseOpHasTileSteps) {
+  std::vector<std::string> without;
+  for (const OpDef* op : StandardOps().Sorted()) {
+    if (op->elementwise && op->expand == nullptr && !cpu::HasTileSteps(op->name))
+      without.push_back(op->name);
+  }
+  EXPECT_EQ(List(without), "");
 }
 
 TEST(Completeness, EveryOpSaysHowItDifferentiates) {

@@ -1,9 +1,11 @@
 #include "tests/testing/candidates.h"
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
 #include "graph/infer.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "ops/op.h"
@@ -29,6 +31,54 @@ absl::StatusOr<Node*> BuildNode(GraphBuilder& b, absl::string_view op,
   std::vector<Value*> outputs = b.OpN(op, values, num_outputs, attrs);
   if (!b.status().ok()) return b.status();
   return outputs[0]->producer();
+}
+
+bool SameBytes(const Tensor& a, const Tensor& b) {
+  if (a.dtype() == DType::kString) return a == b;
+  return a.bytes() == b.bytes() &&
+         (a.bytes() == 0 || std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.bytes())) == 0);
+}
+
+// What the kernel says of views and of results in place of inputs, which the planner of memory
+// goes by and a launch into fresh memory does not show.
+absl::Status CheckMemory(const Kernel& kernel, absl::Span<const Tensor> inputs,
+                         absl::Span<const Tensor> outputs, ThreadPool* pool) {
+  const auto sized = [&](int out, int in) {
+    return inputs[in].valid() && inputs[in].dtype() != DType::kString &&
+           outputs[out].dtype() != DType::kString && inputs[in].bytes() == outputs[out].bytes();
+  };
+  for (const auto& [out, in] : kernel.views()) {
+    if (sized(out, in) && !SameBytes(outputs[out], inputs[in])) {
+      return absl::InternalError(absl::StrCat("views() says that output ", out, " is input ", in,
+                                              ", but the launch made another"));
+    }
+  }
+  if (kernel.dynamic_outputs()) return absl::OkStatus();
+  for (const auto& [out, in] : kernel.in_place()) {
+    if (!sized(out, in)) continue;
+    std::vector<const void*> from;
+    std::vector<Tensor> to;
+    std::vector<void*> into;
+    for (const Tensor& t : inputs) from.push_back(t.valid() ? t.raw() : nullptr);
+    for (const Tensor& t : outputs) {
+      to.push_back(*Tensor::Allocate(t.dtype(), t.dims()));
+      into.push_back(to.back().mutable_raw());
+    }
+    if (inputs[in].bytes() > 0)
+      std::memcpy(into[out], inputs[in].raw(), static_cast<size_t>(inputs[in].bytes()));
+    from[in] = into[out];
+    Tensor scratch =
+        *Tensor::Allocate(DType::kU8, {static_cast<int64_t>(kernel.scratch_bytes()) + 1});
+    const LaunchContext context{from, into, scratch.mutable_raw(), pool, nullptr};
+    if (absl::Status s = kernel.Launch(context); !s.ok()) return s;
+    for (size_t i = 0; i < to.size(); ++i) {
+      if (SameBytes(to[i], outputs[i])) continue;
+      return absl::InternalError(absl::StrCat("in_place() says that output ", out,
+                                              " may lie over input ", in, ", but then output ", i,
+                                              " is another"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -63,6 +113,9 @@ absl::StatusOr<std::vector<CandidateResult>> RunCandidates(absl::string_view op,
     for (int round = 0; round < 2; ++round) {
       outputs = LaunchAlone(**kernel, types, fed, &pool, nullptr);
       if (!outputs.ok()) return outputs.status();
+    }
+    if (absl::Status s = CheckMemory(**kernel, fed, *outputs, &pool); !s.ok()) {
+      return absl::Status(s.code(), absl::StrCat(op, " by ", c.name, ": ", s.message()));
     }
     results.push_back(
         {c.name, (*kernel)->Description(), *std::move(outputs), (*kernel)->packed_bytes()});

@@ -2,6 +2,7 @@
 #ifndef SLUICE_TESTS_TESTING_RUN_OP_H_
 #define SLUICE_TESTS_TESTING_RUN_OP_H_
 
+#include <ostream>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -27,6 +28,9 @@ template <typename T>
 Tensor MakeTensor(absl::Span<const int64_t> dims, const std::vector<T>& values) {
   return Tensor::FromSpan<T>(dims, absl::Span<const T>(values));
 }
+// For gtest.
+inline void PrintTo(const Tensor& tensor, std::ostream* os) { *os << tensor.ToString(); }
+
 // std::vector<bool> has no span.
 inline Tensor MakeBools(absl::Span<const int64_t> dims, const std::vector<int>& values) {
   Tensor t = *Tensor::Allocate(DType::kBool, dims);
