@@ -159,7 +159,7 @@ TEST(TileProgram, ColumnsAreSummedInTheOrderOfTheirRows) {
     const Dims space = {3, 611, columns}, kept = {3, 1, columns};
     const std::vector<float> x = RandomFloats(Elements(space), 3);
     std::vector<int16_t> n;
-    for (float v : x) n.push_back(static_cast<int16_t>(v * 30000));
+    for (float v : x) n.push_back(static_cast<int16_t>(v * 9000));
     TileProgram p(space, {1, 2});
     const auto in = p.Input(DType::kF32, Contiguous(space));
     p.Output(p.Reduce(ReduceOp::kSum, p.Step(StepOp::kSquare, {in})), DType::kF32,

@@ -21,6 +21,13 @@
 #include "oneapi/dnnl/dnnl.h"
 #include "oneapi/dnnl/dnnl_ukernel.h"
 
+// A sanitizer brings its own malloc and locks, and uses them for itself.
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SLUICE_SANITIZED 1
+#else
+#define SLUICE_SANITIZED 0
+#endif
+
 namespace sluice {
 namespace {
 
@@ -106,6 +113,7 @@ F Next(F, const char* name) {
 
 SteadyReport CountSteady(absl::FunctionRef<bool()> body) {
   SteadyReport report;
+  if (SLUICE_SANITIZED) return {.error = "a sanitizer allocates and locks by itself"};
   void* shared =
       mmap(nullptr, sizeof(Tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) return {.error = "no shared memory"};
@@ -167,6 +175,8 @@ dnnl_status_t __wrap_dnnl_brgemm_execute(const_dnnl_brgemm_t brgemm, const void*
       nullptr, [&] { return __real_dnnl_brgemm_execute(brgemm, a, b, offsets, c, scratch); });
 }
 
+#if !SLUICE_SANITIZED
+
 #define SLUICE_COUNT(what) \
   if (sluice::counting) ++sluice::Here().what
 
@@ -214,6 +224,8 @@ SLUICE_LOCK(pthread_mutex_trylock, pthread_mutex_t)
 SLUICE_LOCK(pthread_rwlock_rdlock, pthread_rwlock_t)
 SLUICE_LOCK(pthread_rwlock_wrlock, pthread_rwlock_t)
 SLUICE_LOCK(pthread_spin_lock, pthread_spinlock_t)
+
+#endif  // !SLUICE_SANITIZED
 
 }  // extern "C"
 // NOLINTEND(readability-inconsistent-declaration-parameter-name)

@@ -10,16 +10,7 @@
 namespace sluice {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
-
 TEST(SteadyCount, SeesWhatHappens) {
-  if (kSanitized) GTEST_SKIP() << "a sanitizer allocates and locks by itself";
   std::mutex mutex;
   void* volatile sink = nullptr;
   const SteadyReport report = CountSteady([&] {
@@ -36,7 +27,6 @@ TEST(SteadyCount, SeesWhatHappens) {
 }
 
 TEST_P(Models, SteadyStateAsksForNothing) {
-  if (kSanitized) GTEST_SKIP() << "a sanitizer allocates and locks by itself";
   std::unique_ptr<Graph> graph = LoadModel(GetParam());
   ASSERT_NE(graph, nullptr);
   absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(*graph, {.threads = 1});
