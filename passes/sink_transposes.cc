@@ -260,22 +260,21 @@ class Sinker {
     }
     Value* result = b.Op(node.op_name(), inputs, attrs);
     if (result != nullptr) result->producer()->set_device(node.device());
-    if (Ends(node)) {
-      patch.Replace(node.output(), result);
-      return result == nullptr ? b.status() : patch.Commit();
-    }
-    Value* transposed =
-        result == nullptr ? nullptr : b.Op("Transpose", {result}, {{"perm", perm_}});
-    if (transposed == nullptr) return b.status();
+    Value* replacement = result;
+    if (result != nullptr && !Ends(node))
+      replacement = b.Op("Transpose", {result}, {{"perm", perm_}});
+    if (replacement == nullptr) return b.status();
     for (const Node* made : b.added()) {  // may lie where an erased one lay
       moved_.erase(made->output());
       others_made_.erase(made->output());
     }
-    moved_[transposed] = part;
-    for (const Use& use : node.output()->uses()) {
-      if (Undoes(use)) patch.Replace(use.node->output(), result);
+    if (!Ends(node)) {
+      moved_[replacement] = part;
+      for (const Use& use : node.output()->uses()) {
+        if (Undoes(use)) patch.Replace(use.node->output(), result);
+      }
     }
-    patch.Replace(node.output(), transposed);
+    patch.Replace(node.output(), replacement);
     return patch.Commit();
   }
 
