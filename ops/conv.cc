@@ -34,12 +34,10 @@ absl::Status InferQLinearConv(InferContext& c) {
 }
 
 absl::Status InferFusedConv(InferContext& c) {
-  absl::StatusOr<Type> type =
-      ConvOutput(c.node(), c.InputType(0), c.InputType(1), c.InputType(2), c.InputType(0).dtype());
-  if (!type.ok()) return type.status();
-  if (absl::Status s = CheckFused(c, *type, kFusedOperands); !s.ok()) return s;
-  c.SetOutput(0, *std::move(type));
-  return absl::OkStatus();
+  return InferFused(
+      c,
+      ConvOutput(c.node(), c.InputType(0), c.InputType(1), c.InputType(2), c.InputType(0).dtype()),
+      kFusedOperands);
 }
 
 absl::StatusOr<std::vector<Value*>> ExpandFusedConv(GraphBuilder& b, const Node& node) {
@@ -61,19 +59,13 @@ SLUICE_DECLARE_OP(Conv) {
 }
 
 SLUICE_DECLARE_OP(FusedConv) {
-  return ConvAttrs(Op("FusedConv", "sluice"))
-      .Doc("Conv, then a chain of cheap steps: see ops/fused.h.")
-      .Input("X", "T")
-      .Input("W", "T")
-      .OptionalInput("B", "T")
-      .VariadicInput("operands", "T", 0)
-      .Output("Y", "T")
-      .Types("T", kFloatTypes)
-      .Attr("activations", std::vector<std::string>{}, "the steps, first to last")
-      .Attr("activation_params", std::vector<float>{}, "the parameters of all steps")
+  return WithSteps(ConvAttrs(Op("FusedConv", "sluice"))
+                       .Doc("Conv, then a chain of cheap steps: see ops/fused.h.")
+                       .Input("X", "T")
+                       .Input("W", "T")
+                       .OptionalInput("B", "T"))
       .Infer(InferFusedConv)
-      .Expansion(ExpandFusedConv)
-      .GradientPending();
+      .Expansion(ExpandFusedConv);
 }
 
 SLUICE_DECLARE_OP(ConvInteger) {

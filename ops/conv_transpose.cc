@@ -139,11 +139,7 @@ absl::Status InferConvTranspose(InferContext& c) {
 }
 
 absl::Status InferFusedConvTranspose(InferContext& c) {
-  absl::StatusOr<Type> type = ConvTransposeOutput(c);
-  if (!type.ok()) return type.status();
-  if (absl::Status s = CheckFused(c, *type, kFusedOperands); !s.ok()) return s;
-  c.SetOutput(0, *std::move(type));
-  return absl::OkStatus();
+  return InferFused(c, ConvTransposeOutput(c), kFusedOperands);
 }
 
 absl::StatusOr<std::vector<Value*>> ExpandFusedConvTranspose(GraphBuilder& b, const Node& node) {
@@ -176,19 +172,13 @@ SLUICE_DECLARE_OP(ConvTranspose) {
 }
 
 SLUICE_DECLARE_OP(FusedConvTranspose) {
-  return ConvTransposeAttrs(Op("FusedConvTranspose", "sluice"))
-      .Doc("ConvTranspose, then a chain of cheap steps: see ops/fused.h.")
-      .Input("X", "T")
-      .Input("W", "T")
-      .OptionalInput("B", "T")
-      .VariadicInput("operands", "T", 0)
-      .Output("Y", "T")
-      .Types("T", kFloatTypes)
-      .Attr("activations", std::vector<std::string>{}, "the steps, first to last")
-      .Attr("activation_params", std::vector<float>{}, "the parameters of all steps")
+  return WithSteps(ConvTransposeAttrs(Op("FusedConvTranspose", "sluice"))
+                       .Doc("ConvTranspose, then a chain of cheap steps: see ops/fused.h.")
+                       .Input("X", "T")
+                       .Input("W", "T")
+                       .OptionalInput("B", "T"))
       .Infer(InferFusedConvTranspose)
-      .Expansion(ExpandFusedConvTranspose)
-      .GradientPending();
+      .Expansion(ExpandFusedConvTranspose);
 }
 
 }  // namespace sluice

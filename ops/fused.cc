@@ -115,21 +115,32 @@ Value* ExpandPostOps(GraphBuilder& b, absl::Span<const PostOp> steps, Value* y,
   return y;
 }
 
-absl::Status CheckFused(const InferContext& c, const Type& result, size_t operands) {
+Op WithSteps(Op op) {
+  return op.VariadicInput("operands", "T", 0)
+      .Output("Y", "T")
+      .Types("T", kFloatTypes)
+      .Attr("activations", std::vector<std::string>{}, "the steps, first to last")
+      .Attr("activation_params", std::vector<float>{}, "the parameters of all steps")
+      .GradientPending();
+}
+
+absl::Status InferFused(InferContext& c, absl::StatusOr<Type> result, size_t operands) {
+  if (!result.ok()) return result.status();
   absl::StatusOr<std::vector<PostOp>> steps = ReadPostOps(c.node(), operands);
   if (!steps.ok()) return steps.status();
-  for (size_t i = operands; i < c.num_inputs() && result.has_shape(); ++i) {
+  for (size_t i = operands; i < c.num_inputs() && result->has_shape(); ++i) {
     const Type& operand = c.InputType(i);
     if (!operand.is_tensor() || !operand.has_shape()) continue;
-    bool fits = operand.rank() <= result.rank();
+    bool fits = operand.rank() <= result->rank();
     for (int d = 0; fits && d < operand.rank(); ++d) {
-      const Dim &x = operand.dim(d), &y = result.dim(result.rank() - operand.rank() + d);
+      const Dim &x = operand.dim(d), &y = result->dim(result->rank() - operand.rank() + d);
       fits = (x.is_number() && x.number() == 1) || !ProvablyDifferent(x, y);
     }
     if (!fits) {
-      return c.Error("operand ", operand.ToString(), " does not broadcast to ", result.ToString());
+      return c.Error("operand ", operand.ToString(), " does not broadcast to ", result->ToString());
     }
   }
+  c.SetOutput(0, *std::move(result));
   return absl::OkStatus();
 }
 

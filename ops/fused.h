@@ -26,6 +26,7 @@
 #include "graph/builder.h"
 #include "graph/graph.h"
 #include "graph/infer.h"
+#include "ops/op.h"
 
 namespace sluice {
 
@@ -67,9 +68,11 @@ inline constexpr size_t kFusedOperands = 3;
 // Those of the fused pools: X, operands...
 inline constexpr size_t kPoolOperands = 1;
 
+// What all fused ops declare behind the inputs of their own: operands, the result, the steps.
+Op WithSteps(Op op);
 // Inference of a fused node whose own op gives `result`: the steps must be known and their operands
 // broadcast to it.
-absl::Status CheckFused(const InferContext& c, const Type& result, size_t operands);
+absl::Status InferFused(InferContext& c, absl::StatusOr<Type> result, size_t operands);
 // The expansion of a fused node: `op` with the inputs before the operands and the other attributes,
 // then the steps.
 absl::StatusOr<std::vector<Value*>> ExpandFused(GraphBuilder& b, const Node& node,

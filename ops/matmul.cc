@@ -101,9 +101,7 @@ absl::Status InferFusedMatMul(InferContext& c) {
                                          c.Int("transpose_a") != 0, c.Int("transpose_b") != 0);
   if (!type.ok()) return type.status();
   if (absl::Status s = CheckOperand(c, 2, *type); !s.ok()) return s;
-  if (absl::Status s = CheckFused(c, *type, kFusedOperands); !s.ok()) return s;
-  c.SetOutput(0, *std::move(type));
-  return absl::OkStatus();
+  return InferFused(c, *std::move(type), kFusedOperands);
 }
 
 Value* SwapLastTwo(GraphBuilder& b, Value* x, bool wanted) {
@@ -190,22 +188,16 @@ SLUICE_DECLARE_OP(QLinearMatMul) {
 }
 
 SLUICE_DECLARE_OP(FusedMatMul) {
-  return Op("FusedMatMul", "sluice")
-      .Doc("alpha * A' * B' + C, then a chain of cheap steps: see ops/fused.h.")
-      .Input("A", "T")
-      .Input("B", "T")
-      .OptionalInput("C", "T")
-      .VariadicInput("operands", "T", 0)
-      .Output("Y", "T")
-      .Types("T", kFloatTypes)
-      .Attr("alpha", 1.0f)
-      .Attr("transpose_a", 0, "swap the last two axes of A")
-      .Attr("transpose_b", 0, "swap the last two axes of B")
-      .Attr("activations", std::vector<std::string>{}, "the steps, first to last")
-      .Attr("activation_params", std::vector<float>{}, "the parameters of all steps")
+  return WithSteps(Op("FusedMatMul", "sluice")
+                       .Doc("alpha * A' * B' + C, then a chain of cheap steps: see ops/fused.h.")
+                       .Input("A", "T")
+                       .Input("B", "T")
+                       .OptionalInput("C", "T")
+                       .Attr("alpha", 1.0f)
+                       .Attr("transpose_a", 0, "swap the last two axes of A")
+                       .Attr("transpose_b", 0, "swap the last two axes of B"))
       .Infer(InferFusedMatMul)
-      .Expansion(ExpandFusedMatMul)
-      .GradientPending();
+      .Expansion(ExpandFusedMatMul);
 }
 
 }  // namespace sluice

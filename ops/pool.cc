@@ -35,13 +35,7 @@ absl::Status InferPool(InferContext& c) {
   return absl::OkStatus();
 }
 
-absl::Status InferFusedPool(InferContext& c) {
-  absl::StatusOr<Type> type = PoolOutput(c);
-  if (!type.ok()) return type.status();
-  if (absl::Status s = CheckFused(c, *type, kPoolOperands); !s.ok()) return s;
-  c.SetOutput(0, *std::move(type));
-  return absl::OkStatus();
-}
+absl::Status InferFusedPool(InferContext& c) { return InferFused(c, PoolOutput(c), kPoolOperands); }
 
 absl::StatusOr<std::vector<Value*>> ExpandFusedMaxPool(GraphBuilder& b, const Node& node) {
   return ExpandFused(b, node, "MaxPool", kPoolOperands);
@@ -80,15 +74,7 @@ Op PoolAttrs(Op op) {
 }
 
 Op FusedPool(Op op) {
-  return PoolAttrs(std::move(op))
-      .Input("X", "T")
-      .VariadicInput("operands", "T", 0)
-      .Output("Y", "T")
-      .Types("T", kFloatTypes)
-      .Attr("activations", std::vector<std::string>{}, "the steps, first to last")
-      .Attr("activation_params", std::vector<float>{}, "the parameters of all steps")
-      .Infer(InferFusedPool)
-      .GradientPending();
+  return WithSteps(PoolAttrs(std::move(op)).Input("X", "T")).Infer(InferFusedPool);
 }
 
 }  // namespace
