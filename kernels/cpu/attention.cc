@@ -21,6 +21,9 @@ constexpr int64_t kBlockColumns = 4 * kPanel;
 constexpr int64_t kPackRows = 16;  // converted at a time
 // Up to so many query rows share a key, it is not transposed but multiplied as it lies.
 constexpr int64_t kFewRows = 8;
+// From so many tiles on, values are brought together: rows that lie far apart, often by a power of
+// two, push one another out of the caches.
+constexpr int64_t kManyTiles = 8;
 
 enum Input { kQ, kK, kV, kMask, kPastKey, kPastValue, kKvLengths };
 enum QkMode { kScores, kCapped, kMasked, kProbabilities };
@@ -155,7 +158,8 @@ class AttentionKernel : public Kernel {
                  : kBlockColumns;
     block_ = std::min(block_, std::max<int64_t>(Panels(total_), 1) * kPanel);
     shared_packing_ = units_ < threads_;
-    value_direct_ = v_type_ == kDTypeOf<T> && past_ == 0;
+    value_direct_ =
+        v_type_ == kDTypeOf<T> && past_ == 0 && (v_.row_stride == v_.size || tiles_ < kManyTiles);
     value_stride_ = value_direct_ ? v_.row_stride : v_.size;
     PlanGemms();
     PlanScratch();
@@ -232,6 +236,7 @@ class AttentionKernel : public Kernel {
     for (int i = 0; i < 2; ++i) {
       if (!few_) qk_[i] = TileGemm<T>({m[i], kPanel, q_.size, q_.size, kPanel, block_, false});
       pv_[i] = TileGemm<T>({m[i], v_.size, kPanel, block_, value_stride_, v_.size, true});
+      pv_block_[i] = TileGemm<T>({m[i], v_.size, block_, block_, value_stride_, v_.size, true});
     }
   }
 
@@ -398,6 +403,10 @@ class AttentionKernel : public Kernel {
         }
       }
       for (int64_t i = 0; i < count; ++i) SoftmaxRow(c, s, b, rows[i], i, begin, end);
+      if (end - begin == block_) {
+        pv_block_[part].Run(s.scores, values + begin * value_stride_, s.out);
+        continue;
+      }
       for (int64_t t = begin; t < end; t += kPanel) {
         const T* p = s.scores + (t - begin);
         const T* v = values + t * value_stride_;
@@ -526,7 +535,7 @@ class AttentionKernel : public Kernel {
   int64_t block_ = kBlockColumns;
   bool few_ = false, per_head_ = false, shared_packing_ = false, value_direct_ = false;
   int64_t value_stride_ = 0;
-  TileGemm<T> qk_[2], pv_[2];  // of a full tile of rows, and of the last one
+  TileGemm<T> qk_[2], pv_[2], pv_block_[2];  // of a full tile of rows, and of the last one
   int64_t q_at_ = 0, scores_at_ = 0, out_at_ = 0, row_at_ = 0, rows_at_ = 0, maximum_at_ = 0,
           sum_at_ = 0;
   int64_t values_at_ = 0, slot_bytes_ = 0, packed_bytes_ = 0, packed_slots_ = 0;
