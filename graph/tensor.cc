@@ -154,6 +154,18 @@ absl::StatusOr<Tensor> Tensor::Random(DType dtype, absl::Span<const int64_t> dim
   return t;
 }
 
+bool Tensor::aligned() const {
+  return dtype_ == DType::kString ||
+         reinterpret_cast<uintptr_t>(data_) % std::max<size_t>(ByteSize(dtype_), 1) == 0;
+}
+
+absl::StatusOr<Tensor> Tensor::Aligned() const {
+  if (aligned()) return *this;
+  absl::StatusOr<Tensor> copy = Allocate(dtype_, dims_);
+  if (copy.ok()) std::memcpy(copy->mutable_raw(), data_, bytes());
+  return copy;
+}
+
 Tensor Tensor::Reshaped(absl::Span<const int64_t> dims) const {
   Tensor t = *this;
   t.dims_.assign(dims.begin(), dims.end());

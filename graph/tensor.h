@@ -4,11 +4,16 @@
 // it; from then on it is read-only by convention (constants, feeds and results are never written).
 // Elements lie contiguous in row-major order. Memory may belong to anyone: a heap block, a mapped
 // file, the caller; `owner` keeps it alive.
+//
+// Elements are aligned to their size, but for one case: large float constants of an imported model
+// stay where they lie in its file, at any byte. Their bytes may be read as they are; whoever reads
+// numbers asks for Aligned() first. What a session gives out is aligned.
 #ifndef SLUICE_GRAPH_TENSOR_H_
 #define SLUICE_GRAPH_TENSOR_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,7 +47,7 @@ class Tensor {
   // Fresh memory, 64-byte aligned; numbers are uninitialised, strings empty.
   static absl::StatusOr<Tensor> Allocate(DType dtype, absl::Span<const int64_t> dims);
   // Memory that `owner` keeps alive (null: the caller outlives the tensor). `data` must hold
-  // ElementCount(dims) elements and be aligned to the element.
+  // ElementCount(dims) elements and be aligned to the element (but see above).
   static Tensor Wrap(DType dtype, absl::Span<const int64_t> dims, const void* data,
                      std::shared_ptr<const void> owner);
   // Uniform values offset + scale * [-1, 1) (floats), offset + scale * [0, 1) floored (integers),
@@ -91,6 +96,16 @@ class Tensor {
   absl::Span<const T> values() const {
     return absl::Span<const T>(data<T>(), static_cast<size_t>(elements_));
   }
+  // One element, of an unaligned tensor too; not of strings.
+  template <typename T>
+  T At(int64_t i) const {
+    T element;
+    std::memcpy(&element, static_cast<const char*>(data_) + i * int64_t{sizeof(T)}, sizeof(T));
+    return element;
+  }
+  bool aligned() const;
+  // The same numbers, aligned: this tensor, or a copy.
+  absl::StatusOr<Tensor> Aligned() const;
   const std::shared_ptr<const void>& owner() const { return owner_; }
   const std::optional<RandomSpec>& random() const { return random_; }
 

@@ -11,6 +11,7 @@ namespace sluice {
 namespace {
 
 constexpr uintptr_t kAlignment = 64;
+constexpr char kCopy[] = "copy";  // the format of SharedAligned()
 
 std::string SavedKey(const std::string& name, const std::string& format) {
   return absl::StrCat(name.size(), ":", name, format);
@@ -61,7 +62,9 @@ absl::StatusOr<Tensor> PackedWeights::Get(const std::string& name, const Tensor&
   }
   Tensor packed = FromSaved(name, constant, format, bytes);
   if (!packed.valid()) {
-    absl::StatusOr<Tensor> made = make();
+    absl::StatusOr<Tensor> aligned = constant.Aligned();
+    if (!aligned.ok()) return aligned;
+    absl::StatusOr<Tensor> made = make(*aligned);
     if (!made.ok()) return made;
     packed = *std::move(made);
   }
@@ -86,7 +89,8 @@ PackedSet PackedWeights::Collect(std::string key) const {
   for (const auto& [unused, form] : forms_) {
     std::shared_ptr<const void> owner = form.owner.lock();
     std::shared_ptr<const void> source = form.constant.lock();
-    if (owner == nullptr || source == nullptr || form.name.empty()) continue;
+    if (owner == nullptr || source == nullptr || form.name.empty() || form.format == kCopy)
+      continue;
     const int64_t bytes = static_cast<int64_t>(form.view.bytes());
     Tensor tensor = Tensor::Wrap(DType::kU8, {bytes}, form.view.raw(), std::move(owner));
     std::string hash = tensor.ContentHash();
@@ -107,11 +111,21 @@ PackedWeights::Counts PackedWeights::counts() const {
   return counts;
 }
 
+absl::StatusOr<Tensor> SharedAligned(const std::string& name, const Tensor& constant,
+                                     PackedWeights* packed) {
+  if (packed == nullptr || constant.aligned()) return constant.Aligned();
+  return packed->Get(name, constant, kCopy, static_cast<int64_t>(constant.bytes()),
+                     [](const Tensor& aligned) { return aligned; });
+}
+
 absl::StatusOr<Tensor> PackConstant(const PrepareContext& context, size_t input,
                                     const std::string& format, int64_t bytes,
                                     PackedWeights::Make make) {
   const Value* value = context.node.input(input);
-  if (context.packed == nullptr || value == nullptr) return make();
+  if (context.packed == nullptr || value == nullptr) {
+    absl::StatusOr<Tensor> aligned = context.constants[input].Aligned();
+    return aligned.ok() ? make(*aligned) : aligned;
+  }
   return context.packed->Get(value->name(), context.constants[input], format, bytes, make);
 }
 

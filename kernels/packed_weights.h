@@ -22,7 +22,8 @@ struct PrepareContext;
 
 class PackedWeights {
  public:
-  using Make = absl::FunctionRef<absl::StatusOr<Tensor>()>;
+  // `constant`: the one to pack, aligned.
+  using Make = absl::FunctionRef<absl::StatusOr<Tensor>(const Tensor& constant)>;
 
   // `saved` may be null; its key is the caller's to check. What does not fit is packed again: also
   // where a pass has put another constant in the place of the one that was packed.
@@ -33,7 +34,8 @@ class PackedWeights {
   absl::StatusOr<Tensor> Get(const std::string& name, const Tensor& constant,
                              const std::string& format, int64_t bytes, Make make);
 
-  // What lives now, to be saved. Forms whose constant has no name are left out.
+  // What lives now, to be saved. Forms whose constant has no name are left out, and mere copies:
+  // what is saved is aligned.
   PackedSet Collect(std::string key) const;
 
   struct Counts {
@@ -57,6 +59,10 @@ class PackedWeights {
   absl::flat_hash_map<std::string, Form> forms_;
   Counts counts_;
 };
+
+// `constant` itself where it is aligned, else a copy that the plans of a program share.
+absl::StatusOr<Tensor> SharedAligned(const std::string& name, const Tensor& constant,
+                                     PackedWeights* packed);
 
 // Constant `input` of the node in the form `format`: from context.packed where there is one.
 absl::StatusOr<Tensor> PackConstant(const PrepareContext& context, size_t input,

@@ -10,6 +10,7 @@
 #include <functional>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "graph/builder.h"
 #include "kernels/cpu/cost.h"
 #include "kernels/cpu/cpu_kernels.h"
@@ -100,9 +101,18 @@ double TransformNs() {
   return ns / static_cast<double>(2 * 36 * kTiles * kChannels);
 }
 
-// A convolution n x c x size x size, 3x3 with stride 1, channels last.
+// A convolution of n images with c channels, channels last; or of volumes of as many slices.
 struct Convolution {
-  int64_t n, c, k, size;
+  int64_t n, c, k, size, group = 1, stride = 1, slices = 0, taps = 3;
+  const char* step = nullptr;  // behind it
+
+  std::string Name() const {
+    return absl::StrCat(n, " x ", c, "->", k, " @ ", slices > 0 ? absl::StrCat(slices, " of ") : "",
+                        size, group > 1 ? absl::StrCat(" in ", group) : "",
+                        stride > 1 ? absl::StrCat(" by ", stride) : "",
+                        taps != 3 ? absl::StrCat(", ", taps, " taps") : "",
+                        step != nullptr ? absl::StrCat(", ", step) : "");
+  }
 };
 
 struct Measured {
@@ -113,10 +123,25 @@ struct Measured {
 std::vector<Measured> MeasureConvolution(const Convolution& s, int threads, double seconds) {
   Graph graph(StandardOps());
   GraphBuilder b(&graph);
-  const Tensor x = Numbers({s.n, s.c, s.size, s.size}), w = Numbers({s.k, s.c, 3, 3});
-  Tensor y = Numbers({s.n, s.k, s.size, s.size});
-  const Value* out = b.OpN("Conv", {b.Input("x", Type::Of(x)), b.Constant(w)}, 1,
-                           {{"pads", std::vector<int64_t>{1, 1, 1, 1}}})[0];
+  const size_t axes = s.slices > 0 ? 3 : 2;
+  Dims in = {s.n, s.c, s.size, s.size}, filters = {s.k, s.c / s.group, s.taps, s.taps};
+  if (s.slices > 0) {
+    in.insert(in.begin() + 2, s.slices);
+    filters.push_back(s.taps);
+  }
+  std::vector<int64_t> strides(axes, 1);
+  strides[axes - 1] = strides[axes - 2] = s.stride;
+  const Tensor x = Numbers(in), w = Numbers(filters);
+  AttrList attrs = {{"pads", std::vector<int64_t>(2 * axes, s.taps / 2)},
+                    {"strides", strides},
+                    {"group", s.group}};
+  const std::string step = s.step == nullptr ? "" : s.step;
+  const char* const op = step.empty() ? "Conv" : "FusedConv";
+  if (!step.empty()) attrs.push_back({"activations", std::vector<std::string>{step}});
+  if (step == "Gelu") attrs.push_back({"activation_params", std::vector<float>{0}});
+  if (step == "Swish") attrs.push_back({"activation_params", std::vector<float>{1}});
+  const Value* out = b.OpN(op, {b.Input("x", Type::Of(x)), b.Constant(w)}, 1, attrs)[0];
+  Tensor y = Numbers(*out->type().StaticDims());
   const auto last = [](const Tensor& t) {
     return Type::Tensor(DType::kF32, Shape(t.dims().begin(), t.dims().end()),
                         Layout::kChannelsLast);
@@ -127,7 +152,7 @@ std::vector<Measured> MeasureConvolution(const Convolution& s, int threads, doub
   context.constants = {Tensor(), w};
   ThreadPool pool(threads);
   std::vector<Measured> all;
-  for (const KernelCandidate& c : CpuKernels().Find("Conv")) {
+  for (const KernelCandidate& c : CpuKernels().Find(op)) {
     if (c.estimate == nullptr) continue;
     const absl::StatusOr<double> estimate = c.estimate(context);
     absl::StatusOr<std::unique_ptr<Kernel>> kernel = c.prepare(context);
@@ -175,20 +200,55 @@ void PrintLine() {
 void PrintCheck(int threads) {
   double loss = 0;
   int best = 0, shapes = 0;
-  for (const Convolution& s : std::initializer_list<Convolution>{{1, 16, 16, 64},
-                                                                 {1, 24, 24, 128},
-                                                                 {1, 32, 32, 32},
-                                                                 {1, 64, 64, 56},
-                                                                 {8, 64, 64, 56},
-                                                                 {1, 48, 96, 64},
-                                                                 {1, 128, 128, 28},
-                                                                 {1, 192, 192, 17},
-                                                                 {1, 256, 128, 40},
-                                                                 {1, 256, 256, 14},
-                                                                 {1, 512, 512, 7},
-                                                                 {8, 512, 512, 7},
-                                                                 {1, 64, 64, 8},
-                                                                 {1, 128, 128, 4}}) {
+  for (const Convolution& s :
+       std::initializer_list<Convolution>{{1, 16, 16, 64},
+                                          {1, 24, 24, 128},
+                                          {1, 32, 32, 32},
+                                          {1, 64, 64, 56},
+                                          {8, 64, 64, 56},
+                                          {1, 48, 96, 64},
+                                          {1, 128, 128, 28},
+                                          {1, 192, 192, 17},
+                                          {1, 256, 128, 40},
+                                          {1, 256, 256, 14},
+                                          {1, 512, 512, 7},
+                                          {8, 512, 512, 7},
+                                          {1, 64, 64, 8},
+                                          {1, 128, 128, 4},
+                                          {1, 128, 128, 56, 32},
+                                          {1, 256, 256, 56, 32, 2},
+                                          {1, 256, 256, 28, 32},
+                                          {8, 256, 256, 28, 32},
+                                          {1, 512, 512, 14, 32},
+                                          {1, 1024, 1024, 7, 32},
+                                          {1, 48, 48, 56, 6},
+                                          {1, 104, 104, 28, 13},
+                                          {1, 440, 440, 14, 55, 2},
+                                          {1, 48, 48, 56, 2},
+                                          {1, 64, 64, 112, 64, 2},
+                                          {8, 64, 64, 112, 64, 2},
+                                          {1, 16, 16, 112, 16},
+                                          {1, 72, 72, 56, 72},
+                                          {8, 72, 72, 56, 72},
+                                          {1, 120, 120, 28, 120, 1, 0, 5},
+                                          {8, 120, 120, 28, 120, 1, 0, 5},
+                                          {1, 240, 240, 28, 240, 2},
+                                          {1, 480, 480, 14, 480},
+                                          {8, 480, 480, 14, 480},
+                                          {1, 672, 672, 14, 672, 2, 0, 5},
+                                          {1, 960, 960, 7, 960, 1, 0, 5},
+                                          {1, 96, 96, 56, 96, 1, 0, 7},
+                                          {1, 72, 72, 56, 72, 1, 0, 3, "HardSwish"},
+                                          {1, 480, 480, 14, 480, 1, 0, 3, "HardSwish"},
+                                          {8, 480, 480, 14, 480, 1, 0, 3, "HardSwish"},
+                                          {1, 672, 672, 14, 672, 1, 0, 5, "Swish"},
+                                          {1, 1024, 1024, 14, 1024, 1, 0, 3, "Gelu"},
+                                          {1, 256, 256, 56, 256, 1, 0, 3, "Gelu"},
+                                          {1, 384, 384, 14, 384, 1, 0, 7},
+                                          {1, 64, 64, 28, 1, 1, 8},
+                                          {1, 128, 128, 14, 1, 1, 4},
+                                          {1, 32, 32, 64, 1, 1, 32},
+                                          {1, 512, 512, 7, 1, 1, 2}}) {
     const std::vector<Measured> all = MeasureConvolution(s, threads, 0.3);
     const auto by = [&](double Measured::* field) {
       return std::min_element(all.begin(), all.end(), [&](const Measured& a, const Measured& b) {
@@ -196,9 +256,7 @@ void PrintCheck(int threads) {
       });
     };
     const auto chosen = by(&Measured::estimate), fastest = by(&Measured::ns);
-    std::printf("%lld x %lld->%lld @ %lld:", static_cast<long long>(s.n),
-                static_cast<long long>(s.c), static_cast<long long>(s.k),
-                static_cast<long long>(s.size));
+    std::printf("%s:", s.Name().c_str());
     for (const Measured& m : all) {
       std::printf("  %s %s (est. %s)%s", m.name.c_str(), FormatNanoseconds(m.ns).c_str(),
                   FormatNanoseconds(m.estimate).c_str(), &m == &*chosen ? " *" : "");

@@ -94,10 +94,10 @@ absl::Status PackedMatMul::Init(const PrepareContext& context) {
     if (!s.ok()) return s;
   }
   const int64_t matrices = Product(p_.b_batch), floats = matrices * matrix_floats_;
-  const auto pack = [&]() -> absl::StatusOr<Tensor> {
+  const auto pack = [&](const Tensor& constant) -> absl::StatusOr<Tensor> {
     absl::StatusOr<Tensor> panels = Tensor::Allocate(DType::kF32, {floats});
     if (!panels.ok()) return panels;
-    const float* b = context.constants[1].data<float>();
+    const float* b = constant.data<float>();
     for (int64_t i = 0; i < matrices; ++i) {
       PackPanels(b + i * p_.k * p_.n, p_.b_row(), p_.b_col(), p_.k, p_.n, p_.alpha,
                  panels->mutable_data<float>() + i * matrix_floats_);

@@ -224,7 +224,10 @@ absl::StatusOr<Tensor> DnnlPackConstant(const PrepareContext& context, size_t in
                                         const dnnl::memory::desc& to) {
   const Tensor& constant = context.constants[input];
   const bool reorder = from != to;
-  if (!reorder && constant.dtype() == compute) return constant;
+  if (!reorder && constant.dtype() == compute) {
+    const Value* value = context.node.input(input);
+    return SharedAligned(value == nullptr ? "" : value->name(), constant, context.packed);
+  }
   const int64_t bytes = static_cast<int64_t>(to.get_size());
   Hasher layouts;
   absl::Status described = DnnlTry(context.threads, [&] {
@@ -239,10 +242,11 @@ absl::StatusOr<Tensor> DnnlPackConstant(const PrepareContext& context, size_t in
   const std::string format =
       absl::StrCat("onednn ", constant.TypeString(), " ", layouts.Hex(),
                    alone ? absl::StrCat(" of ", context.node.name()) : std::string());
-  return PackConstant(context, input, format, bytes, [&]() -> absl::StatusOr<Tensor> {
-    absl::StatusOr<Tensor> t = ConvertTensor(constant, compute);
-    return t.ok() && reorder ? DnnlReorder(t->raw(), from, to) : t;
-  });
+  return PackConstant(context, input, format, bytes,
+                      [&](const Tensor& c) -> absl::StatusOr<Tensor> {
+                        absl::StatusOr<Tensor> t = ConvertTensor(c, compute);
+                        return t.ok() && reorder ? DnnlReorder(t->raw(), from, to) : t;
+                      });
 }
 
 bool DnnlIsReference(absl::string_view implementation) {

@@ -180,10 +180,10 @@ absl::Status FusedRecurrent::Pack(const PrepareContext& c) {
   absl::StatusOr<Tensor> w = PackConstant(
       c, 1, absl::StrCat("recurrent inputs ", features_, ", ", shape, ", panels ", PanelColumns()),
       bytes * PackedFloats(features_, width_),
-      [&] { return PackInput(c.constants[1].data<float>()); });
+      [&](const Tensor& t) { return PackInput(t.data<float>()); });
   absl::StatusOr<Tensor> r =
       PackConstant(c, 2, absl::StrCat("recurrent state, ", shape), bytes * hidden_ * width_,
-                   [&] { return PackRecurrent(c.constants[2].data<float>()); });
+                   [&](const Tensor& t) { return PackRecurrent(t.data<float>()); });
   absl::StatusOr<Tensor> bias = Tensor::Allocate(DType::kF32, {directions * width_});
   absl::StatusOr<Tensor> recurrent = Tensor::Allocate(DType::kF32, {directions * units_});
   for (const auto* t : {&w, &r, &bias, &recurrent}) {
@@ -194,7 +194,9 @@ absl::Status FusedRecurrent::Pack(const PrepareContext& c) {
   std::fill_n(rb, recurrent->elements(), 0.0f);
   if (c.IsConstant(3)) {
     // Each direction holds Wb of all gates, then Rb; only GRU's last gate needs them apart.
-    const float* const b = c.constants[3].data<float>();
+    absl::StatusOr<Tensor> both = c.constants[3].Aligned();
+    if (!both.ok()) return both.status();
+    const float* const b = both->data<float>();
     for (int64_t d = 0; d < directions; ++d) {
       for (int64_t gate = 0; gate < gates; ++gate) {
         for (int64_t u = 0; u < hidden_; ++u) {

@@ -125,11 +125,12 @@ void RecurrentKernel<T>::PackConstants(const PrepareContext& c) {
     for (const Segment& s : segments_)
       absl::StrAppend(&format, " ", s.row, "+", s.rows, " at ", s.column);
     const int64_t bytes = PackedElements(k) * static_cast<int64_t>(sizeof(T));
-    absl::StatusOr<Tensor> t =
-        PackConstant(c, static_cast<size_t>(input), format, bytes, [&]() -> absl::StatusOr<Tensor> {
+    absl::StatusOr<Tensor> t = PackConstant(
+        c, static_cast<size_t>(input), format, bytes,
+        [&](const Tensor& from) -> absl::StatusOr<Tensor> {
           absl::StatusOr<Tensor> to = Tensor::Allocate(kDTypeOf<T>, {PackedElements(k)});
           if (!to.ok()) return to;
-          Pack(c.constants[input].raw(), k, to->template mutable_data<T>(), 0, panels, row.data());
+          Pack(from.raw(), k, to->template mutable_data<T>(), 0, panels, row.data());
           return to;
         });
     if (!t.ok()) return;

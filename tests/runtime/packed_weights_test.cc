@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 namespace sluice {
 namespace {
 
@@ -10,11 +12,34 @@ Tensor Numbers(uint64_t seed) { return *Tensor::Random(DType::kF32, {64}, {.seed
 // Packs by copying; counts.
 struct Packer {
   mutable int calls = 0;
-  absl::StatusOr<Tensor> operator()() const {
+  absl::StatusOr<Tensor> operator()(const Tensor& constant) const {
+    EXPECT_TRUE(constant.aligned());
     ++calls;
     return Numbers(100);
   }
 };
+
+TEST(PackedWeights, UnalignedConstantsAreCopiedOnceForAll) {
+  PackedWeights packed;
+  Packer packer;
+  alignas(64) char memory[401];
+  for (int i = 0; i < 100; ++i) {
+    const float number = static_cast<float>(i);
+    std::memcpy(memory + 1 + 4 * i, &number, 4);
+  }
+  const Tensor odd = Tensor::Wrap(DType::kF32, {100}, memory + 1, std::make_shared<int>(1));
+  ASSERT_FALSE(odd.aligned());
+  const Tensor a = *SharedAligned("w", odd, &packed), b = *SharedAligned("w", odd, &packed);
+  EXPECT_TRUE(a.aligned());
+  EXPECT_EQ(a.raw(), b.raw());
+  EXPECT_EQ(a, odd);
+  EXPECT_EQ(odd.At<float>(99), 99);
+  const Tensor form = *packed.Get("w", odd, "blocks", 256, packer);
+  EXPECT_EQ(packer.calls, 1);
+  // What is saved are forms, not copies.
+  ASSERT_EQ(packed.Collect("key").entries.size(), 1u);
+  EXPECT_EQ(packed.Collect("key").entries[0].format, "blocks");
+}
 
 TEST(PackedWeights, OneFormForAllThatAskWhileItLives) {
   PackedWeights packed;
