@@ -136,7 +136,8 @@ bool StripModel(absl::string_view model, std::string* out, OnnxFile* file) {
 
 }  // namespace
 
-absl::StatusOr<OnnxFile> ParseOnnx(absl::string_view bytes, const MappedFile* file, int max_depth) {
+absl::StatusOr<OnnxFile> ParseOnnx(absl::string_view bytes, std::shared_ptr<const MappedFile> file,
+                                   int max_depth) {
   OnnxFile result;
   std::string stripped;
   if (bytes.empty()) return absl::InvalidArgumentError("it is empty, not an ONNX model");

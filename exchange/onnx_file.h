@@ -13,16 +13,17 @@
 namespace sluice {
 
 // The raw_data of the main graph's larger initialisers is not parsed into the message: payloads[i]
-// stands for initializer(i)'s where it is not null. So reading a model costs one copy of its
-// weights, to aligned memory, and models over protobuf's 2 GiB load too.
+// stands for initializer(i)'s where it is not null. So reading a model copies no large weights, and
+// models over protobuf's 2 GiB load too.
 struct OnnxFile {
   onnx::ModelProto model;
   std::vector<RawPayload> payloads;  // bytes.data() is null where the message has it all
 };
 
-// `bytes` (and `file`, where they are a mapped file's) must outlive the result. Subgraphs may nest
+// `bytes` (of `file`, where they are a mapped file's) must outlive the result. Subgraphs may nest
 // `max_depth` deep. InvalidArgument where it is no ONNX model, or truncated.
-absl::StatusOr<OnnxFile> ParseOnnx(absl::string_view bytes, const MappedFile* file, int max_depth);
+absl::StatusOr<OnnxFile> ParseOnnx(absl::string_view bytes, std::shared_ptr<const MappedFile> file,
+                                   int max_depth);
 
 }  // namespace sluice
 

@@ -26,11 +26,12 @@ void ImportMetadata(const onnx::ModelProto& model, const OnnxOpsets& opsets, Gra
 }
 
 // `file` may be null; `folder` may be "".
-absl::StatusOr<std::unique_ptr<Graph>> Import(absl::string_view bytes, const MappedFile* file,
+absl::StatusOr<std::unique_ptr<Graph>> Import(absl::string_view bytes,
+                                              std::shared_ptr<const MappedFile> file,
                                               const std::string& folder, const std::string& name,
                                               const OnnxImportOptions& options,
                                               const OpRegistry& ops) {
-  absl::StatusOr<OnnxFile> parsed = ParseOnnx(bytes, file, options.max_depth);
+  absl::StatusOr<OnnxFile> parsed = ParseOnnx(bytes, std::move(file), options.max_depth);
   if (!parsed.ok()) return parsed.status();
   const onnx::ModelProto& model = parsed->model;
   if (model.ir_version() > onnx::IR_NEWEST) {
@@ -68,7 +69,7 @@ absl::StatusOr<std::unique_ptr<Graph>> ImportOnnx(const std::string& path,
                                                   const OpRegistry& ops) {
   absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path);
   if (!file.ok()) return file.status();
-  auto graph = Import((*file)->bytes(), file->get(), FolderOf(path), BaseName(path), options, ops);
+  auto graph = Import((*file)->bytes(), *file, FolderOf(path), BaseName(path), options, ops);
   if (!graph.ok()) return In(path, graph.status());
   return graph;
 }

@@ -19,6 +19,8 @@ absl::Status Invalid(const Args&... args) {
   return absl::InvalidArgumentError(absl::StrCat(args...));
 }
 
+constexpr size_t kStaysInFile = 64 << 10;  // bytes
+
 absl::StatusOr<Dims> CheckedDims(const google::protobuf::RepeatedField<int64_t>& dims,
                                  DType dtype) {
   if (dims.size() > kMaxRank) return Invalid("rank ", dims.size(), " is above ", kMaxRank);
@@ -105,6 +107,11 @@ absl::StatusOr<Tensor> FromTypedField(const onnx::TensorProto& p, DType dtype, c
   return Invalid("no element type");
 }
 
+// What stays where it lies in a file, aligned or not: what kernels mostly pack, and pay for a copy.
+bool StaysInFile(DType dtype, const Dims& dims, size_t bytes) {
+  return IsFloat(dtype) && dims.size() >= 2 && bytes >= kStaysInFile;
+}
+
 absl::StatusOr<Tensor> FromRaw(DType dtype, const Dims& dims, const RawPayload& raw) {
   if (dtype == DType::kString) return Invalid("strings cannot stand in raw_data");
   const int64_t bytes = *ElementCount(dims, ByteSize(dtype)) * ByteSize(dtype);
@@ -112,6 +119,8 @@ absl::StatusOr<Tensor> FromRaw(DType dtype, const Dims& dims, const RawPayload& 
     return Invalid("raw_data has ", raw.bytes.size(), " bytes, but ", ToString(dtype),
                    DimsToString(dims), " needs ", bytes);
   }
+  if (raw.file != nullptr && StaysInFile(dtype, dims, raw.bytes.size()))
+    return Tensor::Wrap(dtype, dims, raw.bytes.data(), raw.file);
   absl::StatusOr<Tensor> t = Tensor::Allocate(dtype, dims);
   if (!t.ok() || bytes == 0) return t;
   if (raw.file != nullptr) {
@@ -206,7 +215,7 @@ absl::StatusOr<Tensor> TensorProtoReader::ReadExternal(const onnx::TensorProto& 
     return Invalid("external data needs ", needed, " bytes from offset ", offset, ", but ",
                    Shown(location), " has ", bytes.size());
   }
-  const RawPayload raw = {bytes.substr(offset, needed), file.get()};
+  const RawPayload raw = {bytes.substr(offset, needed), file};
   const bool aligned = reinterpret_cast<uintptr_t>(raw.bytes.data()) % ByteSize(dtype) == 0;
   const bool clean = dtype != DType::kBool || std::all_of(raw.bytes.begin(), raw.bytes.end(),
                                                           [](char c) { return c == 0 || c == 1; });

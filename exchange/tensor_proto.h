@@ -18,7 +18,7 @@ namespace sluice {
 // null.
 struct RawPayload {
   absl::string_view bytes;
-  const MappedFile* file = nullptr;
+  std::shared_ptr<const MappedFile> file;
 };
 
 // Reads the tensors of one model. Everything in a message is untrusted: extents, sizes, which field
@@ -28,8 +28,9 @@ class TensorProtoReader {
   // External data is opened below `folder` only; with "" (a model from memory) it is refused.
   explicit TensorProtoReader(std::string folder) : folder_path_(std::move(folder)) {}
 
-  // `payload` stands for the message's raw_data where it was left out. Aligned external data is
-  // mapped, everything else copied once.
+  // `payload` stands for the message's raw_data where it was left out. External data, and large
+  // matrices and filters of floats in the model's file, stay where they lie (see Tensor::Aligned);
+  // everything else is copied once.
   absl::StatusOr<Tensor> Read(const onnx::TensorProto& proto, const RawPayload* payload = nullptr);
   // As a dense tensor; all of one model together up to 1 GiB.
   absl::StatusOr<Tensor> ReadSparse(const onnx::SparseTensorProto& proto);

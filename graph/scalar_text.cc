@@ -229,9 +229,9 @@ void AppendElement(std::string* out, const Tensor& tensor, int64_t i) {
           out->append(static_cast<const uint8_t*>(tensor.raw())[i] != 0 ? "true" : "false");
         } else if constexpr (std::is_integral_v<T>) {
           using Wide = std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>;
-          AppendInteger<Wide>(out, tensor.data<T>()[i]);
+          AppendInteger<Wide>(out, tensor.At<T>(i));
         } else {
-          Append(out, tensor.data<T>()[i]);
+          Append(out, tensor.At<T>(i));
         }
       },
       [] {});

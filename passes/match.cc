@@ -14,8 +14,8 @@ bool AllElements(const Tensor& tensor, const F& f) {
   return VisitDType(
       tensor.dtype(),
       [&]<typename T>() {
-        for (const T& x : tensor.values<T>()) {
-          if (!f(static_cast<double>(x))) return false;
+        for (int64_t i = 0; i < tensor.elements(); ++i) {
+          if (!f(static_cast<double>(tensor.At<T>(i)))) return false;
         }
         return true;
       },

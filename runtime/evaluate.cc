@@ -73,11 +73,17 @@ absl::StatusOr<std::vector<Tensor>> EvaluateNode(const Node& node, absl::Span<co
                        absl::StrCat("its result is larger than ", max_bytes, " bytes"));
     }
   }
+  std::vector<Tensor> aligned;
+  for (const Tensor& t : inputs) {
+    absl::StatusOr<Tensor> a = t.Aligned();
+    if (!a.ok()) return AtNode(node, a.status());
+    aligned.push_back(*std::move(a));
+  }
   absl::StatusOr<PreparedNode> prepared =
-      PreparedNode::Make(node, inputs, pool->threads(), Accuracy::kStrict, max_bytes);
+      PreparedNode::Make(node, aligned, pool->threads(), Accuracy::kStrict, max_bytes);
   if (!prepared.ok()) return AtNode(node, prepared.status());
   int64_t used = 0;
-  auto results = prepared->Run(inputs, pool, [&](int64_t bytes) -> absl::Status {
+  auto results = prepared->Run(aligned, pool, [&](int64_t bytes) -> absl::Status {
     if (bytes > max_bytes - used) {
       return absl::ResourceExhaustedError(
           absl::StrCat("more than ", max_bytes, " bytes are needed"));

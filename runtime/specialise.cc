@@ -1,6 +1,7 @@
 // From a graph and concrete input types to a flat plan. Read Specialiser::Make() first.
 #include <algorithm>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
@@ -10,6 +11,7 @@
 #include "graph/text.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/cpu/layouts.h"
+#include "kernels/packed_weights.h"
 #include "runtime/clock.h"
 #include "runtime/dynamic_steps.h"
 #include "runtime/memory_planner.h"
@@ -40,9 +42,11 @@ class Specialiser {
       if (absl::Status s = AddNode(*node); !s.ok()) return s;
     }
 
-    // Where everything lies, and which steps run side by side.
     std::vector<int> fetched;
     for (const Value* v : g.outputs()) fetched.push_back(SlotOf(v));
+    if (absl::Status s = AlignConstants(fetched); !s.ok()) return s;
+
+    // Where everything lies, and which steps run side by side.
     MemoryPlanner memory(options_, plan_.get(), std::move(last_read_));
     if (absl::Status s = memory.Run(fetched); !s.ok()) return s;
     // Winners are a help to later sessions, not a result of this one: they may fail to be written.
@@ -261,6 +265,29 @@ class Specialiser {
       }
     }
     step->dynamic = MakeDeferred(node, options_);
+    return absl::OkStatus();
+  }
+
+  // Constants that are read at run time, or fetched: an importer may have left them anywhere.
+  absl::Status AlignConstants(absl::Span<const int> fetched) {
+    absl::flat_hash_set<int> read(fetched.begin(), fetched.end());
+    for (const Step& step : plan_->steps_) {
+      std::vector<int> unread;
+      if (step.kernel != nullptr) unread = step.kernel->unread_inputs();
+      for (size_t i = 0; i < step.inputs.size(); ++i) {
+        if (!absl::c_linear_search(unread, static_cast<int>(i))) read.insert(step.inputs[i]);
+      }
+      read.insert(step.reads.begin(), step.reads.end());
+    }
+    for (int slot : read) {
+      Tensor& constant = plan_->constants_[slot];
+      if (!constant.valid() || constant.aligned()) continue;
+      absl::StatusOr<Tensor> aligned =
+          SharedAligned(plan_->slots_[slot].name, constant, options_.packed.get());
+      if (!aligned.ok()) return aligned.status();
+      ReleasePages(constant);
+      constant = *std::move(aligned);
+    }
     return absl::OkStatus();
   }
 

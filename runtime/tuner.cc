@@ -95,7 +95,12 @@ class Bench {
     for (size_t i = 0; i < context.inputs.size() && status_.ok(); ++i) {
       Tensor t;
       if (context.IsConstant(i)) {
-        t = context.constants[i];
+        absl::StatusOr<Tensor> aligned = context.constants[i].Aligned();
+        if (!aligned.ok()) {
+          status_ = aligned.status();
+        } else {
+          t = *std::move(aligned);
+        }
       } else if (context.HasInput(i)) {
         t = Allocate(context.inputs[i]);
         Fill(&t);
