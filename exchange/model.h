@@ -33,8 +33,10 @@ struct ReadOptions {
   std::string packed_key;
 };
 
-// Weights are memory-mapped where the format allows, never copied. The file is untrusted: every
-// error is a Status naming the file and the place; nothing outside the model's folder is opened.
+// Weights are memory-mapped where the format allows, never copied: while the graph or a session
+// over it lives, the file must not be truncated or overwritten in place (WriteModel renames). The
+// file is untrusted: every error is a Status naming the file and the place; nothing outside the
+// model's folder is opened.
 absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path,
                                                  const ReadOptions& options = {});
 

@@ -426,10 +426,14 @@ absl::StatusOr<double> Estimate(const PrepareContext& context, int tile) {
   // All that the threads read, together.
   const double filters = 4 * f * c * k * taps * std::max(1.0, workers / parts);
   const int readers = static_cast<int>(workers);
-  ns += StreamedNs(compute / workers, filters, readers);
-  // The next groups and slices find the filters in a nearer cache, but read all of them again.
-  if (4 * f * c * k * taps / parts > static_cast<double>(Costs().l2_bytes) / 2) {
-    ns += 0.5 * (static_cast<double>(rounds) * slices - 1) * MoveNs(filters, filters, readers);
+  const double passes = static_cast<double>(rounds) * slices;  // over the filters
+  if (filters > static_cast<double>(Costs().l3_bytes)) {
+    ns += passes * StreamedNs(compute / workers / passes, filters, readers);
+  } else {
+    ns += StreamedNs(compute / workers, filters, readers);
+    // The next groups and slices find the filters in a nearer cache, but read all of them again.
+    if (4 * f * c * k * taps / parts > static_cast<double>(Costs().l2_bytes) / 2)
+      ns += 0.5 * (passes - 1) * MoveNs(filters, filters, readers);
   }
   ns += ForkNs(threads);
   return ns + TransposesNs(context, *p);
