@@ -1,5 +1,7 @@
 #include "graph/tensor.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -11,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/file_pages.h"
 #include "graph/hash.h"
 #include "graph/scalar_text.h"
 
@@ -44,6 +47,8 @@ std::string DimsToString(absl::Span<const int64_t> dims) {
 namespace {
 
 constexpr size_t kAlignment = 64;
+constexpr size_t kPiece = 4 << 20;      // of such a copy
+constexpr size_t kOwnPages = 64 << 10;  // bytes of a copy that is mapped, not in the heap
 
 struct Free {
   void operator()(void* p) const { std::free(p); }
@@ -161,9 +166,27 @@ bool Tensor::aligned() const {
 
 absl::StatusOr<Tensor> Tensor::Aligned() const {
   if (aligned()) return *this;
-  absl::StatusOr<Tensor> copy = Allocate(dtype_, dims_);
-  if (copy.ok()) std::memcpy(copy->mutable_raw(), data_, bytes());
-  return copy;
+  if (bytes() < kOwnPages) {
+    absl::StatusOr<Tensor> copy = Allocate(dtype_, dims_);
+    if (copy.ok()) std::memcpy(copy->mutable_raw(), data_, bytes());
+    return copy;
+  }
+  // Mostly dropped when it has been packed: in the heap it would leave holes that nothing fits.
+  void* const copy =
+      mmap(nullptr, bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (copy == MAP_FAILED) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no memory for ", TypeString(), " (", bytes(), " bytes)"));
+  }
+  // What has been copied need not lie in memory twice.
+  for (size_t at = 0; at < bytes(); at += kPiece) {
+    const char* const from = static_cast<const char*>(data_) + at;
+    const size_t size = std::min(kPiece, bytes() - at);
+    std::memcpy(static_cast<char*>(copy) + at, from, size);
+    ReleasePages(Wrap(DType::kU8, {static_cast<int64_t>(size)}, from, owner_));
+  }
+  const auto unmap = [size = bytes()](const void* p) { munmap(const_cast<void*>(p), size); };
+  return Wrap(dtype_, dims_, copy, std::shared_ptr<const void>(copy, unmap));
 }
 
 Tensor Tensor::Reshaped(absl::Span<const int64_t> dims) const {
