@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "absl/algorithm/container.h"
+#include "graph/file_pages.h"
 #include "passes/match.h"
 
 namespace sluice {
@@ -150,14 +151,16 @@ Value* ScaledProduct(GraphBuilder& b, const Product& p, absl::Span<const double>
   Value* new_weight = p.weight;
   bool finite = true;
   if (std::any_of(scale.begin(), scale.end(), [](double s) { return s != 1; })) {
+    absl::StatusOr<Tensor> aligned = weight.Aligned();
     absl::StatusOr<Tensor> scaled = Tensor::Allocate(weight.dtype(), weight.dims());
-    if (!scaled.ok()) return nullptr;
+    if (!aligned.ok() || !scaled.ok()) return nullptr;
     VisitDType(
         weight.dtype(),
         [&]<typename T>() {
-          if constexpr (!std::is_integral_v<T>) finite = ScaleRows<T>(weight, p, scale, &*scaled);
+          if constexpr (!std::is_integral_v<T>) finite = ScaleRows<T>(*aligned, p, scale, &*scaled);
         },
         [] {});
+    ReleasePages(weight);
     new_weight = b.Constant(*std::move(scaled));
   }
   std::vector<double> bias(p.channels, 0);

@@ -32,7 +32,11 @@ std::unique_ptr<Graph> Net(int shift) {
   Value* folded = b.Op("Add", {spread, spread});
   b.Output(b.Op("Add", {packed, rows}), "sum");
   b.Output(b.Op("Mul", {b.Op("ReduceMax", {x}), spread}), "product");
-  b.Output(b.Op("Conv", {image, b.Constant(Numbers({64, 32, 3, 3}, 4), "filters")}), "conv");
+  Value* conv = b.Op("Conv", {image, b.Constant(Numbers({64, 32, 3, 3}, 4), "filters")});
+  const Tensor one = *Tensor::Random(DType::kF32, {64}, {.seed = 11, .offset = 2});
+  Value* statistics = b.Constant(one, "statistics");
+  b.Output(b.Op("BatchNormalization", {conv, statistics, statistics, statistics, statistics}),
+           "conv");
   b.Output(folded, "folded");
   b.Output(b.Constant(Numbers({170, 100}, 5), "kept"), "constant");
   // A state that an LSTM reads with its weights.
