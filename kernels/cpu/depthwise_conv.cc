@@ -18,6 +18,8 @@
 namespace sluice::cpu {
 namespace {
 
+constexpr double kMaxReach = 64 << 20;  // bytes
+
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 absl::Status Check(const PrepareContext& context, const ConvProblem& p) {
@@ -29,6 +31,16 @@ absl::Status Check(const PrepareContext& context, const ConvProblem& p) {
   for (const Type* t : {&context.inputs[0], &context.outputs[0]}) {
     if (!IsChannelsLast(*t)) return refuse("channels-last activations only");
   }
+  // The lines under a window, padding and all, are held by their pixels: dilations may spread a few
+  // taps over any extent.
+  double reach = sizeof(void*);
+  for (int i = 0; i < p.spatial(); ++i) {
+    const double extent = static_cast<double>(p.window.extent(i));
+    const double step = static_cast<double>(p.window.strides[i]);
+    const double results = static_cast<double>(i + 1 < p.spatial() ? 1 : p.out[i]);
+    reach *= (results - 1) * step + extent;
+  }
+  if (reach > kMaxReach) return refuse("the window reaches too far");
   return ConvEpilogue::Check(context, p);
 }
 

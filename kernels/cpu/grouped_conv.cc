@@ -19,7 +19,8 @@ namespace sluice::cpu {
 namespace {
 
 constexpr int64_t kCopyBytes = 32 << 10;  // of the small image: it stays in the L1 cache
-constexpr int64_t kLines = 4;  // of results at a time, at least: their borders are shared
+constexpr int64_t kLines = 4;           // of results at a time, at least: their borders are shared
+constexpr double kMaxReach = 64 << 20;  // bytes
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -31,6 +32,17 @@ absl::Status Check(const PrepareContext& context, const ConvProblem& p) {
   for (const Type* t : {&context.inputs[0], &context.outputs[0]}) {
     if (!IsChannelsLast(*t)) return refuse("channels-last activations only");
   }
+  // The lines under a window, padding and all, are copied: dilations may spread a few
+  // taps over any extent.
+  double reach = 4.0 * static_cast<double>(std::max(FindGroupedConv().lanes, p.group_channels()));
+  for (int i = 0; i < p.spatial(); ++i) {
+    const double extent = static_cast<double>(p.window.extent(i));
+    const double step = static_cast<double>(p.window.strides[i]);
+    const double results =
+        static_cast<double>(i + 1 < p.spatial() ? std::min(kLines, p.out[i]) : p.out[i]);
+    reach *= (results - 1) * step + extent;
+  }
+  if (reach > kMaxReach) return refuse("the window reaches too far");
   return ConvEpilogue::Check(context, p);
 }
 

@@ -100,6 +100,12 @@ TEST(DepthwiseConv, RefusesWithTheReason) {
   };
   EXPECT_EQ(why(Depthwise(32, {})), "taken");
   EXPECT_EQ(why({.group = 4}), "not depthwise");
+  // Taps that lie far apart under padding; larger windows no graph may have.
+  for (int64_t far : {int64_t{1} << 20, (int64_t{1} << 31) - 8}) {
+    EXPECT_EQ(
+        why(Depthwise(16, {.pads = {far, far, 0, 0}, .kernel = {2, 2}, .dilations = {far, far}})),
+        "the window reaches too far");
+  }
   EXPECT_EQ(why(Depthwise(32, {.constant = false})), "the filters are not constant");
   EXPECT_EQ(why(Depthwise(3, {})), "fewer channels than a vector has lanes");
   EXPECT_TRUE(absl::StrContains(why(Depthwise(32, {.in = Layout::kPlain})), "channels-last"));

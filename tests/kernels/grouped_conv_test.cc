@@ -120,6 +120,12 @@ TEST(GroupedConv, RefusesWithTheReason) {
   };
   EXPECT_EQ(why({.group = 4}), "taken");
   EXPECT_EQ(why({}), "one group");
+  // Taps that lie far apart under padding; larger windows no graph may have.
+  for (int64_t far : {int64_t{1} << 20, (int64_t{1} << 31) - 8}) {
+    EXPECT_EQ(
+        why({.pads = {far, far, 0, 0}, .kernel = {2, 2}, .dilations = {far, far}, .group = 4}),
+        "the window reaches too far");
+  }
   EXPECT_EQ(why({.group = 16}), "depthwise");
   EXPECT_EQ(why({.constant = false, .group = 4}), "the filters are not constant");
   EXPECT_TRUE(absl::StrContains(why({.in = Layout::kPlain, .group = 4}), "channels-last"));
