@@ -56,6 +56,7 @@ using GradientFn = absl::Status (*)(GradientContext&);
 // Builds the op out of simpler ones: given the node (attributes, types), its inputs (null where
 // absent) and a builder, returns one value per output of the node.
 using ExpandFn = absl::StatusOr<std::vector<Value*>> (*)(GraphBuilder&, const Node&);
+using NodeTestFn = bool (*)(const Node&);
 
 struct OpDef {
   enum class Gradient : uint8_t { kPending, kFunction, kNone };
@@ -75,6 +76,10 @@ struct OpDef {
   std::string not_differentiable_because;
 
   bool elementwise = false;  // output element i depends on (broadcast) input elements i alone
+  // Rows are what lies at one index of axis 0. Where inference gives every output n rows when some
+  // inputs have n, whatever n is, row i of an output depends on row i of those inputs alone. Null:
+  // it does not, or nobody has looked. Bodies keep the rule if all their nodes do.
+  NodeTestFn row_wise = nullptr;
   bool commutative = false;  // in its first two inputs
   bool stateful =
       false;  // reads or writes a variable, or draws random numbers: never folded or merged

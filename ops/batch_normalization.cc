@@ -103,7 +103,8 @@ SLUICE_DECLARE_OP(BatchNormalization) {
       .Attr("training_mode", 0)
       .Infer(InferBatchNormalization)
       .Expansion(ExpandBatchNormalization)
-      .GradientPending();
+      .GradientPending()
+      .RowWise(+[](const Node& node) { return node.Int("training_mode") == 0; });
 }
 
 }  // namespace sluice

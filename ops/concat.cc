@@ -98,7 +98,8 @@ SLUICE_DECLARE_OP(Concat) {
       .Types("T", kAllTypes)
       .RequiredAttr("axis", AttrKind::kInt)
       .Infer(InferConcat)
-      .Gradient(ConcatGradient);
+      .Gradient(ConcatGradient)
+      .RowWise();
 }
 
 }  // namespace sluice

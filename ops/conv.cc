@@ -55,7 +55,8 @@ SLUICE_DECLARE_OP(Conv) {
       .Output("Y", "T")
       .Types("T", kFloatTypes)
       .Infer(InferConv)
-      .GradientPending();
+      .GradientPending()
+      .RowWise();
 }
 
 SLUICE_DECLARE_OP(FusedConv) {
@@ -65,7 +66,8 @@ SLUICE_DECLARE_OP(FusedConv) {
                        .Input("W", "T")
                        .OptionalInput("B", "T"))
       .Infer(InferFusedConv)
-      .Expansion(ExpandFusedConv);
+      .Expansion(ExpandFusedConv)
+      .RowWise();
 }
 
 SLUICE_DECLARE_OP(ConvInteger) {
@@ -79,7 +81,8 @@ SLUICE_DECLARE_OP(ConvInteger) {
       .Types("T1", {DType::kI8, DType::kU8})
       .Types("T2", {DType::kI8, DType::kU8})
       .Infer(InferConvInteger)
-      .NotDifferentiable("its inputs are integers");
+      .NotDifferentiable("its inputs are integers")
+      .RowWise();
 }
 
 SLUICE_DECLARE_OP(QLinearConv) {
@@ -101,7 +104,8 @@ SLUICE_DECLARE_OP(QLinearConv) {
       .Types("T2", {DType::kI8, DType::kU8})
       .Types("T3", {DType::kI8, DType::kU8})
       .Infer(InferQLinearConv)
-      .NotDifferentiable("its inputs are integers");
+      .NotDifferentiable("its inputs are integers")
+      .RowWise();
 }
 
 }  // namespace sluice

@@ -168,7 +168,8 @@ SLUICE_DECLARE_OP(ConvTranspose) {
       .Output("Y", "T")
       .Types("T", kFloatTypes)
       .Infer(InferConvTranspose)
-      .GradientPending();
+      .GradientPending()
+      .RowWise();
 }
 
 SLUICE_DECLARE_OP(FusedConvTranspose) {
@@ -178,7 +179,8 @@ SLUICE_DECLARE_OP(FusedConvTranspose) {
                        .Input("W", "T")
                        .OptionalInput("B", "T"))
       .Infer(InferFusedConvTranspose)
-      .Expansion(ExpandFusedConvTranspose);
+      .Expansion(ExpandFusedConvTranspose)
+      .RowWise();
 }
 
 }  // namespace sluice

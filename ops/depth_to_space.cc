@@ -76,7 +76,8 @@ SLUICE_DECLARE_OP(DepthToSpace) {
       .RequiredAttr("blocksize", AttrKind::kInt)
       .Attr("mode", "DCR", "DCR or CRD")
       .Infer(InferDepthToSpace)
-      .Gradient(MovementGradient);
+      .Gradient(MovementGradient)
+      .RowWise();
 }
 
 SLUICE_DECLARE_OP(SpaceToDepth) {
@@ -87,7 +88,8 @@ SLUICE_DECLARE_OP(SpaceToDepth) {
       .Types("T", kAllTypes)
       .RequiredAttr("blocksize", AttrKind::kInt)
       .Infer(InferSpaceToDepth)
-      .Gradient(SpaceToDepthGradient);
+      .Gradient(SpaceToDepthGradient)
+      .RowWise();
 }
 
 }  // namespace sluice

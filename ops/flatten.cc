@@ -42,7 +42,8 @@ SLUICE_DECLARE_OP(Flatten) {
       .Types("T", kAllTypes)
       .Attr("axis", 1)
       .Infer(InferFlatten)
-      .Gradient(FlattenGradient);
+      .Gradient(FlattenGradient)
+      .RowWise();
 }
 
 }  // namespace sluice

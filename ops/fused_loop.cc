@@ -80,7 +80,8 @@ SLUICE_DECLARE_OP(FusedLoop) {
       .Body("body")
       .Infer(InferFusedLoop)
       .Expansion(ExpandFusedLoop)
-      .NotDifferentiable("it is made after gradients are; differentiate the ops of its body");
+      .NotDifferentiable("it is made after gradients are; differentiate the ops of its body")
+      .RowWise();
 }
 
 }  // namespace sluice

@@ -71,7 +71,8 @@ SLUICE_DECLARE_OP(InstanceNormalization) {
       .Attr("epsilon", 1e-5f)
       .Infer(InferInstance)
       .Expansion(ExpandInstance)
-      .GradientPending();
+      .GradientPending()
+      .RowWise();
 }
 
 SLUICE_DECLARE_OP(GroupNormalization) {
@@ -89,7 +90,8 @@ SLUICE_DECLARE_OP(GroupNormalization) {
       .Attr("stash_type", 1, "precision of the statistics: 1 is f32")
       .Infer(InferGroup)
       .Expansion(ExpandGroup)
-      .GradientPending();
+      .GradientPending()
+      .RowWise();
 }
 
 }  // namespace sluice

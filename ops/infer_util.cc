@@ -122,6 +122,13 @@ Shape ReducedShape(const Shape& shape, absl::Span<const int> axes, bool keepdims
   return result;
 }
 
+bool AxisIsInner(const Node& node) {
+  const Type& x = node.input(0)->type();
+  if (!x.is_tensor() || !x.has_shape()) return false;
+  const int64_t axis = node.Int("axis");
+  return axis != 0 && axis != -x.rank();
+}
+
 Dim ProductOfDims(const Shape& shape, int first, int last) {
   Dim product = 1;
   for (int i = first; i < last; ++i) product = product * shape[i];

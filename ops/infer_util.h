@@ -45,6 +45,9 @@ absl::StatusOr<std::vector<int>> NormalizeAxes(const InferContext& c,
 // `shape` reduced over `axes` (normalized): extent 1 there, or dropped without `keepdims`.
 Shape ReducedShape(const Shape& shape, absl::Span<const int> axes, bool keepdims);
 
+// For OpDef::row_wise: the attribute "axis", from the end where negative, is not axis 0 of input 0.
+bool AxisIsInner(const Node& node);
+
 // The product of extents [first, last).
 Dim ProductOfDims(const Shape& shape, int first, int last);
 

@@ -1,4 +1,5 @@
 // LayerNormalization and RMSNormalization: over all axes from `axis` on.
+#include "ops/infer_util.h"
 #include "ops/norm_expansion.h"
 #include "ops/op.h"
 
@@ -118,7 +119,8 @@ SLUICE_DECLARE_OP(LayerNormalization) {
       .Attr("stash_type", 1, "dtype of Mean and InvStdDev: 1 is f32, 16 is bf16")
       .Infer(InferLayerNormalization)
       .Expansion(ExpandLayerNormalization)
-      .GradientPending();
+      .GradientPending()
+      .RowWise(AxisIsInner);
 }
 
 SLUICE_DECLARE_OP(RMSNormalization) {
@@ -136,7 +138,8 @@ SLUICE_DECLARE_OP(RMSNormalization) {
       .Attr("stash_type", 1, "precision of the statistics: 1 is f32, 16 is bf16")
       .Infer(InferRMSNormalization)
       .Expansion(ExpandRMSNormalization)
-      .GradientPending();
+      .GradientPending()
+      .RowWise(AxisIsInner);
 }
 
 }  // namespace sluice

@@ -1,4 +1,5 @@
 // LpNormalization and MeanVarianceNormalization: normalisation without parameters.
+#include "ops/infer_util.h"
 #include "ops/norm_expansion.h"
 #include "ops/op.h"
 
@@ -66,7 +67,8 @@ SLUICE_DECLARE_OP(LpNormalization) {
       .Attr("p", 2, "which norm: 1 or 2")
       .Infer(InferLpNormalization)
       .Expansion(ExpandLpNormalization)
-      .GradientPending();
+      .GradientPending()
+      .RowWise(AxisIsInner);
 }
 
 SLUICE_DECLARE_OP(MeanVarianceNormalization) {

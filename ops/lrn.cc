@@ -26,7 +26,8 @@ SLUICE_DECLARE_OP(LRN) {
       .Attr("beta", 0.75f)
       .Attr("bias", 1.0f)
       .Infer(InferLrn)
-      .GradientPending();
+      .GradientPending()
+      .RowWise();
 }
 
 }  // namespace sluice

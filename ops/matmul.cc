@@ -132,7 +132,8 @@ SLUICE_DECLARE_OP(MatMul) {
       .Output("Y", "T")
       .Types("T", kMatMulTypes)
       .Infer(InferMatMul)
-      .Gradient(MatMulGradient);
+      .Gradient(MatMulGradient)
+      .RowWise();
 }
 
 SLUICE_DECLARE_OP(Gemm) {
@@ -148,7 +149,8 @@ SLUICE_DECLARE_OP(Gemm) {
       .Attr("transA", 0)
       .Attr("transB", 0)
       .Infer(InferGemm)
-      .GradientPending();
+      .GradientPending()
+      .RowWise();
 }
 
 SLUICE_DECLARE_OP(MatMulInteger) {
@@ -197,7 +199,8 @@ SLUICE_DECLARE_OP(FusedMatMul) {
                        .Attr("transpose_a", 0, "swap the last two axes of A")
                        .Attr("transpose_b", 0, "swap the last two axes of B"))
       .Infer(InferFusedMatMul)
-      .Expansion(ExpandFusedMatMul);
+      .Expansion(ExpandFusedMatMul)
+      .RowWise();
 }
 
 }  // namespace sluice

@@ -112,6 +112,11 @@ class Op {
     def_.elementwise = true;
     return *this;
   }
+  // See OpDef::row_wise; with a test where attributes decide.
+  Op& RowWise(NodeTestFn test = +[](const Node&) { return true; }) {
+    def_.row_wise = test;
+    return *this;
+  }
   Op& Commutative() {
     def_.commutative = true;
     return *this;

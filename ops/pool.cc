@@ -88,7 +88,8 @@ SLUICE_DECLARE_OP(MaxPool) {
       .Types("T", kFloatTypes | DTypeSet{DType::kI8, DType::kU8})
       .Attr("storage_order", 0, "1: Indices count column-major in the spatial axes")
       .Infer(InferPool)
-      .GradientPending();
+      .GradientPending()
+      .RowWise(+[](const Node& node) { return node.num_outputs() == 1; });
 }
 
 SLUICE_DECLARE_OP(AveragePool) {
@@ -99,20 +100,23 @@ SLUICE_DECLARE_OP(AveragePool) {
       .Types("T", kFloatTypes)
       .Attr("count_include_pad", 0, "divide by the padded elements too")
       .Infer(InferPool)
-      .GradientPending();
+      .GradientPending()
+      .RowWise();
 }
 
 SLUICE_DECLARE_OP(FusedMaxPool) {
   return FusedPool(Op("FusedMaxPool", "sluice"))
       .Doc("MaxPool, then a chain of cheap steps: see ops/fused.h.")
-      .Expansion(ExpandFusedMaxPool);
+      .Expansion(ExpandFusedMaxPool)
+      .RowWise();
 }
 
 SLUICE_DECLARE_OP(FusedAveragePool) {
   return FusedPool(Op("FusedAveragePool", "sluice"))
       .Doc("AveragePool, then a chain of cheap steps: see ops/fused.h.")
       .Attr("count_include_pad", 0, "divide by the padded elements too")
-      .Expansion(ExpandFusedAveragePool);
+      .Expansion(ExpandFusedAveragePool)
+      .RowWise();
 }
 
 SLUICE_DECLARE_OP(LpPool) {
@@ -123,7 +127,8 @@ SLUICE_DECLARE_OP(LpPool) {
       .Types("T", kFloatTypes)
       .Attr("p", 2)
       .Infer(InferLpPool)
-      .GradientPending();
+      .GradientPending()
+      .RowWise();
 }
 
 SLUICE_DECLARE_OP(GlobalAveragePool) {
@@ -133,7 +138,8 @@ SLUICE_DECLARE_OP(GlobalAveragePool) {
       .Output("Y", "T")
       .Types("T", kFloatTypes)
       .Infer(InferGlobal)
-      .GradientPending();
+      .GradientPending()
+      .RowWise();
 }
 
 SLUICE_DECLARE_OP(GlobalMaxPool) {
@@ -143,7 +149,8 @@ SLUICE_DECLARE_OP(GlobalMaxPool) {
       .Output("Y", "T")
       .Types("T", kFloatTypes)
       .Infer(InferGlobal)
-      .GradientPending();
+      .GradientPending()
+      .RowWise();
 }
 
 SLUICE_DECLARE_OP(GlobalLpPool) {
@@ -154,7 +161,8 @@ SLUICE_DECLARE_OP(GlobalLpPool) {
       .Types("T", kFloatTypes)
       .Attr("p", 2)
       .Infer(InferGlobal)
-      .GradientPending();
+      .GradientPending()
+      .RowWise();
 }
 
 }  // namespace sluice

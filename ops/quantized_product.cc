@@ -205,7 +205,8 @@ SLUICE_DECLARE_OP(QuantizedConv) {
       .OptionalAttr("strides", AttrKind::kInts, "ones")
       .Infer(InferQuantizedConv)
       .Expansion(ExpandQuantizedConv)
-      .NotDifferentiable("its inputs are integers");
+      .NotDifferentiable("its inputs are integers")
+      .RowWise();
 }
 
 SLUICE_DECLARE_OP(QuantizedMatMul) {
@@ -215,7 +216,8 @@ SLUICE_DECLARE_OP(QuantizedMatMul) {
       .Attr("transpose_b", 0, "swap the last two axes of w")
       .Infer(InferQuantizedMatMul)
       .Expansion(ExpandQuantizedMatMul)
-      .NotDifferentiable("its inputs are integers");
+      .NotDifferentiable("its inputs are integers")
+      .RowWise();
 }
 
 }  // namespace sluice

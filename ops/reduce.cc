@@ -257,7 +257,8 @@ Op Reduction(absl::string_view name, absl::string_view doc, DTypeSet dtypes) {
       .Types("T", dtypes)
       .Attr("keepdims", 1, "keep each reduced axis with extent 1")
       .Attr("noop_with_empty_axes", 0, "no axes: reduce none (1) or all (0)")
-      .Infer(InferReduce);
+      .Infer(InferReduce)
+      .RowWise();
 }
 
 }  // namespace

@@ -44,7 +44,8 @@ SLUICE_DECLARE_OP(Reorder) {
         const absl::string_view layout = ToString(x.layout());
         g.SetInputGrad(0, g.builder().Op("Reorder", {g.output_grad()}, {{"layout", layout}}));
         return absl::OkStatus();
-      });
+      })
+      .RowWise();
 }
 
 }  // namespace sluice

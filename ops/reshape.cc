@@ -113,7 +113,8 @@ SLUICE_DECLARE_OP(Reshape) {
       .Types("T", kAllTypes)
       .Attr("allowzero", 0, "0 in `shape` means an extent of 0")
       .Infer(InferReshape)
-      .Gradient(ReshapeGradient);
+      .Gradient(ReshapeGradient)
+      .RowWise();
 }
 
 }  // namespace sluice

@@ -149,6 +149,21 @@ absl::Status ResizeGradient(GradientContext& c) {
   return MovementGradient(c);
 }
 
+// Images are neither mixed nor cropped: axis 0 is left out, or its scale is 1.
+bool KeepsFirstAxis(const Node& node) {
+  if (node.String("coordinate_transformation_mode") == "tf_crop_and_resize") return false;
+  const Type& x = node.input(0)->type();
+  if (const Attribute* axes = node.FindAttr("axes"); axes != nullptr) {
+    for (int64_t axis : axes->as_ints()) {
+      if (!x.is_tensor() || !x.has_shape() || axis == 0 || axis == -x.rank()) return false;
+    }
+    return true;
+  }
+  const Tensor* scales = node.input(2) == nullptr ? nullptr : node.input(2)->constant();
+  if (scales != nullptr && scales->elements() > 0) return scales->data<float>()[0] == 1;
+  return node.input(3) != nullptr && node.String("keep_aspect_ratio_policy") == "stretch";
+}
+
 }  // namespace
 
 SLUICE_DECLARE_OP(Resize) {
@@ -174,7 +189,8 @@ SLUICE_DECLARE_OP(Resize) {
       .Attr("nearest_mode", "round_prefer_floor",
             "round_prefer_floor, round_prefer_ceil, floor or ceil")
       .Infer(InferResize)
-      .Gradient(ResizeGradient);
+      .Gradient(ResizeGradient)
+      .RowWise(KeepsFirstAxis);
 }
 
 }  // namespace sluice

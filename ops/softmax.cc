@@ -1,4 +1,5 @@
 // Softmax, LogSoftmax and Hardmax along one axis.
+#include "ops/infer_util.h"
 #include "ops/op.h"
 
 namespace sluice {
@@ -61,7 +62,8 @@ Op AlongAxis(absl::string_view name, absl::string_view doc) {
       .Output("output", "T")
       .Types("T", kFloatTypes)
       .Attr("axis", -1)
-      .Infer(InferAlongAxis);
+      .Infer(InferAlongAxis)
+      .RowWise(AxisIsInner);
 }
 
 }  // namespace

@@ -102,7 +102,8 @@ SLUICE_DECLARE_OP(Split) {
       .Attr("axis", 0)
       .OptionalAttr("num_outputs", AttrKind::kInt)
       .Infer(InferSplit)
-      .Gradient(SplitGradient);
+      .Gradient(SplitGradient)
+      .RowWise();
 }
 
 }  // namespace sluice

@@ -97,7 +97,8 @@ SLUICE_DECLARE_OP(Squeeze) {
       .Output("squeezed", "T")
       .Types("T", kAllTypes)
       .Infer(InferSqueeze)
-      .Gradient(ToInputShape);
+      .Gradient(ToInputShape)
+      .RowWise();
 }
 
 SLUICE_DECLARE_OP(Unsqueeze) {
@@ -108,7 +109,8 @@ SLUICE_DECLARE_OP(Unsqueeze) {
       .Output("expanded", "T")
       .Types("T", kAllTypes)
       .Infer(InferUnsqueeze)
-      .Gradient(ToInputShape);
+      .Gradient(ToInputShape)
+      .RowWise();
 }
 
 }  // namespace sluice

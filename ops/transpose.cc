@@ -64,7 +64,8 @@ SLUICE_DECLARE_OP(Transpose) {
       .Types("T", kAllTypes)
       .OptionalAttr("perm", AttrKind::kInts)
       .Infer(InferTranspose)
-      .Gradient(TransposeGradient);
+      .Gradient(TransposeGradient)
+      .RowWise();
 }
 
 }  // namespace sluice

@@ -16,7 +16,7 @@ Accountant ChargeTo(RunContext* run) {
 
 class DynamicKernel : public DynamicStep {
  public:
-  DynamicKernel(std::unique_ptr<Kernel> kernel, std::vector<Type> outputs)
+  DynamicKernel(std::shared_ptr<const Kernel> kernel, std::vector<Type> outputs)
       : kernel_(std::move(kernel)), outputs_(std::move(outputs)) {}
   absl::StatusOr<std::vector<Tensor>> Run(absl::Span<const Tensor> inputs,
                                           RunContext* run) override {
@@ -25,7 +25,7 @@ class DynamicKernel : public DynamicStep {
   std::string Description() const override { return kernel_->Description(); }
 
  private:
-  std::unique_ptr<Kernel> kernel_;
+  std::shared_ptr<const Kernel> kernel_;
   std::vector<Type> outputs_;
 };
 
@@ -104,7 +104,7 @@ class AssignKernel : public Kernel {
 
 }  // namespace
 
-std::unique_ptr<DynamicStep> MakeDynamicKernel(std::unique_ptr<Kernel> kernel,
+std::unique_ptr<DynamicStep> MakeDynamicKernel(std::shared_ptr<const Kernel> kernel,
                                                std::vector<Type> outputs) {
   return std::make_unique<DynamicKernel>(std::move(kernel), std::move(outputs));
 }

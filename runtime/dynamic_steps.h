@@ -13,7 +13,7 @@ namespace sluice {
 struct ProgramOptions;
 
 // A kernel that allocates its own outputs.
-std::unique_ptr<DynamicStep> MakeDynamicKernel(std::unique_ptr<Kernel> kernel,
+std::unique_ptr<DynamicStep> MakeDynamicKernel(std::shared_ptr<const Kernel> kernel,
                                                std::vector<Type> outputs);
 
 // A node prepared when its inputs are known; the last few preparations are kept.

@@ -18,6 +18,10 @@ std::string Describe(const Step& step) {
   return step.kernel ? step.kernel->Description() : step.dynamic->Description();
 }
 
+std::string Offset(const Slot& s) {
+  return s.part_offset > 0 ? absl::StrCat("+", s.part_offset) : "";
+}
+
 // Names come from files: JSON must be valid UTF-8, so what is not is replaced; the rest is escaped
 // to ASCII, which no viewer or terminal obeys.
 std::string Dump(const nlohmann::json& json, int indent) {
@@ -39,21 +43,27 @@ std::string Plan::ToString() const {
       case SlotKind::kConstant:
         return absl::StrCat(ShownValue(s.name), " constant");
       case SlotKind::kInput:
-        return absl::StrCat(ShownValue(s.name), " input ", s.index);
+        return absl::StrCat(ShownValue(s.name), " input ", s.index, Offset(s));
       case SlotKind::kVariable:
-        return absl::StrCat(ShownValue(s.name), " variable ", s.index);
+        return absl::StrCat(ShownValue(s.name), " variable ", s.index, Offset(s));
       case SlotKind::kArena:
         return absl::StrCat(ShownValue(s.name), " arena+", s.offset);
       case SlotKind::kOutput:
-        return absl::StrCat(ShownValue(s.name), " output ", s.index);
+        return absl::StrCat(ShownValue(s.name), " output ", s.index, Offset(s));
       case SlotKind::kDynamic:
         return absl::StrCat(ShownValue(s.name), " dynamic ", s.index);
     }
     return "";
   };
   auto section = sections_.begin();
+  auto run = slices_.begin();
   for (size_t i = 0; i < steps_.size(); ++i) {
     const Step& step = steps_[i];
+    if (run != slices_.end() && run->first == static_cast<int>(i)) {
+      absl::StrAppend(&text, "  depth first: steps ", run->first, " to ", run->last - 1, " in ",
+                      run->slices, " slices of ", run->rows, " rows\n");
+      ++run;
+    }
     if (section != sections_.end() && section->first == static_cast<int>(i)) {
       absl::StrAppend(&text, "  side by side:");
       for (const std::vector<int>& lane : section->lanes) {
@@ -135,6 +145,14 @@ std::string ExplainText(const Compiled& c, int threads) {
     absl::StrAppendFormat(&text, "  steps %d to %d run side by side in %d lanes\n", section.first,
                           section.last - 1, section.lanes.size());
   }
+  for (const SliceRun& run : plan->slices()) {
+    absl::StrAppendFormat(&text, "  steps %d to %d run depth first, in %d slices of %d rows\n",
+                          run.first, run.last - 1, run.slices, run.rows);
+  }
+  if (!plan->slices().empty()) {
+    absl::StrAppendFormat(&text, "  the slices save %s of waiting for memory, by the estimate\n",
+                          FormatNanoseconds(plan->slices_saved_ns()));
+  }
   for (const auto& [what, group] : kernels) {
     absl::StrAppendFormat(&text, "  %4d x %9.3f MFLOP %9.3f MB  %s\n", group.steps,
                           group.flops / 1e6, group.bytes / 1e6, what);
@@ -189,6 +207,11 @@ std::string ExplainJson(const Compiled& c, int threads) {
     }
     nlohmann::json sections = nlohmann::json::array();
     for (const Section& s : plan->sections()) sections.push_back(s.lanes);
+    nlohmann::json slices = nlohmann::json::array();
+    for (const SliceRun& s : plan->slices()) {
+      slices.push_back(
+          {{"first", s.first}, {"last", s.last}, {"slices", s.slices}, {"rows", s.rows}});
+    }
     const PackedWeights::Counts packed = c.packed->counts();
     json["plan"] = {{"arena_bytes", plan->arena_bytes()},
                     {"peak_node", plan->peak_node()},
@@ -200,7 +223,9 @@ std::string ExplainJson(const Compiled& c, int threads) {
                     {"weights_damaged", packed.damaged},
                     {"packed_note", c.packed_note},
                     {"steps", steps},
-                    {"side_by_side", sections}};
+                    {"side_by_side", sections},
+                    {"slices", slices},
+                    {"slices_saved_ns", plan->slices_saved_ns()}};
   }
   return Dump(json, 1);
 }

@@ -260,9 +260,9 @@ absl::Status Frame::Run(const Plan& plan, absl::Span<const Tensor> inputs,
   }
   if (absl::Status s = run->Charge(plan.arena_bytes()); !s.ok()) return s;
   if (absl::Status s = TakeOutputs(plan, given, run, keep); !s.ok()) return s;
-  for (const PlaceOf& p : plan.input_places()) Point(p.place, inputs[p.index].raw());
-  for (const PlaceOf& p : plan.variable_places()) Point(p.place, (*run->variables)[p.index].raw());
-  for (const PlaceOf& p : plan.output_places()) Point(p.place, kept_[p.index].raw());
+  for (const PlaceOf& p : plan.input_places()) Point(p, inputs[p.index].raw());
+  for (const PlaceOf& p : plan.variable_places()) Point(p, (*run->variables)[p.index].raw());
+  for (const PlaceOf& p : plan.output_places()) Point(p, kept_[p.index].raw());
   if (pool_ != run->pool) {
     for (Launch& launch : launches_) launch.context.pool = run->pool;
     pool_ = run->pool;

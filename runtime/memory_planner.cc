@@ -42,14 +42,29 @@ void MemoryPlanner::AssignBuffers(absl::Span<const int> fetched) {
   buffer_of_.assign(plan_->slots_.size(), -1);
   std::vector<Step> kept;
   std::vector<int> kept_at(plan_->steps_.size(), -1);
+  auto run = plan_->slices_.begin();
   for (int now = 0; now < end; ++now) {
     Step& step = plan_->steps_[now];
+    while (run != plan_->slices_.end() && run->last <= now) ++run;
+    if (step.same_as >= 0) {  // memory and all as in the first slice
+      for (int slot : step.outputs) TakePart(slot, now);
+      step.same_as = kept_at[step.same_as];
+      if (step.same_as < 0) continue;
+      step_time_.push_back(now);
+      kept_at[now] = static_cast<int>(kept.size());
+      kept.push_back(std::move(step));
+      continue;
+    }
     bool launch = step.kernel == nullptr || step.variable >= 0;
     if (!launch) {
       const auto views = step.kernel->views();
       const auto in_place = step.kernel->in_place();
       for (size_t o = 0; o < step.outputs.size(); ++o) {
         const int slot = step.outputs[o];
+        if (TakePart(slot, run == plan_->slices_.end() ? now : run->first)) {
+          launch = true;
+          continue;
+        }
         bool viewed = false;
         for (const auto& [out, in] : views) {
           if (out == static_cast<int>(o) && in < static_cast<int>(step.inputs.size()) && !viewed) {
@@ -74,13 +89,33 @@ void MemoryPlanner::AssignBuffers(absl::Span<const int> fetched) {
   }
   plan_->steps_ = std::move(kept);
   RenumberSections(kept_at);
+  for (SliceRun& s : plan_->slices_) {
+    int first = INT_MAX, last = 0;
+    for (int i = s.first; i < s.last; ++i) {
+      if (kept_at[i] < 0) continue;
+      first = std::min(first, kept_at[i]);
+      last = kept_at[i] + 1;
+    }
+    s.first = std::min(first, last);
+    s.last = last;
+  }
   for (size_t i = 0; i < fetched.size(); ++i) AddOutput(static_cast<int>(i), fetched[i]);
 }
 
+// A slot of some rows lies where all rows lie, which hold from `first` on: the slices come back to
+// them.
+bool MemoryPlanner::TakePart(int slot, int first) {
+  const int whole = plan_->slots_[slot].part_of;
+  if (whole < 0) return false;
+  if (buffer_of_[whole] < 0) NewBuffer(whole, first);
+  return true;
+}
+
 // The slot takes the memory of `source` under its own shape. Variables may change later: no
-// views.
+// views. Nor of some rows, which differ from slice to slice.
 bool MemoryPlanner::MakeView(int slot, int source) {
   const Slot from = plan_->slots_[source];
+  if (from.part_of >= 0) return false;
   Slot& to = plan_->slots_[slot];
   switch (from.kind) {
     case SlotKind::kConstant:
@@ -106,6 +141,7 @@ bool MemoryPlanner::MakeView(int slot, int source) {
 // The output `slot` moves into the memory of input `in` where that is read by nobody later.
 bool MemoryPlanner::TakeInput(int slot, const Step& step, int in, int now) {
   const int source = step.inputs[in];
+  if (plan_->slots_[source].part_of >= 0) return false;
   const int b = buffer_of_[source];
   if (b < 0 || buffers_[b].last != now || buffers_[b].bytes != BytesOf(plan_->slots_[slot].type))
     return false;
@@ -205,7 +241,8 @@ absl::Status MemoryPlanner::PlaceBuffers() {
   }
   for (size_t s = 0; s < plan_->steps_.size(); ++s) {
     const Kernel* kernel = plan_->steps_[s].kernel.get();
-    if (kernel == nullptr || kernel->scratch_bytes() == 0) continue;
+    if (kernel == nullptr || kernel->scratch_bytes() == 0 || plan_->steps_[s].same_as >= 0)
+      continue;
     add(static_cast<int64_t>(kernel->scratch_bytes()), step_time_[s], step_time_[s],
         -1 - static_cast<int>(s));
   }
@@ -239,6 +276,23 @@ absl::Status MemoryPlanner::PlaceBuffers() {
       plan_->slots_[slot].kind = SlotKind::kOutput;
       plan_->slots_[slot].index = b.output;
     }
+  }
+  for (size_t i = 0; i < plan_->slots_.size(); ++i) {
+    Slot& slot = plan_->slots_[i];
+    if (slot.part_of < 0) continue;
+    const Slot& whole = plan_->slots_[slot.part_of];
+    slot.kind = whole.kind;
+    slot.index = whole.index;
+    slot.offset = whole.offset + slot.part_offset;
+    if (slot.kind != SlotKind::kConstant) continue;
+    const Tensor& all = plan_->constants_[slot.part_of];
+    slot.index = static_cast<int>(i);
+    plan_->constants_[i] =
+        Tensor::Wrap(all.dtype(), *slot.type.StaticDims(),
+                     static_cast<const char*>(all.raw()) + slot.part_offset, all.owner());
+  }
+  for (Step& step : plan_->steps_) {
+    if (step.same_as >= 0) step.scratch_offset = plan_->steps_[step.same_as].scratch_offset;
   }
   return absl::OkStatus();
 }
@@ -278,13 +332,13 @@ void MemoryPlanner::FillTable() {
         plan_->fixed_places_.push_back({index, place});
         break;
       case SlotKind::kInput:
-        plan_->input_places_.push_back({slot.index, place});
+        plan_->input_places_.push_back({slot.index, place, slot.part_offset});
         break;
       case SlotKind::kVariable:
-        plan_->variable_places_.push_back({slot.index, place});
+        plan_->variable_places_.push_back({slot.index, place, slot.part_offset});
         break;
       case SlotKind::kOutput:
-        plan_->output_places_.push_back({slot.index, place});
+        plan_->output_places_.push_back({slot.index, place, slot.part_offset});
         break;
       case SlotKind::kDynamic:
         plan_->dynamic_places_[slot.index].push_back(place);

@@ -42,6 +42,7 @@ class MemoryPlanner {
     bool operator==(const Lane&) const = default;
   };
 
+  bool TakePart(int slot, int first);
   bool MakeView(int slot, int source);
   void Join(int buffer, int slot);
   void AssignBuffers(absl::Span<const int> fetched);

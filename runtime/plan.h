@@ -61,15 +61,18 @@ enum class SlotKind : uint8_t {
 struct Slot {
   SlotKind kind = SlotKind::kNone;
   int index = -1;  // of the input, variable, output or dynamic tensor; the slot's own for constants
-  int64_t offset = 0;  // kArena
+  int64_t offset = 0;  // in bytes, of the arena; in a part of an input or output, of its memory
   Type type;           // concrete where not dynamic
   std::string name;
+  // Rows of another slot: kind and index are that slot's once memory is planned.
+  int part_of = -1;
+  int64_t part_offset = 0;  // bytes
 };
 
 struct Step {
   const Node* node;
-  std::vector<int> inputs, outputs;  // slots
-  std::unique_ptr<Kernel> kernel;    // one of the two
+  std::vector<int> inputs, outputs;      // slots
+  std::shared_ptr<const Kernel> kernel;  // one of the two; slices share it
   std::unique_ptr<DynamicStep> dynamic;
   std::vector<int> reads;  // a dynamic step's captured slots, behind its inputs
   int64_t scratch_offset = -1;
@@ -78,7 +81,15 @@ struct Step {
   int variable = -1;  // Assign: the variable it writes
   bool assigns =
       false;  // a body of a dynamic step writes variables: its inputs must not be views of them
-  std::string choice;  // why this kernel: refusals of the others
+  std::string choice;   // why this kernel: refusals of the others
+  bool sliced = false;  // for some rows: `node` is of the slices' graph
+  int same_as = -1;     // the step of the first slice that does the same for its rows
+};
+
+// Steps [first, last) are the same nodes for one slice of the batch after the other.
+struct SliceRun {
+  int first, last;
+  int64_t slices, rows;  // rows of each
 };
 
 struct PlanOutput {
@@ -98,6 +109,7 @@ struct PlanOutput {
 struct PlaceOf {
   int index;
   int place;
+  int64_t offset = 0;  // bytes into that memory
 };
 
 class Plan {
@@ -106,6 +118,8 @@ class Plan {
   const std::vector<Step>& steps() const { return steps_; }
   // Stretches of kernel steps whose lanes run side by side, in order.
   const std::vector<Section>& sections() const { return sections_; }
+  const std::vector<SliceRun>& slices() const { return slices_; }
+  double slices_saved_ns() const { return slices_saved_ns_; }  // by the estimate
   const std::vector<PlanOutput>& outputs() const { return outputs_; }
   int64_t arena_bytes() const { return arena_bytes_; }
   int64_t packed_bytes() const { return packed_bytes_; }
@@ -129,11 +143,14 @@ class Plan {
  private:
   friend class Specialiser;
   friend class MemoryPlanner;
-  std::unique_ptr<Graph> graph_;  // with concrete types; steps point into it
+  std::unique_ptr<Graph> graph_;        // with concrete types; steps point into it
+  std::unique_ptr<Graph> slice_graph_;  // the same for one slice; null where nothing is sliced
   std::vector<Slot> slots_;
   std::vector<Tensor> constants_;
   std::vector<Step> steps_;
   std::vector<Section> sections_;
+  std::vector<SliceRun> slices_;
+  double slices_saved_ns_ = 0;
   std::vector<PlanOutput> outputs_;
   std::vector<PlaceOf> fixed_places_, input_places_, variable_places_, output_places_;
   std::vector<std::vector<int>> dynamic_places_;
@@ -164,6 +181,9 @@ class Frame {
     LaunchContext context;
   };
   void Point(int place, const void* data) { table_[place] = const_cast<void*>(data); }
+  void Point(const PlaceOf& p, const void* memory) {
+    Point(p.place, static_cast<const char*>(memory) + p.offset);
+  }
   absl::Status TakeOutputs(const Plan& plan, absl::Span<const Tensor> given, RunContext* run,
                            bool keep);
   absl::Status GiveOutput(const Plan& plan, size_t i, absl::Span<const Tensor> inputs,

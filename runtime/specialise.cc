@@ -16,6 +16,7 @@
 #include "runtime/dynamic_steps.h"
 #include "runtime/memory_planner.h"
 #include "runtime/program.h"
+#include "runtime/slices.h"
 #include "runtime/tuner.h"
 
 namespace sluice {
@@ -29,17 +30,24 @@ class Specialiser {
                                                    absl::Span<const int> fetches) {
     const int64_t start = NowNs();
     // A copy of the graph whose inputs have their numbers: inference makes the rest concrete.
-    plan_->graph_ = graph.Clone();
+    absl::StatusOr<std::unique_ptr<Graph>> concrete = Concrete(graph, inputs, fetches);
+    if (!concrete.ok()) return concrete.status();
+    plan_->graph_ = *std::move(concrete);
     Graph& g = *plan_->graph_;
-    SelectOutputs(&g, fetches);
-    for (size_t i = 0; i < inputs.size(); ++i) g.inputs()[i]->set_type(inputs[i]);
-    if (absl::Status s = InferTypes(&g); !s.ok()) return s;
 
-    // What the fetches need, in order, each node made a step with its kernel.
+    // What the fetches need, in order, each node made a step with its kernel; stretches that pay,
+    // once for each slice of the batch.
     FindNeeded(g);
     AddInputSlots(g);
-    for (Node* node : needed_) {
-      if (absl::Status s = AddNode(*node); !s.ok()) return s;
+    const std::vector<Stretch> stretches = FindStretches(graph, inputs, fetches);
+    auto stretch = stretches.begin();
+    for (int i = 0; i < static_cast<int>(needed_.size());) {
+      if (stretch != stretches.end() && stretch->first == i) {
+        if (absl::Status s = AddStretch(*stretch); !s.ok()) return s;
+        i = stretch++->last;
+      } else if (absl::Status s = AddNode(*needed_[i++]); !s.ok()) {
+        return s;
+      }
     }
 
     std::vector<int> fetched;
@@ -56,11 +64,18 @@ class Specialiser {
   }
 
  private:
-  static void SelectOutputs(Graph* g, absl::Span<const int> fetches) {
+  // A copy of the graph for the fetches, typed for inputs of the given types.
+  static absl::StatusOr<std::unique_ptr<Graph>> Concrete(const Graph& graph,
+                                                         absl::Span<const Type> inputs,
+                                                         absl::Span<const int> fetches) {
+    std::unique_ptr<Graph> g = graph.Clone();
     std::vector<std::pair<Value*, std::string>> chosen;
     for (int f : fetches) chosen.push_back({g->outputs()[f], g->output_names()[f]});
     g->ClearOutputs();
     for (auto& [value, name] : chosen) g->AddOutput(value, name);
+    for (size_t i = 0; i < inputs.size(); ++i) g->inputs()[i]->set_type(inputs[i]);
+    if (absl::Status s = InferTypes(g.get()); !s.ok()) return s;
+    return g;
   }
 
   void FindNeeded(const Graph& g) {
@@ -128,6 +143,20 @@ class Specialiser {
     last_read_.push_back(-1);
     return id;
   }
+  // The rows of slice `slice` of the slot `whole`, for the slices' value `part`.
+  int AddPart(const Value& part, int whole, int64_t slice) {
+    const int id = AddSlot(part, SlotKind::kArena);
+    Slot& s = plan_->slots_[id];
+    const int64_t rows = s.type.dim(0).number();
+    s.name = absl::StrCat(s.name, "[", slice * rows, ":", (slice + 1) * rows, "]");
+    s.part_of = whole;
+    s.part_offset = slice * BytesOf(s.type);
+    return id;
+  }
+  static int64_t BytesOf(const Type& type) {
+    return *ElementCount(*type.StaticDims(), ByteSize(type.dtype())) *
+           static_cast<int64_t>(ByteSize(type.dtype()));
+  }
   int AddConstantSlot(const Value& v, Tensor tensor) {
     const int id = AddSlot(v, SlotKind::kConstant);
     plan_->slots_[id].index = id;
@@ -169,14 +198,9 @@ class Specialiser {
       }
       return absl::OkStatus();
     }
-    Step step{.node = &node};
-    for (const Value* v : node.inputs()) step.inputs.push_back(SlotOf(v));
-    for (size_t i = 0; i < node.num_outputs(); ++i)
-      step.output_types.push_back(node.output(i)->type());
+    Step step = StepOf(node);
     if (absl::Status s = ChooseKernel(node, &step); !s.ok()) return s;
-    const int now = static_cast<int>(plan_->steps_.size());
-    for (int slot : step.inputs) last_read_[slot] = now;
-    for (int slot : step.reads) last_read_[slot] = now;
+    NoteReads(step);
     for (size_t i = 0; i < node.num_outputs(); ++i) {
       const Value& out = *node.output(i);
       int slot;
@@ -189,6 +213,178 @@ class Specialiser {
     }
     plan_->steps_.push_back(std::move(step));
     return absl::OkStatus();
+  }
+
+  Step StepOf(const Node& node) const {
+    Step step{.node = &node};
+    for (const Value* v : node.inputs()) step.inputs.push_back(SlotOf(v));
+    for (size_t i = 0; i < node.num_outputs(); ++i)
+      step.output_types.push_back(node.output(i)->type());
+    return step;
+  }
+
+  // Of the step that comes next.
+  void NoteReads(const Step& step) {
+    const int now = static_cast<int>(plan_->steps_.size());
+    for (int slot : step.inputs) last_read_[slot] = now;
+    for (int slot : step.reads) last_read_[slot] = now;
+  }
+
+  // Where the batch should go slice by slice: positions in needed_. The slices' graph is made here.
+  std::vector<Stretch> FindStretches(const Graph& graph, absl::Span<const Type> inputs,
+                                     absl::Span<const int> fetches) {
+    // The batch: the extent of axis 0 of the first input, by whatever symbol, and of all alike.
+    const auto first = [](const Type& t) {
+      return t.is_tensor() && t.has_shape() && t.rank() > 0 ? t.dim(0) : Dim::Unknown();
+    };
+    if (inputs.empty() || !first(inputs[0]).is_number()) return {};
+    const Dim symbol = first(graph.inputs()[0]->type());
+    const int64_t batch = first(inputs[0]).number();
+    if (batch < 2) return {};
+    const int threads = options_.deterministic ? 1 : options_.threads;
+    std::vector<SliceNode> nodes = SliceNodes(needed_, batch);
+    for (size_t i = 0; i < nodes.size(); ++i) {
+      if (KnownContents(*needed_[i])) nodes[i] = {.kind = SliceNode::Kind::kNoStep};
+    }
+    slicing_ = FindSlices(nodes, batch, threads);
+    if (slicing_.stretches.empty()) return {};
+    std::vector<Type> of_slice(inputs.begin(), inputs.end());
+    for (size_t i = 0; i < of_slice.size(); ++i) {
+      const Dim rows = first(graph.inputs()[i]->type());
+      const bool same = symbol.is_unknown() ? i == 0 : rows == symbol;
+      if (!same || !(first(of_slice[i]) == Dim(batch))) continue;
+      Shape shape = of_slice[i].shape();
+      shape[0] = Dim(slicing_.rows);
+      of_slice[i] = Type::Tensor(of_slice[i].dtype(), std::move(shape), of_slice[i].layout());
+    }
+    // A graph that is made for this very batch says so.
+    absl::StatusOr<std::unique_ptr<Graph>> part = Concrete(graph, of_slice, fetches);
+    if (!part.ok() || (*part)->num_nodes() != plan_->graph_->num_nodes()) return {};
+    plan_->slice_graph_ = *std::move(part);
+    absl::flat_hash_map<const Node*, const Node*> twin;
+    auto other = plan_->slice_graph_->nodes().begin();
+    for (const auto& node : plan_->graph_->nodes()) twin[node.get()] = (other++)->get();
+    for (size_t i = 0; i < nodes.size(); ++i) {
+      twins_.push_back(twin.at(needed_[i]));
+      if (nodes[i].kind == SliceNode::Kind::kRowWise &&
+          !IsRowWise(*needed_[i], *twins_[i], batch, slicing_.rows))
+        nodes[i].kind = SliceNode::Kind::kOther;
+      step_nodes_.push_back(nodes[i].kind != SliceNode::Kind::kNoStep);
+    }
+    slices_ = batch / slicing_.rows;
+    slicing_ = FindSlices(nodes, batch, threads, slicing_.rows);
+    return slicing_.stretches;
+  }
+
+  // The stretch for one slice after the other; as a whole where a kernel of it is none for slices.
+  absl::Status AddStretch(const Stretch& stretch) {
+    for (int i = stretch.first; i < stretch.last; ++i) {
+      if (step_nodes_[i]) continue;
+      if (absl::Status s = AddNode(*needed_[i]); !s.ok()) return s;
+    }
+    const size_t slots = plan_->slots_.size(), steps = plan_->steps_.size();
+    const int64_t packed = plan_->packed_bytes_;
+    std::vector<const Value*> wholes;
+    absl::StatusOr<bool> sliced = AddSlices(stretch, &wholes);
+    if (!sliced.ok()) return sliced.status();
+    if (*sliced) {
+      plan_->slices_.push_back({static_cast<int>(steps), static_cast<int>(plan_->steps_.size()),
+                                slices_, slicing_.rows});
+      plan_->slices_saved_ns_ = slicing_.saved_ns;
+      return absl::OkStatus();
+    }
+    plan_->slots_.resize(slots);
+    plan_->constants_.resize(slots);
+    last_read_.resize(slots);
+    plan_->steps_.resize(steps);
+    plan_->packed_bytes_ = packed;
+    for (const Value* v : wholes) slot_of_.erase(v);
+    for (int i = stretch.first; i < stretch.last; ++i) {
+      if (!step_nodes_[i]) continue;
+      if (absl::Status s = AddNode(*needed_[i]); !s.ok()) return s;
+    }
+    return absl::OkStatus();
+  }
+
+  // False where it cannot be: the caller takes back what was added. `wholes`: the values of the
+  // stretch that got a slot for all rows, since somebody outside reads them.
+  absl::StatusOr<bool> AddSlices(const Stretch& stretch, std::vector<const Value*>* wholes) {
+    absl::flat_hash_set<const Node*> inside;
+    for (int i = stretch.first; i < stretch.last; ++i) {
+      if (step_nodes_[i]) inside.insert(needed_[i]);
+    }
+    // Uses that nobody fetches do not count; those in bodies do.
+    const absl::flat_hash_set<const Node*> needed(needed_.begin(), needed_.end());
+    const auto leaves = [&](const Value& v) {
+      return v.is_graph_output() || absl::c_any_of(v.uses(), [&](const Use& use) {
+               return use.node->graph() != v.graph() ||
+                      (needed.contains(use.node) && !inside.contains(use.node));
+             });
+    };
+    const int first_step = static_cast<int>(plan_->steps_.size());
+    absl::flat_hash_set<int> outer;  // slots that every slice touches
+    for (int64_t slice = 0; slice < slices_; ++slice) {
+      absl::flat_hash_set<const Value*> placed;  // that have a slot good for this slice
+      int of_first = first_step;
+      for (int i = stretch.first; i < stretch.last; ++i) {
+        if (!step_nodes_[i]) continue;
+        const Node &whole = *needed_[i], &part = *twins_[i];
+        for (size_t k = 0; k < part.num_inputs(); ++k) {
+          const Value *v = part.input(k), *all = whole.input(k);
+          if (v == nullptr || !placed.insert(v).second) continue;
+          if (v->type() == all->type()) {
+            if (slice > 0) continue;
+            absl::StatusOr<int> slot = SharedSlot(*v, *all);
+            if (!slot.ok()) return slot.status();
+            outer.insert(*slot);
+          } else {
+            const int slot = SlotOf(all);
+            if (plan_->slots_[slot].kind == SlotKind::kDynamic) return false;
+            AddPart(*v, slot, slice);
+            outer.insert(slot);
+          }
+        }
+        Step step = StepOf(part);
+        step.sliced = true;
+        if (slice == 0) {
+          if (!ChooseKernel(part, &step).ok() || step.kernel == nullptr) return false;
+          NoteReads(step);
+        } else {
+          step.kernel = plan_->steps_[of_first].kernel;
+          step.choice = plan_->steps_[of_first].choice;
+          step.same_as = of_first;
+        }
+        ++of_first;
+        for (size_t k = 0; k < part.num_outputs(); ++k) {
+          const Value &v = *part.output(k), &all = *whole.output(k);
+          placed.insert(&v);
+          if (leaves(all)) {
+            if (slice == 0) {
+              outer.insert(AddSlot(all, SlotKind::kArena));
+              wholes->push_back(&all);
+            }
+            AddPart(v, SlotOf(&all), slice);
+          } else if (slice == 0) {
+            AddSlot(v, SlotKind::kArena);  // of each slice in turn
+          }
+          step.outputs.push_back(SlotOf(&v));
+        }
+        plan_->steps_.push_back(std::move(step));
+      }
+    }
+    for (int slot : outer) last_read_[slot] = static_cast<int>(plan_->steps_.size()) - 1;
+    return true;
+  }
+
+  // Of what all slices read alike: the slot of all rows, or a shape that is the slices' own.
+  absl::StatusOr<int> SharedSlot(const Value& part, const Value& all) {
+    if (part.constant() == nullptr && part.producer() != nullptr &&
+        part.known_dims() != all.known_dims() && KnownContents(*part.producer())) {
+      absl::StatusOr<Tensor> contents = Materialise(part);
+      if (!contents.ok()) return contents.status();
+      return AddConstantSlot(part, *std::move(contents));
+    }
+    return slot_of_[&part] = SlotOf(&all);
   }
 
   static bool Assigns(const Node& node) {
@@ -315,6 +511,12 @@ class Specialiser {
   std::vector<Node*> needed_;
   absl::flat_hash_map<const Value*, int> slot_of_;
   std::vector<int> last_read_;  // by slot: the last step that reads it
+  // Where the batch goes slice by slice: by position in needed_, the same node for a slice, and
+  // whether it makes a step.
+  Slicing slicing_;
+  int64_t slices_ = 0;
+  std::vector<const Node*> twins_;
+  std::vector<bool> step_nodes_;
 };
 
 absl::StatusOr<std::shared_ptr<const Plan>> Specialise(const Graph& graph,

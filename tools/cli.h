@@ -70,6 +70,7 @@ struct InputOptions {
   std::vector<std::string> dims;   // NAME=N
   int64_t batch = 0;               // repeat along the first dimension where it is 1; 0: as they are
   void AddTo(CLI::App* command, bool with_batch);
+  bool given() const { return !files.empty() || !folder.empty() || !dims.empty() || batch > 0; }
 };
 
 struct Inputs {

@@ -45,26 +45,38 @@ double ProcessMegabytes(const char* field) {
 }
 
 void PrintOps(const Profile& profile) {
+  // A node that runs for one slice of the batch after the other is one row.
   struct Row {
-    double milliseconds = 0;
-    std::string what;
+    const ProfileEvent* first;
+    double ns = 0, flops = 0, bytes = 0;
+    int launches = 0;
   };
   std::vector<Row> rows;
+  std::map<absl::string_view, size_t> row_of;
   double total = 0;
   const double peak = std::max(profile.peak_flops_per_ns, 1e-9);
   for (const ProfileEvent& e : profile.events) {
+    const auto [it, fresh] = row_of.emplace(e.node, rows.size());
+    if (fresh) rows.push_back({&e});
+    Row& row = rows[it->second];
     const double ns = static_cast<double>(std::max<int64_t>(1, e.duration_ns));
-    rows.push_back({e.duration_ns / 1e6,
-                    absl::StrFormat("%6.1f GF/s %5.1f %% of peak %6.1f GB/s  %s  %%%s  %s  {%s}",
-                                    e.flops / ns, 100 * e.flops / ns / peak, e.bytes / ns, e.op,
-                                    e.node, e.output_type, e.kernel)});
-    total += e.duration_ns / 1e6;
+    row.ns += ns;
+    row.flops += e.flops;
+    row.bytes += e.bytes;
+    ++row.launches;
+    total += ns;
   }
   std::stable_sort(rows.begin(), rows.end(),
-                   [](const Row& a, const Row& b) { return a.milliseconds > b.milliseconds; });
-  for (const Row& r : rows)
-    std::printf("%10.4f ms %5.1f %%  %s\n", r.milliseconds,
-                100 * r.milliseconds / std::max(total, 1e-12), r.what.c_str());
+                   [](const Row& a, const Row& b) { return a.ns > b.ns; });
+  for (const Row& r : rows) {
+    const ProfileEvent& e = *r.first;
+    std::printf(
+        "%10.4f ms %5.1f %%  %6.1f GF/s %5.1f %% of peak %6.1f GB/s  %s  %%%s  %s%s  {%s}\n",
+        r.ns / 1e6, 100 * r.ns / std::max(total, 1e-12), r.flops / r.ns,
+        100 * r.flops / r.ns / peak, r.bytes / r.ns, e.op.c_str(), e.node.c_str(),
+        r.launches > 1 ? absl::StrCat(r.launches, " x ").c_str() : "", e.output_type.c_str(),
+        e.kernel.c_str());
+  }
 }
 
 void PrintJson(const nlohmann::json& json) {

@@ -1,4 +1,7 @@
 #include <cstdio>
+#include <memory>
+#include <set>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
@@ -16,23 +19,38 @@ namespace {
 struct Options {
   std::string model, out, print_after;
   std::vector<std::string> passes, without;
+  InputOptions inputs;
   SessionFlags session;
   bool explain = false, json = false, no_packed = false;
   int64_t fuel = INT64_MAX;
 };
 
-// As the kernels of this machine read them, for inputs that run() would make up: open extents
-// small.
-absl::StatusOr<PackedSet> PackWeights(const Graph& graph, const SessionFlags& flags) {
-  SessionOptions options = flags.Options();
-  options.passes.enabled = false;  // they have run
-  absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(graph, std::move(options));
-  if (!session.ok()) return session.status();
-  absl::StatusOr<Inputs> inputs = LoadInputs((*session)->inputs(), {});
-  if (!inputs.ok()) return PackedSet();  // no legal inputs can be made up: nothing is packed yet
-  absl::StatusOr<std::string> plan = (*session)->PlanText(inputs->feeds);
-  if (!plan.ok()) return plan.status();
-  return (*session)->Packed();
+// As the kernels of this machine read them, for the given inputs or those that run() would make up:
+// open extents small. Kernels are chosen by the number of threads too, which a user may change:
+// what one thread would choose is packed as well.
+absl::StatusOr<PackedSet> PackWeights(const Graph& graph, const Options& o) {
+  auto all = std::make_shared<PackedSet>();
+  for (int threads : {o.session.threads, 1}) {
+    SessionOptions options = o.session.Options();
+    options.passes.enabled = false;  // they have run
+    options.threads = threads;
+    options.packed = all;
+    absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(graph, std::move(options));
+    if (!session.ok()) return session.status();
+    absl::StatusOr<Inputs> inputs = LoadInputs((*session)->inputs(), o.inputs);
+    if (!inputs.ok() && o.inputs.given()) return inputs.status();
+    if (!inputs.ok()) return PackedSet();  // no legal inputs can be made up: nothing is packed yet
+    absl::StatusOr<std::string> plan = (*session)->PlanText(inputs->feeds);
+    if (!plan.ok()) return plan.status();
+    auto both = std::make_shared<PackedSet>((*session)->Packed());
+    std::set<std::pair<std::string, std::string>> there;
+    for (const PackedSet::Entry& e : both->entries) there.emplace(e.constant, e.format);
+    for (const PackedSet::Entry& e : all->entries) {
+      if (there.emplace(e.constant, e.format).second) both->entries.push_back(e);
+    }
+    all = std::move(both);
+  }
+  return *all;
 }
 
 absl::Status Opt(const Options& o) {
@@ -56,7 +74,8 @@ absl::Status Opt(const Options& o) {
     options.passes = passes;
     absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, std::move(options));
     if (!session.ok()) return session.status();
-    absl::StatusOr<Inputs> inputs = LoadInputs((*session)->inputs(), {});
+    absl::StatusOr<Inputs> inputs = LoadInputs((*session)->inputs(), o.inputs);
+    if (!inputs.ok() && o.inputs.given()) return inputs.status();
     if (inputs.ok()) {
       if (absl::StatusOr<std::string> plan = (*session)->PlanText(inputs->feeds); !plan.ok())
         return plan.status();
@@ -89,7 +108,7 @@ absl::Status Opt(const Options& o) {
   WriteOptions write;
   absl::StatusOr<PackedSet> packed = PackedSet();
   if (!o.no_packed && absl::EndsWith(o.out, ".sluice")) {
-    packed = PackWeights(**graph, o.session);
+    packed = PackWeights(**graph, o);
     if (!packed.ok()) return packed.status();
     write.packed = &*packed;
   }
@@ -114,6 +133,7 @@ void AddOpt(CLI::App& app, Job* job) {
       ->type_name("LIST");
   command->add_option("--fuel", o->fuel, "At most so many rewrites: to bisect a wrong one")
       ->type_name("N");
+  o->inputs.AddTo(command, /*with_batch=*/true);
   o->session.AddTo(command, /*with_passes=*/false);
   command->add_flag(
       "--no-packed", o->no_packed,

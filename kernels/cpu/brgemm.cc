@@ -1,7 +1,11 @@
 #include "kernels/cpu/brgemm.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <mutex>
+
+#include "absl/container/flat_hash_map.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/brgemm.cc"
@@ -156,7 +160,7 @@ HWY_EXPORT(TransposeF32);
 namespace {
 
 // Null where oneDNN has none for this machine and shape, or would want scratch memory.
-std::shared_ptr<void> MakeBrgemm(const TileShape& s) {
+std::shared_ptr<void> GenerateBrgemm(const TileShape& s) {
   if (std::strcmp(ChooseIsa(), "sse4") == 0) return nullptr;
   dnnl_brgemm_t raw = nullptr;
   if (dnnl_brgemm_create(&raw, s.m, s.n, s.k, /*batch_size=*/1, s.lda, s.ldb, s.ldc, dnnl_f32,
@@ -173,6 +177,25 @@ std::shared_ptr<void> MakeBrgemm(const TileShape& s) {
       dnnl_brgemm_get_scratchpad_size(raw, &scratch) != dnnl_success || scratch > 0 ||
       dnnl_brgemm_generate(raw) != dnnl_success) {
     return nullptr;
+  }
+  return handle;
+}
+
+// The same, its code shared while anybody holds it: the layers of a network ask for the same tiles,
+// and so do the plans for further shapes.
+std::shared_ptr<void> MakeBrgemm(const TileShape& s) {
+  static std::mutex* const mutex = new std::mutex;
+  static auto* const known = new absl::flat_hash_map<std::array<int64_t, 7>, std::weak_ptr<void>>;
+  static size_t sweep_at = 64;
+  const std::array<int64_t, 7> key = {s.m, s.n, s.k, s.lda, s.ldb, s.ldc, s.accumulate};
+  std::lock_guard<std::mutex> lock(*mutex);
+  std::weak_ptr<void>& entry = (*known)[key];
+  if (std::shared_ptr<void> handle = entry.lock()) return handle;
+  std::shared_ptr<void> handle = GenerateBrgemm(s);
+  entry = handle;
+  if (known->size() >= sweep_at) {
+    absl::erase_if(*known, [](const auto& tile) { return tile.second.expired(); });
+    sweep_at = std::max<size_t>(64, 2 * known->size());
   }
   return handle;
 }

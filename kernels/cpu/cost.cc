@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <iterator>
 
@@ -26,6 +27,18 @@ int64_t CacheBytes(int name, int64_t otherwise) {
   return bytes > 0 ? bytes : otherwise;
 }
 
+// That which this core reaches. The C library adds up those of a whole package, and in a virtual
+// machine of a package that the machine has a part of.
+int64_t LastCacheBytes() {
+  const int64_t all = CacheBytes(_SC_LEVEL3_CACHE_SIZE, 16 << 20);
+  long kilobytes = 0;
+  if (std::FILE* f = std::fopen("/sys/devices/system/cpu/cpu0/cache/index3/size", "re")) {
+    if (std::fscanf(f, "%ldK", &kilobytes) != 1) kilobytes = 0;
+    std::fclose(f);
+  }
+  return kilobytes > 0 && kilobytes < (all >> 10) ? int64_t{kilobytes} << 10 : all;
+}
+
 }  // namespace
 
 const CpuCosts& Costs() {
@@ -34,16 +47,10 @@ const CpuCosts& Costs() {
     for (const Line& l : kLines) {
       if (std::strcmp(l.isa, ChooseIsa()) == 0) line = &l;
     }
-    return CpuCosts{line->flops,
-                    line->l2,
-                    line->l3,
-                    line->memory,
-                    line->memory_all,
-                    line->call,
-                    line->fork,
-                    line->transform,
-                    CacheBytes(_SC_LEVEL2_CACHE_SIZE, 1 << 20),
-                    CacheBytes(_SC_LEVEL3_CACHE_SIZE, 16 << 20)};
+    return CpuCosts{line->flops,     line->l2,         line->l3,
+                    line->memory,    line->memory_all, line->call,
+                    line->fork,      line->transform,  CacheBytes(_SC_LEVEL2_CACHE_SIZE, 1 << 20),
+                    LastCacheBytes()};
   }();
   return costs;
 }
