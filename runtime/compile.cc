@@ -95,6 +95,7 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& optio
 
   // Kernels, layouts and memory wait for concrete shapes: Specialise() makes a plan for each.
   ProgramOptions program_options{.threads = pool->threads(),
+                                 .pool = pool,
                                  .deterministic = options.deterministic,
                                  .max_plans = std::max<size_t>(1, options.max_plans),
                                  .memory_limit = options.memory_limit,

@@ -21,6 +21,7 @@ class Tuner;
 
 struct ProgramOptions {
   int threads = 1;
+  ThreadPool* pool = nullptr;  // prepares kernels; null: the calling thread alone
   bool deterministic = false;
   size_t max_plans = 16;
   int64_t memory_limit = 0;

@@ -1,5 +1,6 @@
 // From a graph and concrete input types to a flat plan. Read Specialiser::Make() first.
 #include <algorithm>
+#include <atomic>
 
 #include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
@@ -39,7 +40,13 @@ class Specialiser {
     // once for each slice of the batch.
     FindNeeded(g);
     AddInputSlots(g);
+    const cpu::SharedGeneration sharing;
     const std::vector<Stretch> stretches = FindStretches(graph, inputs, fetches);
+    std::vector<const Node*> nodes(needed_.begin(), needed_.end());
+    for (const Stretch& s : stretches) {
+      for (int i = s.first; i < s.last; ++i) nodes[i] = twins_[i];
+    }
+    PrepareAhead(nodes);
     auto stretch = stretches.begin();
     for (int i = 0; i < static_cast<int>(needed_.size());) {
       if (stretch != stretches.end() && stretch->first == i) {
@@ -397,6 +404,72 @@ class Specialiser {
     return false;
   }
 
+  struct Prepared {
+    absl::StatusOr<std::unique_ptr<Kernel>> kernel;
+    std::string choice;
+  };
+
+  // Without inputs.
+  PrepareContext ContextOf(const Node& node) const {
+    PrepareContext context{.node = node,
+                           .threads = options_.threads,
+                           .deterministic = options_.deterministic,
+                           .accuracy = options_.accuracy,
+                           .packed = options_.packed.get()};
+    for (size_t i = 0; i < node.num_outputs(); ++i)
+      context.outputs.push_back(node.output(i)->type());
+    return context;
+  }
+
+  // From many threads at once.
+  Prepared Prepare(const PrepareContext& context) const {
+    Prepared prepared;
+    const auto prepare = [&](const PrepareContext& c) {
+      return options_.tuner == nullptr ? CpuKernels().Prepare(c, &prepared.choice)
+                                       : options_.tuner->Prepare(CpuKernels(), c, &prepared.choice);
+    };
+    prepared.kernel = cpu::PrepareInLayouts(context, prepare);
+    if (prepared.kernel.ok()) {
+      for (int i : (*prepared.kernel)->unread_inputs()) ReleasePages(context.constants[i]);
+    }
+    return prepared;
+  }
+
+  // Packing weights and generating code take their time: all threads do it, each node by one. Left
+  // to ChooseKernel(): what depends on contents that follow the shapes, and what cannot run.
+  void PrepareAhead(absl::Span<const Node* const> nodes) {
+    if (options_.pool == nullptr || options_.pool->threads() < 2 || options_.tuner != nullptr)
+      return;
+    std::vector<PrepareContext> contexts;
+    for (const Node* node : nodes) {
+      if (node->Is("Constant") || node->Is("Variable") || node->Is("Assign") ||
+          IsControlFlow(*node) || KnownContents(*node) || !CpuKernels().Has(node->op_name()))
+        continue;
+      PrepareContext context = ContextOf(*node);
+      bool fits = true;
+      for (const Value* v : node->inputs()) {
+        const Tensor* constant = v == nullptr ? nullptr : v->constant();
+        context.constants.push_back(constant == nullptr ? Tensor() : *constant);
+        context.inputs.push_back(v == nullptr          ? Type()
+                                 : constant == nullptr ? v->type()
+                                                       : Type::Of(*constant));
+        fits &= v == nullptr || context.inputs.back().has_static_shape();
+        fits &= v == nullptr || constant != nullptr || v->producer() == nullptr ||
+                !KnownContents(*v->producer());
+      }
+      fits = fits &&
+             CheckOutputSizes(*node, context.inputs, context.outputs, options_.memory_limit).ok();
+      if (fits) contexts.push_back(std::move(context));
+    }
+    std::vector<Prepared> made(contexts.size());
+    std::atomic<size_t> next{0};
+    options_.pool->RunTasks(options_.pool->threads(), [&](int, int) {
+      for (size_t i; (i = next.fetch_add(1)) < contexts.size();) made[i] = Prepare(contexts[i]);
+    });
+    for (size_t i = 0; i < contexts.size(); ++i)
+      prepared_.emplace(&contexts[i].node, std::move(made[i]));
+  }
+
   absl::Status ChooseKernel(const Node& node, Step* step) {
     if (node.Is("Assign")) return ChooseAssign(node, step);
     if (IsControlFlow(node)) {
@@ -409,32 +482,25 @@ class Specialiser {
       step->assigns = Assigns(node);
       return absl::OkStatus();
     }
-    PrepareContext context{.node = node,
-                           .threads = options_.threads,
-                           .deterministic = options_.deterministic,
-                           .accuracy = options_.accuracy,
-                           .packed = options_.packed.get()};
+    PrepareContext context = ContextOf(node);
     bool is_static = true;
     for (const Value* v : node.inputs()) {
       context.inputs.push_back(v == nullptr ? Type() : plan_->slots_[SlotOf(v)].type);
       context.constants.push_back(ConstantOf(v));
       is_static &= v == nullptr || context.inputs.back().has_static_shape();
     }
-    context.outputs = step->output_types;
     if (absl::Status s =
             CheckOutputSizes(node, context.inputs, context.outputs, options_.memory_limit);
         !s.ok()) {
       return s;
     }
     if (is_static) {
-      const auto prepare = [&](const PrepareContext& c) {
-        return options_.tuner == nullptr ? CpuKernels().Prepare(c, &step->choice)
-                                         : options_.tuner->Prepare(CpuKernels(), c, &step->choice);
-      };
-      absl::StatusOr<std::unique_ptr<Kernel>> kernel = cpu::PrepareInLayouts(context, prepare);
+      auto ahead = prepared_.find(&node);
+      Prepared prepared = ahead == prepared_.end() ? Prepare(context) : std::move(ahead->second);
+      absl::StatusOr<std::unique_ptr<Kernel>>& kernel = prepared.kernel;
+      step->choice = std::move(prepared.choice);
       if (kernel.ok()) {
         plan_->packed_bytes_ += static_cast<int64_t>((*kernel)->packed_bytes());
-        for (int i : (*kernel)->unread_inputs()) ReleasePages(context.constants[i]);
         // Strings are objects: they live in tensors, not in the arena.
         const bool strings = std::any_of(step->output_types.begin(), step->output_types.end(),
                                          [](const Type& t) { return t.dtype() == DType::kString; });
@@ -510,6 +576,7 @@ class Specialiser {
   Value none_;
   std::vector<Node*> needed_;
   absl::flat_hash_map<const Value*, int> slot_of_;
+  absl::flat_hash_map<const Node*, Prepared> prepared_;
   std::vector<int> last_read_;  // by slot: the last step that reads it
   // Where the batch goes slice by slice: by position in needed_, the same node for a slice, and
   // whether it makes a step.
