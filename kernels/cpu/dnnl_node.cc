@@ -53,6 +53,12 @@ void DnnlNode::Input(int id, int input, const Desc& plain, const Desc& wanted) {
   bound_.push_back(std::move(b));
 }
 
+void DnnlNode::Fixed(int id, int input, const Desc& desc, Tensor contents) {
+  arguments_.push_back({id, desc, contents.raw()});
+  packed_.push_back(std::move(contents));
+  unread_.push_back(input);
+}
+
 void DnnlNode::Output(const Desc& plain, const Desc& wanted) {
   if (IsFloat(out_dtype_) && out_dtype_ != compute_)
     out_converted_ = layout_.Take(plain.get_size());

@@ -26,6 +26,8 @@ class DnnlNode final : public Kernel {
   // `wanted` is the layout that the primitive takes. Both throw
   // dnnl::error: call inside DnnlTry().
   void Input(int id, int input, const dnnl::memory::desc& plain, const dnnl::memory::desc& wanted);
+  // What stands for the node's constant input `input`: `contents`, as the primitive takes them.
+  void Fixed(int id, int input, const dnnl::memory::desc& desc, Tensor contents);
   void Output(const dnnl::memory::desc& plain, const dnnl::memory::desc& wanted);
   // Steps that the primitive does not take, applied to the plain result; their operands are the
   // node's `inputs`, of the compute type.

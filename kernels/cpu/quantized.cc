@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -11,38 +13,19 @@ namespace {
 using Desc = dnnl::memory::desc;
 using In = QuantizedInput;
 
-// y = alpha * y + beta, collected over the steps that are no more than that.
+// A step with a constant number as its operand, as a linear function: y = alpha * y + beta.
 struct Linear {
   double alpha = 1, beta = 0;
-  void Then(double a, double b) {
-    alpha *= a;
-    beta = beta * a + b;
-  }
-  void Flush(dnnl::post_ops* ops) {
-    if (alpha != 1 || beta != 0) {
-      ops->append_eltwise(dnnl::algorithm::eltwise_linear, static_cast<float>(alpha),
-                          static_cast<float>(beta));
-    }
-    *this = {};
-  }
 };
-
-// A step with a constant number as its operand, as a linear function.
-bool FoldStep(absl::string_view name, const Tensor& operand, Linear* linear) {
-  if (!operand.valid() || operand.elements() != 1 || operand.dtype() != DType::kF32) return false;
+std::optional<Linear> FoldStep(absl::string_view name, const Tensor& operand) {
+  if (!operand.valid() || operand.elements() != 1 || operand.dtype() != DType::kF32)
+    return std::nullopt;
   const double c = *operand.data<float>();
-  if (name == "Add") {
-    linear->Then(1, c);
-  } else if (name == "Sub") {
-    linear->Then(1, -c);
-  } else if (name == "Mul") {
-    linear->Then(c, 0);
-  } else if (name == "Div" && c != 0) {
-    linear->Then(1 / c, 0);
-  } else {
-    return false;
-  }
-  return true;
+  if (name == "Add") return Linear{1, c};
+  if (name == "Sub") return Linear{1, -c};
+  if (name == "Mul") return Linear{c, 0};
+  if (name == "Div" && c != 0) return Linear{1 / c, 0};
+  return std::nullopt;
 }
 
 bool AllZero(const Tensor& t) {
@@ -73,7 +56,66 @@ absl::Status CheckScaledStep(absl::string_view name, const OperandScale& scale) 
   return absl::UnimplementedError(absl::StrCat("oneDNN has no ", name, " of a scaled operand"));
 }
 
+// Of f32, wherever it lies; out of memory throws as oneDNN does.
+Tensor Times(const Tensor& t, float factor) {
+  absl::StatusOr<Tensor> aligned = t.Aligned(), scaled = Tensor::Allocate(DType::kF32, t.dims());
+  if (!aligned.ok() || !scaled.ok()) throw dnnl::error(dnnl_out_of_memory, "a copy of scales");
+  for (int64_t i = 0; i < t.elements(); ++i)
+    scaled->mutable_data<float>()[i] = factor * aligned->data<float>()[i];
+  return *std::move(scaled);
+}
+
+bool IsRelu(const PostOp& step) { return absl::string_view(step.def->name) == "Relu"; }
+
 }  // namespace
+
+// The steps behind a product, in as few as possible: each costs instructions for every element.
+struct QuantizedAttributes::Chain {
+  enum Kind : uint8_t { kLinear, kStep, kRound };
+  struct Item {
+    Kind kind;
+    Linear linear;
+    PostOp step;
+    Desc desc, plain;  // of a binary step's operand
+  };
+  std::vector<Item> items;
+
+  void Then(Linear next) {
+    if (items.empty() || items.back().kind != kLinear)
+      items.push_back({kLinear, Linear(), {}, {}, {}});
+    Linear& last = items.back().linear;
+    last = {last.alpha * next.alpha, last.beta * next.alpha + next.beta};
+  }
+
+  // A factor passes through a Relu and joins the next one; `clamps`: what follows clamps at 0.
+  void Simplify(bool clamps) {
+    std::vector<Item> before;
+    before.swap(items);
+    for (size_t i = 0; i < before.size(); ++i) {
+      Item& item = before[i];
+      if (item.kind == kLinear) {
+        Then(item.linear);
+      } else if (item.kind == kStep && IsRelu(item.step)) {
+        std::optional<Linear> factor;
+        if (!items.empty() && items.back().kind == kLinear && items.back().linear.alpha > 0 &&
+            items.back().linear.beta == 0) {
+          factor = items.back().linear;
+          items.pop_back();
+        }
+        const bool last = i + 1 == before.size() ||
+                          (i + 2 == before.size() && before[i + 1].kind == kLinear &&
+                           before[i + 1].linear.alpha > 0 && before[i + 1].linear.beta == 0);
+        if (!clamps || !last) items.push_back(std::move(item));
+        if (factor.has_value()) Then(*factor);
+      } else {
+        items.push_back(std::move(item));
+      }
+    }
+    std::erase_if(items, [](const Item& item) {
+      return item.kind == kLinear && item.linear.alpha == 1 && item.linear.beta == 0;
+    });
+  }
+};
 
 absl::Status CheckQuantized(const Node& node) {
   if (absl::Status s = CheckInt8Dots(); !s.ok()) return s;
@@ -137,8 +179,33 @@ absl::StatusOr<QuantizedAttributes> QuantizedAttributes::Read(const PrepareConte
     }
   }
   absl::Status read;
-  absl::Status made =
-      DnnlTry(context.threads, [&] { read = a.ReadSteps(context, steps, operands, out); });
+  absl::Status made = DnnlTry(context.threads, [&] {
+    Chain chain;
+    read = a.ReadSteps(context, steps, operands, out, &chain);
+    const bool bias = context.HasInput(In::kBias);
+    if (read.ok() && !chain.items.empty() && chain.items[0].kind == Chain::kLinear &&
+        chain.items[0].linear.beta == 0 && context.IsConstant(In::kWScale) &&
+        (!bias || context.IsConstant(In::kBias))) {
+      a.factor_ = static_cast<float>(chain.items[0].linear.alpha);
+      chain.items.erase(chain.items.begin());
+    }
+    for (const Chain::Item& item : chain.items) {
+      if (!read.ok()) break;
+      switch (item.kind) {
+        case Chain::kLinear:
+          a.post_.ops.append_eltwise(dnnl::algorithm::eltwise_linear,
+                                     static_cast<float>(item.linear.alpha),
+                                     static_cast<float>(item.linear.beta));
+          break;
+        case Chain::kRound:
+          a.post_.ops.append_eltwise(dnnl::algorithm::eltwise_round, 0, 0);
+          break;
+        case Chain::kStep:
+          read = AppendDnnlStep(item.step, item.desc, &a.post_);
+          if (item.step.def->binary) a.plain_.push_back(item.plain);
+      }
+    }
+  });
   if (!made.ok()) return made;
   if (!read.ok()) return read;
   return a;
@@ -146,33 +213,39 @@ absl::StatusOr<QuantizedAttributes> QuantizedAttributes::Read(const PrepareConte
 
 absl::Status QuantizedAttributes::ReadSteps(const PrepareContext& context,
                                             absl::Span<const PostOp> steps,
-                                            absl::Span<const Dims> operands, const Dims& out) {
+                                            absl::Span<const Dims> operands, const Dims& out,
+                                            Chain* chain) {
   absl::StatusOr<std::vector<OperandScale>> scales = ReadOperandScales(context.node);
   if (!scales.ok()) return scales.status();
-  Linear linear;
   size_t binary = 0;
   for (const PostOp& step : steps) {
     const absl::string_view name = step.def->name;
     if (!step.def->binary) {
-      linear.Flush(&post_.ops);
-      if (absl::Status s = AppendDnnlStep(step, Desc(), &post_); !s.ok()) return s;
+      chain->items.push_back({Chain::kStep, {}, step, {}, {}});
       continue;
     }
     const Dims& dims = operands[binary];
     const OperandScale& scale = (*scales)[binary++];
     const size_t input = static_cast<size_t>(step.operand);
     const DType dtype = context.input_dtype(input);
-    if (context.IsConstant(input) && FoldStep(name, context.constants[input], &linear)) continue;
+    if (context.IsConstant(input)) {
+      if (const std::optional<Linear> folded = FoldStep(name, context.constants[input])) {
+        chain->Then(*folded);
+        continue;
+      }
+    }
     const bool scaled = IsScaled(dtype, scale);
     const double s = scale.scale, z = static_cast<double>(scale.zero);
     const bool bounds = name == "Max" || name == "Min";
-    if (scaled && name != "Mul") linear.Then(1 / s, bounds ? z : 0);
-    linear.Flush(&post_.ops);
-    const Desc desc = dims == out ? DnnlAny(dims, dtype) : DnnlPlain(dims, dtype);
-    if (absl::Status st = AppendDnnlStep(step, desc, &post_); !st.ok()) return st;
-    plain_.push_back(DnnlLaidOut(dims, dtype, context.inputs[step.operand].layout()));
-    if (scaled) linear.Then(s, name == "Mul" ? 0 : name == "Sub" ? z * s : -z * s);
+    if (scaled && name != "Mul") chain->Then({1 / s, bounds ? z : 0});
+    chain->items.push_back({Chain::kStep,
+                            {},
+                            step,
+                            dims == out ? DnnlAny(dims, dtype) : DnnlPlain(dims, dtype),
+                            DnnlLaidOut(dims, dtype, context.inputs[step.operand].layout())});
+    if (scaled) chain->Then({s, name == "Mul" ? 0 : name == "Sub" ? z * s : -z * s});
   }
+  bool clamps = false;
   if (context.HasInput(In::kYScale)) {
     const Tensor &scale = context.constants[In::kYScale], *zero = nullptr;
     if (context.HasInput(In::kYZero)) zero = &context.constants[In::kYZero];
@@ -183,14 +256,12 @@ absl::Status QuantizedAttributes::ReadSteps(const PrepareContext& context,
     const int64_t z = zero == nullptr ? 0 : (*zero->AsInts())[0];
     // Ties round to even before the zero point is added. oneDNN rounds at the very end, which is
     // the same where the zero point is even.
-    linear.Then(1.0 / *scale.data<float>(), 0);
-    if (z % 2 != 0) {
-      linear.Flush(&post_.ops);
-      post_.ops.append_eltwise(dnnl::algorithm::eltwise_round, 0, 0);
-    }
-    linear.Then(1, static_cast<double>(z));
+    chain->Then({1.0 / *scale.data<float>(), 0});
+    if (z % 2 != 0) chain->items.push_back({Chain::kRound, {}, {}, {}, {}});
+    chain->Then({1, static_cast<double>(z)});
+    clamps = z == 0 && context.output_dtype(0) == DType::kU8;
   }
-  linear.Flush(&post_.ops);
+  chain->Simplify(clamps);
   return absl::OkStatus();
 }
 
@@ -209,10 +280,15 @@ dnnl::primitive_attr QuantizedAttributes::attr() const {
   return attr;
 }
 
-void QuantizedAttributes::Bind(const dnnl::primitive_desc_base& pd, DnnlNode* kernel) const {
+void QuantizedAttributes::Bind(const PrepareContext& context, const dnnl::primitive_desc_base& pd,
+                               DnnlNode* kernel) const {
   for (const Number& n : numbers_) {
     const Desc desc = DnnlPlain({n.count}, n.zero ? DType::kI32 : DType::kF32);
-    kernel->Input(n.id, n.input, desc, desc);
+    if (n.input == static_cast<int>(In::kWScale) && factor_ != 1) {
+      kernel->Fixed(n.id, n.input, desc, Times(context.constants[In::kWScale], factor_));
+    } else {
+      kernel->Input(n.id, n.input, desc, desc);
+    }
   }
   for (size_t i = 0; i < post_.operands.size(); ++i) {
     const DnnlPostOps::Operand& o = post_.operands[i];
@@ -220,6 +296,12 @@ void QuantizedAttributes::Bind(const dnnl::primitive_desc_base& pd, DnnlNode* ke
     kernel->Input(o.id, o.input, plain_[i],
                   any ? pd.query_md(dnnl::query::exec_arg_md, o.id) : o.desc);
   }
+}
+
+void QuantizedAttributes::BindBias(const PrepareContext& context, const Desc& bias,
+                                   DnnlNode* kernel) const {
+  if (factor_ == 1) return kernel->Input(DNNL_ARG_BIAS, In::kBias, bias, bias);
+  kernel->Fixed(DNNL_ARG_BIAS, In::kBias, bias, Times(context.constants[In::kBias], factor_));
 }
 
 }  // namespace sluice::cpu

@@ -34,11 +34,16 @@ class QuantizedAttributes {
 
   dnnl::primitive_attr attr() const;  // throws dnnl::error: call inside DnnlTry()
   // Hands scales, zero points and operands to `kernel`; `pd` is the primitive made with attr().
-  void Bind(const dnnl::primitive_desc_base& pd, DnnlNode* kernel) const;
+  void Bind(const PrepareContext& context, const dnnl::primitive_desc_base& pd,
+            DnnlNode* kernel) const;
+  // The same for the product's bias, the node's input kBias.
+  void BindBias(const PrepareContext& context, const dnnl::memory::desc& bias,
+                DnnlNode* kernel) const;
 
  private:
+  struct Chain;
   absl::Status ReadSteps(const PrepareContext& context, absl::Span<const PostOp> steps,
-                         absl::Span<const Dims> operands, const Dims& out);
+                         absl::Span<const Dims> operands, const Dims& out, Chain* chain);
 
   struct Number {  // a scale or zero point: which argument, from which input, how many
     int id, input;
@@ -47,6 +52,7 @@ class QuantizedAttributes {
   };
   std::vector<Number> numbers_;
   int weight_mask_ = 0;
+  float factor_ = 1;  // of the product: in the scales of the weights, and in the bias
   DnnlPostOps post_;
   std::vector<dnnl::memory::desc> plain_;  // of the operands
 };

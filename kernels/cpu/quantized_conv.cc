@@ -47,8 +47,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareQuantizedConv(const PrepareContex
     }
     kernel->Input(DNNL_ARG_SRC, In::kX, x_given, pd.src_desc());
     kernel->Input(DNNL_ARG_WEIGHTS, In::kW, DnnlPlain(weights, DType::kI8), pd.weights_desc());
-    if (p.bias >= 0) kernel->Input(DNNL_ARG_BIAS, p.bias, bias, bias);
-    attributes->Bind(pd, kernel.get());
+    if (p.bias >= 0) attributes->BindBias(context, bias, kernel.get());
+    attributes->Bind(context, pd, kernel.get());
     kernel->Output(y_given, pd.dst_desc());
     const bool reordered = pd.src_desc() != x_given || pd.dst_desc() != y_given;
     kernel->Finish(dnnl::convolution_forward(pd), pd.scratchpad_desc(),

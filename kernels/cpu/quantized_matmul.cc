@@ -62,8 +62,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareQuantizedMatMul(const PrepareCont
     }
     kernel->Input(DNNL_ARG_SRC, In::kX, x, x);
     kernel->Input(DNNL_ARG_WEIGHTS, In::kW, w, pd.weights_desc());
-    if (p.has_c) kernel->Input(DNNL_ARG_BIAS, In::kBias, bias, bias);
-    attributes->Bind(pd, kernel.get());
+    if (p.has_c) attributes->BindBias(context, bias, kernel.get());
+    attributes->Bind(context, pd, kernel.get());
     kernel->Output(y, y);
     kernel->Finish(dnnl::matmul(pd), pd.scratchpad_desc(),
                    absl::StrCat("onednn ", pd.impl_info_str()));

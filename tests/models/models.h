@@ -38,10 +38,10 @@ inline std::unique_ptr<Graph> LoadModel(const std::string& name) {
   return graph.ok() ? *std::move(graph) : nullptr;
 }
 
-// Something legal for an input: extents by symbol 2, integers small (token numbers, say).
-inline Tensor AnyInput(const Type& type, uint64_t seed) {
+// Something legal for an input: extents by symbol `open`, integers small (token numbers, say).
+inline Tensor AnyInput(const Type& type, uint64_t seed, int64_t open = 2) {
   Dims dims;
-  for (const Dim& d : type.shape()) dims.push_back(d.is_number() ? d.number() : 2);
+  for (const Dim& d : type.shape()) dims.push_back(d.is_number() ? d.number() : open);
   RandomSpec spec{.seed = seed};
   if (IsInt(type.dtype())) spec.scale = 2;  // 0 or 1: legal as token, as mask and as segment
   return *Tensor::Random(type.dtype(), dims, spec);

@@ -88,6 +88,35 @@ TEST_P(Models, AnyPassesGiveTheSameNumbers) {
   }
 }
 
+// A batch, which may run slice by slice, gives each of its rows what that gets alone.
+TEST_P(Models, ABatchGivesWhatItsRowsGive) {
+  constexpr int64_t kBatch = 4;
+  std::unique_ptr<Graph> graph = LoadModel(GetParam());
+  ASSERT_NE(graph, nullptr);
+  absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(*graph, {.threads = 2});
+  ASSERT_TRUE(session.ok()) << session.status();
+  Feeds all;
+  for (const Session::Port& port : (*session)->inputs())
+    all.push_back({port.name, AnyInput(port.type, all.size() + 1, kBatch)});
+  const auto row = [](const Tensor& t, int64_t i) {
+    Dims dims(t.dims().begin(), t.dims().end());
+    dims[0] = 1;
+    const size_t bytes = t.bytes() / static_cast<size_t>(kBatch);
+    return Tensor::Wrap(t.dtype(), dims, static_cast<const char*>(t.raw()) + i * bytes, t.owner());
+  };
+  absl::StatusOr<std::vector<Tensor>> results = (*session)->Run(all);
+  ASSERT_TRUE(results.ok()) << results.status();
+  for (int64_t i : {int64_t{0}, kBatch - 1}) {
+    Feeds one;
+    for (const auto& [name, tensor] : all) one.push_back({name, row(tensor, i)});
+    absl::StatusOr<std::vector<Tensor>> alone = (*session)->Run(one);
+    ASSERT_TRUE(alone.ok()) << alone.status();
+    std::vector<Tensor> rows;
+    for (const Tensor& t : *results) rows.push_back(row(t, i));
+    ExpectSameNumbers(*alone, rows, ToleranceOf(GetParam()));
+  }
+}
+
 // `deterministic`: the same bits whatever the number of threads.
 TEST_P(Models, DeterministicRunsGiveTheSameBitsOnAnyNumberOfThreads) {
   std::unique_ptr<Graph> graph = LoadModel(GetParam());
