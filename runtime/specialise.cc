@@ -3,7 +3,6 @@
 #include "absl/container/flat_hash_set.h"
 #include "graph/effects.h"
 #include "graph/infer.h"
-#include "kernels/cpu/cpu_kernels.h"
 #include "runtime/clock.h"
 #include "runtime/dynamic_steps.h"
 #include "runtime/memory_planner.h"
@@ -26,7 +25,6 @@ absl::StatusOr<std::shared_ptr<const Plan>> Specialiser::Make(const Graph& graph
   // once for each slice of the batch.
   FindNeeded(g);
   AddInputSlots(g);
-  const cpu::SharedGeneration sharing;
   const std::vector<Stretch> stretches = FindStretches(graph, inputs, fetches);
   std::vector<const Node*> nodes(needed_.begin(), needed_.end());
   for (const Stretch& s : stretches) {

@@ -22,20 +22,6 @@ std::string CpuKernelsVersion();
 // OK, or Unimplemented with the reason why no kernel takes the node, whatever its extents are.
 absl::Status CpuTakes(const Node& node);
 
-namespace cpu {
-
-// Held while a plan's kernels are prepared, by as many threads as like: library primitives of one
-// shape and attributes are then generated once, as the layers of a network ask for them again and
-// again. They belong to their kernels; nothing is kept for later plans.
-class SharedGeneration {
- public:
-  SharedGeneration();
-  ~SharedGeneration();
-  SharedGeneration(const SharedGeneration&) = delete;
-  SharedGeneration& operator=(const SharedGeneration&) = delete;
-};
-
-}  // namespace cpu
 }  // namespace sluice
 
 #endif  // SLUICE_KERNELS_CPU_CPU_KERNELS_H_

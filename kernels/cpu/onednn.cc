@@ -1,13 +1,11 @@
 #include "kernels/cpu/onednn.h"
 
 #include <algorithm>
-#include <mutex>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "graph/hash.h"
-#include "kernels/cpu/cpu_kernels.h"
 #include "kernels/cpu/layouts.h"
 #include "kernels/cpu/staging.h"
 #include "kernels/packed_weights.h"
@@ -65,26 +63,6 @@ std::string LayoutText(const dnnl::memory::desc& d) {
 }
 
 }  // namespace
-
-namespace {
-
-// oneDNN's primitive cache is the process's: it is on while anybody prepares.
-void CountPreparations(int change) {
-  constexpr int kPrimitives = 1024;
-  static std::mutex* const mutex = new std::mutex;
-  static int preparing = 0;
-  std::lock_guard<std::mutex> lock(*mutex);
-  preparing += change;
-  dnnl::set_primitive_cache_capacity(preparing > 0 ? kPrimitives : 0);
-}
-
-}  // namespace
-
-SharedGeneration::SharedGeneration() {
-  DnnlEngine();
-  CountPreparations(1);
-}
-SharedGeneration::~SharedGeneration() { CountPreparations(-1); }
 
 const dnnl::engine& DnnlEngine() {
   static const dnnl::engine* const engine = [] {

@@ -19,7 +19,7 @@
 
 namespace sluice::cpu {
 
-// The one engine of the process. Kernels own their primitives: see SharedGeneration for the cache.
+// The one engine of the process; its primitive cache is off, as kernels own their primitives.
 const dnnl::engine& DnnlEngine();
 
 // The data type of a dtype; undef where oneDNN has none.
