@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "absl/strings/str_join.h"
 #include "graph/infer.h"
 #include "ops/op.h"
 #include "ops/quantized.h"
@@ -168,6 +169,54 @@ TEST(QuantizedConv, StepsOverScaledOperandsAgreeWithTheExpansion) {
              {"operand_scales", std::vector<float>{c.scale}},
              {"operand_zero_points", std::vector<int64_t>{c.zero}}},
             absl::StrCat(c.step, ToString(c.dtype), DimsToString(c.dims), ToString(yt)));
+    }
+  }
+}
+
+// Factors move into the scales and the bias, through a Relu; a Relu before an unsigned quantizer
+// without a zero point is its clamp.
+TEST(QuantizedConv, StepsThatJoinTheScalesAgreeWithTheExpansion) {
+  const Dims x = {2, 16, 6, 5}, y = {2, 24, 6, 5};
+  const std::vector<Strings> chains = {
+      {"Relu"},        {"Relu", "Relu"},        {"Add", "Relu"}, {"Relu", "Add"},
+      {"Mul", "Relu"}, {"Relu", "Add", "Relu"}, {"Sub", "Relu"}, {"LeakyRelu", "Add", "Relu"},
+      {"Relu", "Sub"}, {"Relu", "LeakyRelu"}};
+  for (const Strings& chain : chains) {
+    for (DType yt : {DType::kU8, DType::kI8}) {
+      for (int y_zero : {0, 4, 5}) {
+        for (int operand_zero : {0, 7}) {
+          for (bool bias : {false, true}) {
+            std::vector<Tensor> in(In::kOperands);
+            in[In::kX] = Random(DType::kU8, x, 1, 120);
+            in[In::kXScale] = MakeTensor<float>({}, {0.02f});
+            in[In::kW] = Random(DType::kI8, {24, 16, 1, 1}, 3, 127);
+            in[In::kWScale] = Random(DType::kF32, {24}, 4, 0.004, 0.006);
+            in[In::kYScale] = MakeTensor<float>({}, {0.13f});
+            in[In::kYZero] = Converted(MakeTensor<int32_t>({}, {y_zero}), yt);
+            if (bias) in[In::kBias] = Random(DType::kF32, {24}, 6, 3);
+            std::vector<float> params, scales;
+            std::vector<int64_t> zeros;
+            for (const std::string& step : chain) {
+              if (step == "LeakyRelu") params.push_back(0.1f);
+              if (step == "Mul") {  // by a number: a factor
+                in.push_back(MakeTensor<float>({}, {-1.7f}));
+                scales.push_back(1);
+                zeros.push_back(0);
+              } else if (step == "Add" || step == "Sub") {
+                in.push_back(Random(DType::kU8, y, 8, 100));
+                scales.push_back(0.05f);
+                zeros.push_back(operand_zero);
+              }
+            }
+            AttrList attrs = {{"activations", chain}, {"activation_params", params}};
+            attrs.push_back({"operand_scales", scales});
+            attrs.push_back({"operand_zero_points", zeros});
+            Check("QuantizedConv", in, attrs,
+                  absl::StrCat(absl::StrJoin(chain, " "), " to ", ToString(yt), " ", y_zero,
+                               ", operand less ", operand_zero, bias ? ", bias" : ""));
+          }
+        }
+      }
     }
   }
 }
