@@ -2,7 +2,6 @@
 #include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "runtime/dynamic_steps.h"
 #include "runtime/specialiser.h"
 
 namespace sluice {
@@ -116,7 +115,9 @@ absl::StatusOr<bool> Specialiser::AddSlices(const Stretch& stretch,
         if (v == nullptr || !placed.insert(v).second) continue;
         if (v->type() == all->type()) {
           if (slice > 0) continue;
-          absl::StatusOr<int> slot = SharedSlot(*v, *all);
+          const bool follows = v->known_dims() != all->known_dims();  // the batch
+          if (follows && (v->producer() == nullptr || !KnownContents(*v->producer()))) return false;
+          absl::StatusOr<int> slot = SharedSlot(*v, *all, follows);
           if (!slot.ok()) return slot.status();
           outer.insert(*slot);
         } else {
@@ -168,14 +169,11 @@ int Specialiser::AddPart(const Value& part, int whole, int64_t slice) {
   return id;
 }
 
-absl::StatusOr<int> Specialiser::SharedSlot(const Value& part, const Value& all) {
-  if (part.constant() == nullptr && part.producer() != nullptr &&
-      part.known_dims() != all.known_dims() && KnownContents(*part.producer())) {
-    absl::StatusOr<Tensor> contents = Materialise(part);
-    if (!contents.ok()) return contents.status();
-    return AddConstantSlot(part, *std::move(contents));
-  }
-  return slot_of_[&part] = SlotOf(&all);
+absl::StatusOr<int> Specialiser::SharedSlot(const Value& part, const Value& all, bool own) {
+  if (!own) return slot_of_[&part] = SlotOf(&all);
+  absl::StatusOr<Tensor> contents = Materialise(part);
+  if (!contents.ok()) return contents.status();
+  return AddConstantSlot(part, *std::move(contents));
 }
 
 }  // namespace sluice

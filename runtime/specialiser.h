@@ -79,8 +79,8 @@ class Specialiser {
   absl::StatusOr<bool> AddSlices(const Stretch& stretch, std::vector<const Value*>* wholes);
   // The rows of slice `slice` of the slot `whole`, for the slices' value `part`.
   int AddPart(const Value& part, int whole, int64_t slice);
-  // Of what all slices read alike: the slot of all rows, or a shape that is the slices' own.
-  absl::StatusOr<int> SharedSlot(const Value& part, const Value& all);
+  // Of what all slices read alike: the slot of all rows, or a shape that is the slices' `own`.
+  absl::StatusOr<int> SharedSlot(const Value& part, const Value& all, bool own);
 
   const ProgramOptions& options_;
   absl::Span<const std::string> variables_;

@@ -7,10 +7,13 @@
 #include <cstring>
 #include <random>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "graph/builder.h"
+#include "graph/infer.h"
 #include "kernels/cpu/cost.h"
 #include "ops/op.h"
+#include "runtime/evaluate.h"
 #include "runtime/session.h"
 #include "sluice.h"
 
@@ -75,6 +78,30 @@ void ExpectNear(const Tensor& a, const Tensor& b, const std::string& what) {
     largest = std::max(largest, std::abs(b.data<float>()[i]));
   for (int64_t i = 0; i < a.elements(); ++i)
     ASSERT_NEAR(a.data<float>()[i], b.data<float>()[i], 1e-4f * largest) << what << " " << i;
+}
+
+// The results without a session: each node by itself, on the whole batch.
+std::vector<Tensor> NodeByNode(const Graph& graph, const Tensor& x) {
+  std::unique_ptr<Graph> g = graph.Clone();
+  g->inputs()[0]->set_type(Type::Of(x));
+  EXPECT_TRUE(InferTypes(g.get()).ok());
+  ThreadPool pool(1);
+  absl::flat_hash_map<const Value*, Tensor> values = {{g->inputs()[0], x}};
+  for (const auto& node : g->nodes()) {
+    if (const Tensor* constant = node->output()->constant(); constant != nullptr) {
+      values[node->output()] = *constant;
+      continue;
+    }
+    std::vector<Tensor> inputs;
+    for (const Value* v : node->inputs()) inputs.push_back(values.at(v));
+    absl::StatusOr<std::vector<Tensor>> made = EvaluateNode(*node, inputs, INT64_MAX, &pool);
+    EXPECT_TRUE(made.ok()) << made.status();
+    if (!made.ok()) return {};
+    values[node->output()] = (*made)[0];
+  }
+  std::vector<Tensor> results;
+  for (const Value* v : g->outputs()) results.push_back(values.at(v));
+  return results;
 }
 
 std::unique_ptr<Graph> Parsed(absl::string_view text) {
@@ -210,20 +237,16 @@ graph mixed (%x: f32[batch,16,64,64]) {
 }
 )");
   const Tensor x = *Tensor::Random(DType::kF32, {8, 16, 64, 64}, {.seed = 7});
-  auto sliced = Session::Create(*mixed, {.threads = 1});
-  auto whole = Session::Create(*mixed, {.threads = 1, .accuracy = Accuracy::kStrict});
-  ASSERT_TRUE(sliced.ok() && whole.ok());
-  EXPECT_THAT(*(*sliced)->PlanText({{"x", x}}), HasSubstr("depth first"));
-  // Against the same by rows: the mean and the softmax computed here.
-  auto result = (*sliced)->Run({{"x", x}});
-  ASSERT_TRUE(result.ok()) << result.status();
-  double sum = 0;
-  for (int64_t i = 0; i < (*result)[0].elements(); ++i) sum += (*result)[0].data<float>()[i];
-  auto same = (*whole)->Run({{"x", x}});
-  double other = 0;
-  for (int64_t i = 0; i < (*same)[0].elements(); ++i) other += (*same)[0].data<float>()[i];
-  EXPECT_NEAR(sum, other, 1e-2 * std::abs(other) + 1e-2);
-  ExpectNear((*result)[0], (*same)[0], "mixed");
+  for (bool fused : {true, false}) {  // as one loop, whose body mixes them, and node by node
+    SessionOptions options{.threads = 2};
+    if (!fused) options.passes.without = {"fuse_loops"};
+    auto session = Session::Create(*mixed, options);
+    ASSERT_TRUE(session.ok()) << session.status();
+    EXPECT_THAT(*(*session)->PlanText({{"x", x}}), HasSubstr("depth first"));
+    auto result = (*session)->Run({{"x", x}});
+    ASSERT_TRUE(result.ok()) << result.status();
+    ExpectNear((*result)[0], NodeByNode(*mixed, x)[0], "mixed");
+  }
 }
 
 TEST(Slices, AnExtentOfTheBatchIsTheWholeBatchs) {

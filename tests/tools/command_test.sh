@@ -52,6 +52,34 @@ graph open (%x: f32[n,4]) {
 END
 expect 0 bench open.txt --vary n=1:40 --json; json out "bench --vary --json"
 expect 1 bench open.txt --vary n=0:4
+expect 0 opt open.txt --explain --dim n=3
+grep -q 'by tile' out || fail "opt --explain --dim shows no kernels"
+expect 1 opt open.txt --explain --dim n=x
+# Layer by layer a batch of these waits for memory: it runs in slices, and Explain says so.
+cat > images.txt << END
+graph images (%x: f32[n,16,96,96]) {
+  %w = Constant {value = f32[16,1,3,3] {random = 1, scale = 0.3}}
+  %a = Conv(%x, %w) {group = 16, pads = [1, 1, 1, 1]}
+  %y = Conv(%a, %w) {group = 16, pads = [1, 1, 1, 1]}
+  return %y
+}
+END
+expect 0 opt images.txt --explain --json --dim n=16 --threads 1; json out "opt --explain --json of slices"
+python3 -c 'import json, sys; assert json.load(open("out"))["plan"]["slices"]' 2> /dev/null || fail "the explanation has no slices"
+# A saved model holds the weights as one thread wants them, however many it was made with.
+cat > product.txt << END
+graph product (%x: f32[n,64,7,7]) {
+  %w = Constant {value = f32[64,64,3,3] {random = 1, scale = 0.1}}
+  %y = Conv(%x, %w) {pads = [1, 1, 1, 1]}
+  return %y
+}
+END
+expect 0 convert product.txt product.onnx  # weights in the file, not a seed
+expect 0 opt product.onnx -o product.sluice --threads 4
+for threads in 1 4; do
+  expect 0 opt product.sluice --explain --threads $threads
+  grep -q 'weights packed: 0 made' out || fail "a saved model is packed again on $threads threads: $(grep 'weights packed' out)"
+done
 for form in odd.onnx odd.sluice folder; do
   expect 0 convert odd.txt "$form"
   expect 0 show "$form" --json
