@@ -1,11 +1,12 @@
 #!/bin/bash
 # Fetches oneDNN's source from Debian's archive (a later release's source package; the system's own apt set-up is not
-# touched) and builds it static with the THREADPOOL runtime and micro-kernels into CACHE/onednn, once for all checkouts.
-# A key of this script's own text is kept beside the result: the same script never builds twice.
+# touched), mends it with onednn.patch, and builds it static with the THREADPOOL runtime and micro-kernels into CACHE/onednn,
+# once for all checkouts. A key of this script's and the patch's text is kept beside the result: the same never builds twice.
 # usage: tools/build/onednn.sh CACHE [JOBS]
 set -euo pipefail
 cache=${1:?usage: tools/build/onednn.sh CACHE [JOBS]}
-key=$(sha256sum "$0" | cut -c1-16)
+patch=$(realpath "${0%.sh}.patch")
+key=$(cat "$0" "$patch" | sha256sum | cut -c1-16)
 work=$cache/onednn-build
 dest=$cache/onednn
 jobs=${2:-$(nproc)}
@@ -39,6 +40,7 @@ for v in $versions; do
 done
 [ -n "$got" ] || { echo "onednn.sh: no oneDNN source could be fetched (tried: $versions)" >&2; exit 1; }
 rm -rf src; dpkg-source --no-check -x "onednn_$got.dsc" src     # apt has checked the hashes
+patch -d src -p1 --fuzz=0 < "$patch" || { echo "onednn.sh: the patch does not fit oneDNN $got" >&2; exit 1; }
 # The generated emitters of x64/gemm are straight-line code run once; clang takes minutes for
 # some of them while it inlines (and upstream's pattern misses the _partN_ files).
 sed -i -e 's#gemm/\*/\*_kern_autogen.cpp#gemm/*/*_autogen.cpp#' -e 's/set(OPT_LEVEL "-O1")/set(OPT_LEVEL "-O1 -fno-inline -fno-stack-protector")/' \
