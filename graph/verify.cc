@@ -145,6 +145,11 @@ const Node* AtLevel(const Graph& graph, const Node* node) {
 // Everything that must run after `start`, over data, control edges and bodies.
 absl::flat_hash_set<const Node*> Followers(const Node* start) {
   const Graph& graph = *start->graph();
+  // What a body only returns has no use.
+  absl::flat_hash_map<const Value*, std::vector<const Node*>> captured;
+  for (const auto& node : graph.nodes()) {
+    for (const Value* v : Captures(*node)) captured[v].push_back(node.get());
+  }
   absl::flat_hash_set<const Node*> reached;
   std::vector<const Node*> open = {start};
   while (!open.empty()) {
@@ -156,6 +161,9 @@ absl::flat_hash_set<const Node*> Followers(const Node* start) {
     };
     for (size_t i = 0; i < node->num_outputs(); ++i) {
       for (const Use& use : node->output(i)->uses()) visit(use.node);
+      auto it = captured.find(node->output(i));
+      if (it == captured.end()) continue;
+      for (const Node* n : it->second) visit(n);
     }
     for (const Node* n : node->control_uses()) visit(n);
   }

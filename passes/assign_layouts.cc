@@ -6,8 +6,10 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "graph/builder.h"
+#include "graph/effects.h"
 #include "graph/layout.h"
 #include "passes/min_cut.h"
+#include "passes/rewrite.h"
 
 namespace sluice {
 namespace {
@@ -23,6 +25,14 @@ bool HasLayouts(const Graph& graph) {
     }
   }
   return false;
+}
+
+// What bodies at any depth return, which may be a value around them.
+void CollectReturned(const Node& node, absl::flat_hash_set<const Value*>* returned) {
+  for (const auto& [name, body] : node.bodies()) {
+    returned->insert(body->outputs().begin(), body->outputs().end());
+    for (const auto& inner : body->nodes()) CollectReturned(*inner, returned);
+  }
 }
 
 int64_t BytesOf(const Type& type) {
@@ -65,15 +75,12 @@ class Assigner {
   };
 
   void CollectForms() {
-    absl::flat_hash_set<const Value*> leave;  // what a body returns of the values around it
-    for (const auto& node : graph_.nodes()) {
-      for (const auto& [name, body] : node->bodies())
-        leave.insert(body->outputs().begin(), body->outputs().end());
-    }
+    absl::flat_hash_set<const Value*> leave;
+    for (const auto& node : graph_.nodes()) CollectReturned(*node, &leave);
     int order = 0;
     for (const auto& node : graph_.nodes()) {
       order_[node.get()] = order++;
-      if (node->Is("Constant") || (!node->bodies().empty() && !node->Is("FusedLoop"))) continue;
+      if (node->Is("Constant") || (!node->bodies().empty() && !IsSealed(*node))) continue;
       absl::StatusOr<NodeLayouts> form = context_.target.layouts(*node, Layout::kChannelsLast);
       if (!form.ok()) {
         refused_[node.get()] = std::string(form.status().message());
@@ -82,7 +89,8 @@ class Assigner {
       const bool marked = std::count(form->inputs.begin(), form->inputs.end(), true) +
                               std::count(form->outputs.begin(), form->outputs.end(), true) >
                           0;
-      bool leaves = false;
+      bool leaves = std::any_of(node->inputs().begin(), node->inputs().end(),
+                                [](const Value* v) { return v != nullptr && IsAssigned(*v); });
       for (size_t i = 0; i < node->num_outputs(); ++i) leaves |= leave.contains(node->output(i));
       if (!marked || leaves) continue;
       worth_it_ |= form->plain_moves;
@@ -234,7 +242,10 @@ class Assigner {
     Origin origin = v->producer() != nullptr ? v->producer()->origin() : Origin();
     absl::StrAppend(&origin.passes, origin.passes.empty() ? "" : ",", kPass);
     b.SetOrigin(std::move(origin));
-    return b.Op("Reorder", {v}, {{"layout", std::string(ToString(layout))}});
+    Value* moved = b.Op("Reorder", {v}, {{"layout", std::string(ToString(layout))}});
+    // The same name each time that the program is optimised.
+    graph_.RenameValue(moved, absl::StrCat(v->name(), "_", ToString(layout)));
+    return moved;
   }
 
   void TellRefused() {
@@ -269,7 +280,7 @@ class Assigner {
 bool RunOn(Graph& graph, PassContext& context) {
   bool changed = false;
   for (const auto& node : graph.nodes()) {
-    if (node->Is("FusedLoop")) continue;
+    if (IsSealed(*node)) continue;
     for (const auto& [name, body] : node->bodies()) changed |= RunOn(*body, context);
   }
   if (!HasLayouts(graph)) changed |= Assigner(graph, context).Run();
@@ -277,6 +288,28 @@ bool RunOn(Graph& graph, PassContext& context) {
 }
 
 }  // namespace
+
+void ClearLayouts(Graph& graph) {
+  for (auto it = graph.nodes().begin(); it != graph.nodes().end();) {
+    Node& node = **it++;
+    for (const auto& [name, body] : node.bodies()) {
+      if (!IsSealed(node)) ClearLayouts(*body);
+    }
+    for (size_t i = 0; i < node.num_outputs(); ++i) {
+      Value* v = node.output(i);
+      if (v->type().layout() != Layout::kPlain) v->set_type(WithLayout(v->type(), Layout::kPlain));
+    }
+    if (!node.Is("Reorder")) continue;
+    node.SetAttr("layout", std::string(ToString(Layout::kPlain)));
+    // A read that has its place in an order keeps it.
+    if (!node.control_inputs().empty() || !node.control_uses().empty() ||
+        IsAssigned(*node.input(0))) {
+      continue;
+    }
+    graph.ReplaceAllUses(node.output(), node.input(0));
+    graph.EraseNode(&node);
+  }
+}
 
 absl::StatusOr<bool> AssignLayouts::Run(Graph& graph, PassContext& context) const {
   if (!context.target.layouts) return false;

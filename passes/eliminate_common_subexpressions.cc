@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/effects.h"
 #include "graph/text.h"
+#include "passes/rewrite.h"
 
 namespace sluice {
 namespace {
@@ -102,7 +103,9 @@ void Eliminate(Graph& graph, PassContext& context, std::vector<Table>* scopes, b
   scopes->emplace_back();
   for (auto it = graph.nodes().begin(); it != graph.nodes().end();) {
     Node& node = **it++;
-    for (const auto& [name, body] : node.bodies()) Eliminate(*body, context, scopes, changed);
+    for (const auto& [name, body] : node.bodies()) {
+      if (!IsSealed(node)) Eliminate(*body, context, scopes, changed);
+    }
     if (!MayMerge(node)) continue;
     const size_t hash = HashNode(node);
     Node* equal = nullptr;

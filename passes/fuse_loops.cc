@@ -8,6 +8,7 @@
 #include "ops/loop_space.h"
 #include "passes/loop_group.h"
 #include "passes/match.h"
+#include "passes/rewrite.h"
 
 namespace sluice {
 namespace {
@@ -44,6 +45,7 @@ class Fuser {
   void Grow() {
     for (const auto& node : graph_.nodes()) {
       position_[node.get()] = position_.size();
+      for (const Value* v : Captures(*node)) captured_[v].push_back(node.get());
       if (!IsLoopCandidate(*node)) continue;
       group_of_[node.get()] = groups_.size();
       groups_.push_back(std::make_unique<LoopGroup>(std::vector<Node*>{node.get()}));
@@ -153,8 +155,6 @@ class Fuser {
       if (position_.at(node) <= end && seen.insert(node).second) open.push_back(node);
     };
     const auto follow = [&](const Node* node) {
-      for (; node->graph() != &graph_; node = node->graph()->owner()) {
-      }
       if (group.contains(node)) return true;
       auto of = group_of_.find(node);
       if (of == group_of_.end()) {
@@ -165,23 +165,30 @@ class Fuser {
       return false;
     };
     for (const Node* node : group.nodes()) {
-      for (size_t i = 0; i < node->num_outputs(); ++i) {
-        for (const Use& use : node->output(i)->uses()) follow(use.node);
-      }
+      for (const Node* reader : Readers(*node)) follow(reader);
     }
     while (!open.empty()) {
       const Node* node = open.back();
       open.pop_back();
-      for (size_t i = 0; i < node->num_outputs(); ++i) {
-        for (const Use& use : node->output(i)->uses()) {
-          if (follow(use.node)) return true;
-        }
-      }
-      for (const Node* later : node->control_uses()) {
-        if (follow(later)) return true;
+      for (const Node* reader : Readers(*node)) {
+        if (follow(reader)) return true;
       }
     }
     return false;
+  }
+
+  // The nodes of this graph that must run after `node`. What a body only returns has no use.
+  std::vector<const Node*> Readers(const Node& node) const {
+    std::vector<const Node*> readers(node.control_uses().begin(), node.control_uses().end());
+    for (size_t i = 0; i < node.num_outputs(); ++i) {
+      for (const Use& use : node.output(i)->uses()) {
+        if (use.node->graph() == &graph_) readers.push_back(use.node);
+      }
+      auto it = captured_.find(node.output(i));
+      if (it != captured_.end())
+        readers.insert(readers.end(), it->second.begin(), it->second.end());
+    }
+    return readers;
   }
 
   absl::StatusOr<bool> Build(const LoopGroup& group) {
@@ -252,6 +259,7 @@ class Fuser {
   Graph& graph_;
   PassContext& context_;
   absl::flat_hash_map<const Node*, size_t> position_, group_of_;
+  absl::flat_hash_map<const Value*, std::vector<const Node*>> captured_;  // by bodies of these
   std::vector<size_t> span_end_;  // by position: how far a group that covers it reaches
   std::vector<std::unique_ptr<LoopGroup>> groups_;
   std::vector<std::pair<Edge, std::string>> reasons_;
@@ -260,7 +268,7 @@ class Fuser {
 absl::StatusOr<bool> FuseIn(Graph& graph, PassContext& context) {
   bool changed = false;
   for (const auto& node : graph.nodes()) {
-    if (node->Is("FusedLoop")) continue;
+    if (IsSealed(*node)) continue;
     for (const auto& [name, body] : node->bodies()) {
       absl::StatusOr<bool> inside = FuseIn(*body, context);
       if (!inside.ok()) return inside;

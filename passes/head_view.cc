@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "absl/strings/string_view.h"
+#include "graph/effects.h"
 #include "passes/match.h"
 
 namespace sluice {
@@ -175,6 +176,7 @@ std::optional<HeadView> HeadView::Of(Value* value, const char* last, int64_t hea
 bool HeadView::Up() {
   const Node* node = value->producer();
   if (node == nullptr || !KnownShape(node->input(0)) || !KnownShape(value)) return false;
+  if (!node->control_inputs().empty() || !node->control_uses().empty()) return false;
   Value* from = node->input(0);
   std::optional<Axes> through;
   double factor = 1;
@@ -195,7 +197,8 @@ bool HeadView::Up() {
     factor = scaling->factor;
     through = axes;
   }
-  if (!through.has_value()) return false;
+  // Who reads further up reads later: a variable may have changed by then.
+  if (!through.has_value() || IsAssigned(*from)) return false;
   value = from;
   axes = *std::move(through);
   scale *= factor;

@@ -139,6 +139,7 @@ class Manager {
   }
 
   absl::StatusOr<OptimizeReport> Run() {
+    if (options_.enabled) ClearLayouts(graph_);
     for (const Group& group : Pipeline()) {
       bool changed = true;
       for (int round = 0; round < group.max_rounds && changed; ++round) {

@@ -63,6 +63,7 @@ bool EraseDeadNodes(Graph& graph, PassContext& context) {
       changed = true;
       continue;
     }
+    if (IsSealed(node)) continue;
     for (const auto& [name, body] : node.bodies()) changed |= EraseDeadNodes(*body, context);
   }
   return changed;

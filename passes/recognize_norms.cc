@@ -4,8 +4,10 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "graph/effects.h"
 #include "graph/patch.h"
 #include "passes/match.h"
+#include "passes/rewrite.h"
 
 namespace sluice {
 namespace {
@@ -264,7 +266,7 @@ const Value* SharedInside(const Norm& norm) {
 Value* InputOf(const Norm& norm, DType wanted) {
   Value* best = norm.x;
   for (Value* v = norm.x;; v = v->producer()->input(0)) {
-    if (DTypeOf(v) == wanted) best = v;
+    if (DTypeOf(v) == wanted && !IsAssigned(*v)) best = v;
     if (v->producer() == nullptr || !IsFloatCast(*v->producer())) break;
   }
   return best;
@@ -320,6 +322,7 @@ absl::StatusOr<bool> Visit(Node& node, PassContext& context) {
 absl::StatusOr<bool> RecognizeOne(Graph& graph, PassContext& context) {
   for (const auto& node : graph.nodes()) {
     for (const auto& [name, body] : node->bodies()) {
+      if (IsSealed(*node)) break;
       absl::StatusOr<bool> inside = RecognizeOne(*body, context);
       if (!inside.ok() || *inside) return inside;
     }

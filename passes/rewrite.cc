@@ -53,12 +53,15 @@ absl::StatusOr<bool> Apply(const Rule& rule, Node& node, PassContext& context, c
 
 }  // namespace
 
+bool IsSealed(const Node& node) { return node.Is("FusedLoop"); }
+
 absl::StatusOr<bool> VisitNodes(Graph& graph,
                                 absl::FunctionRef<absl::StatusOr<bool>(Node&)> visit) {
   bool changed = false;
   for (auto it = graph.nodes().begin(); it != graph.nodes().end();) {
     Node& node = **it++;
     for (const auto& [name, body] : node.bodies()) {
+      if (IsSealed(node)) break;
       absl::StatusOr<bool> inside = VisitNodes(*body, visit);
       if (!inside.ok()) return inside;
       changed |= *inside;

@@ -10,8 +10,13 @@
 
 namespace sluice {
 
-// Calls `visit` on every node, a body's nodes before their owner. It may erase the node, and what
-// stands before it, and insert before it; what it inserts is not visited. True if any call was.
+// The bodies of a FusedLoop are closed to passes: its kernel took them as they are, and they must
+// read nothing around them.
+bool IsSealed(const Node& node);
+
+// Calls `visit` on every node, a body's nodes before their owner; sealed bodies are left out. It
+// may erase the node, and what stands before it, and insert before it; what it inserts is not
+// visited. True if any call was.
 absl::StatusOr<bool> VisitNodes(Graph& graph, absl::FunctionRef<absl::StatusOr<bool>(Node&)> visit);
 
 // The place a rule looks at, and a builder for what it would put there. What was built is taken out

@@ -11,6 +11,7 @@
 #include "graph/patch.h"
 #include "passes/match.h"
 #include "passes/product.h"
+#include "passes/rewrite.h"
 
 namespace sluice {
 namespace {
@@ -75,6 +76,7 @@ class Sinker {
   absl::StatusOr<bool> Run() {
     for (const auto& node : graph_.nodes()) {
       if (IsTransposeBy(node.get(), perm_)) {
+        if (HasControl(*node) || IsAssigned(*node->input(0))) continue;
         moved_[node->output()] = NewPart();
       } else if (MaySink(*node)) {
         Join(*node);
@@ -231,7 +233,9 @@ class Sinker {
     const Dims dims = *v->type().StaticDims();
     Perm full(rank() - dims.size(), 1);
     full.insert(full.end(), dims.begin(), dims.end());
-    return b.Op("Transpose", {b.Op("Reshape", {v, b.Ints(full)})}, {{"perm", inverse_}});
+    const bool empty = v->constant()->elements() == 0;  // its 0 is an extent, and copies none
+    const AttrList attrs = empty ? AttrList{{"allowzero", 1}} : AttrList{};
+    return b.Op("Transpose", {b.Op("Reshape", {v, b.Ints(full)}, attrs)}, {{"perm", inverse_}});
   }
 
   absl::Status Sink(Node& node, int part) {
@@ -295,6 +299,7 @@ absl::StatusOr<bool> RunOn(Graph& graph, PassContext& context) {
   std::set<Perm> perms;
   for (const auto& node : graph.nodes()) {
     for (const auto& [name, body] : node->bodies()) {
+      if (IsSealed(*node)) break;
       absl::StatusOr<bool> inner = RunOn(*body, context);
       if (!inner.ok()) return inner;
       changed |= *inner;

@@ -13,6 +13,7 @@
 #include "exchange/model.h"
 #include "exchange/tensor_proto.h"
 #include "runtime/session.h"
+#include "tests/testing/reopened.h"
 
 namespace sluice {
 namespace {
@@ -88,24 +89,10 @@ std::string Difference(const Tensor& actual, const Tensor& expected) {
   return difference;
 }
 
-}  // namespace
-
-std::vector<std::string> ListCases(const std::string& root) {
-  std::vector<std::string> cases;
-  for (const std::string& kind : Entries(root)) {
-    for (const std::string& name : Entries(absl::StrCat(root, "/", kind))) {
-      const std::string path = absl::StrCat(kind, "/", name);
-      if (Exists(absl::StrCat(root, "/", path, "/model.onnx"))) cases.push_back(path);
-    }
-  }
-  return cases;
-}
-
-std::string RunCase(const std::string& root, const std::string& name) {
-  const std::string folder = absl::StrCat(root, "/", name);
-  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadModel(folder + "/model.onnx");
-  if (!graph.ok()) return Reason(root, graph.status());
-  absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, {.threads = 1});
+std::string RunGraph(const Graph& graph, const PassOptions& passes, const std::string& root,
+                     const std::string& folder) {
+  absl::StatusOr<std::unique_ptr<Session>> session =
+      Session::Create(graph, {.threads = 1, .passes = passes});
   if (!session.ok()) return Reason(root, session.status());
   if (!Exists(folder + "/test_data_set_0")) return "not yet: the case has no data";
   for (int set = 0;; ++set) {
@@ -128,6 +115,34 @@ std::string RunCase(const std::string& root, const std::string& name) {
     }
   }
   return "passed";
+}
+
+}  // namespace
+
+std::vector<std::string> ListCases(const std::string& root) {
+  std::vector<std::string> cases;
+  for (const std::string& kind : Entries(root)) {
+    for (const std::string& name : Entries(absl::StrCat(root, "/", kind))) {
+      const std::string path = absl::StrCat(kind, "/", name);
+      if (Exists(absl::StrCat(root, "/", path, "/model.onnx"))) cases.push_back(path);
+    }
+  }
+  return cases;
+}
+
+std::string RunCase(const std::string& root, const std::string& name) {
+  const std::string folder = absl::StrCat(root, "/", name);
+  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadModel(folder + "/model.onnx");
+  return graph.ok() ? RunGraph(**graph, {}, root, folder) : Reason(root, graph.status());
+}
+
+std::string ReopenCase(const std::string& root, const std::string& name) {
+  const std::string folder = absl::StrCat(root, "/", name);
+  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadModel(folder + "/model.onnx");
+  if (!graph.ok()) return Reason(root, graph.status());
+  graph = OptimiseAndReopen(**graph);
+  if (!graph.ok()) return std::string(graph.status().message());
+  return RunGraph(**graph, {.enabled = false}, root, folder);
 }
 
 std::map<std::string, std::string> ReadLedger(const std::string& path) {

@@ -15,6 +15,10 @@ std::vector<std::string> ListCases(const std::string& root);
 // compared as ONNX does: |a - b| <= 1e-7 + 1e-3 |b| for floats, else exactly.
 std::string RunCase(const std::string& root, const std::string& name);
 
+// The same after the case's model was optimised, written, read and optimised again; the whole
+// message where that failed or changed something.
+std::string ReopenCase(const std::string& root, const std::string& name);
+
 // The ledger: one line a case, "<name> <result>". Lines that begin with # are comments.
 std::map<std::string, std::string> ReadLedger(const std::string& path);
 

@@ -45,6 +45,13 @@ TEST_P(OnnxCase, AgreesWithTheLedger) {
   }
 }
 
+// What was optimised is a program like any other.
+TEST_P(OnnxCase, ReopensAsItWas) {
+  auto line = Ledger().find(GetParam());
+  if (line == Ledger().end() || line->second != "passed") GTEST_SKIP();
+  EXPECT_EQ(ReopenCase(Root(), GetParam()), "passed");
+}
+
 INSTANTIATE_TEST_SUITE_P(Onnx, OnnxCase, testing::ValuesIn(ListCases(Root())),
                          [](const auto& info) {
                            std::string name = info.param;

@@ -7,6 +7,7 @@
 #include "runtime/evaluate.h"
 #include "runtime/session.h"
 #include "tests/models/models.h"
+#include "tests/testing/reopened.h"
 
 namespace sluice {
 namespace {
@@ -86,6 +87,14 @@ TEST_P(Models, AnyPassesGiveTheSameNumbers) {
     SCOPED_TRACE(absl::StrCat("fuel ", some.fuel, " of ", *applied));
     ExpectSameNumbers(plain, RunWith(some, *graph), ToleranceOf(GetParam()));
   }
+}
+
+// What was optimised is a program like any other.
+TEST_P(Models, ReopenAsTheyWere) {
+  std::unique_ptr<Graph> graph = LoadModel(GetParam());
+  ASSERT_NE(graph, nullptr);
+  absl::StatusOr<std::unique_ptr<Graph>> reopened = OptimiseAndReopen(*graph);
+  EXPECT_TRUE(reopened.ok()) << reopened.status().message().substr(0, 2000);
 }
 
 // A batch, which may run slice by slice, gives each of its rows what that gets alone.

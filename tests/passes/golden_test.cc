@@ -13,6 +13,7 @@
 #include "runtime/session.h"
 #include "tests/passes/case_file.h"
 #include "tests/passes/same_graph.h"
+#include "tests/testing/reopened.h"
 
 namespace sluice {
 namespace {
@@ -169,6 +170,15 @@ TEST_P(PassGolden, HoldsAtEveryFuel) {
     ExpectSameNumbers(**graph, *improved);
     if (HasFailure()) FAIL() << Print(*improved);
   }
+}
+
+// What was optimised is a program like any other.
+TEST_P(PassGolden, ReopensAsItWas) {
+  auto graph = ParseCase(GetParam().before, "before");
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  absl::StatusOr<std::unique_ptr<Graph>> reopened = OptimiseAndReopen(**graph);
+  ASSERT_TRUE(reopened.ok()) << reopened.status();
+  ExpectSameNumbers(**graph, **reopened);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, PassGolden, testing::ValuesIn(ReadCases("tests/passes")),
