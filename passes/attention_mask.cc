@@ -39,6 +39,13 @@ bool KeepsMatrix(const Node& node) {
   return true;
 }
 
+// One row or one column would broadcast, and a larger mask be no mask of these scores.
+bool CoversMatrix(const Value& mask, const Shape& scores) {
+  const std::optional<int> rank = RankOf(&mask);
+  return rank.has_value() && *rank >= 2 && mask.type().dim(*rank - 2) == scores[2] &&
+         mask.type().dim(*rank - 1) == scores[3];
+}
+
 // Positions 0, 1, 2, ... along `axis` (from the end), and alone along every other.
 bool IsPositions(const Value* value, int axis) {
   const std::optional<int> rank = RankOf(value);
@@ -52,8 +59,13 @@ bool IsPositions(const Value* value, int axis) {
     }
     return true;
   }
+  // Casts to types that hold every position.
+  const auto widens = [](const Node& node) {
+    const DType to = DTypeOf(node.output());
+    return node.Is("Cast") && (IsFloat(to) || IsInt(to)) && ByteSize(to) >= 4;
+  };
   const Node* node = value->producer();
-  while (node != nullptr && (IsView(node) || node->Is("Cast"))) node = node->input(0)->producer();
+  while (node != nullptr && (IsView(node) || widens(*node))) node = node->input(0)->producer();
   return node != nullptr && node->Is("Range") && IsFilledWith(node->input(0), 0) &&
          IsFilledWith(node->input(2), 1);
 }
@@ -75,9 +87,10 @@ bool IsTriangle(const Value* value, const std::function<bool(double)>& seen,
   return columns > 1;
 }
 
-// Bools (or numbers) that are true, or with `inverted` false, exactly at and below the diagonal.
+// Bools, or the numbers 1 and 0, that are true, or with `inverted` false, exactly at and below the
+// diagonal.
 bool IsLower(const Value* value, bool inverted) {
-  auto yes = [](double x) { return x != 0; };
+  auto yes = [](double x) { return x == 1; };
   auto no = [](double x) { return x == 0; };
   if (value->constant() != nullptr) {
     return inverted ? IsTriangle(value, no, yes) : IsTriangle(value, yes, no);
@@ -119,15 +132,19 @@ MaskTerm Simplified(MaskTerm term, DType dtype) {
   return term;
 }
 
-// Beside other masks only infinity tells unseen keys from those that are masked as well.
-bool IsCausal(const MaskTerm& term, DType dtype, bool alone) {
+// Query i sees the keys up to i. Beside other masks only infinity tells unseen keys from those that
+// are masked as well.
+bool IsCausal(const MaskTerm& term, const Shape& scores, DType dtype, bool alone) {
+  if (!CoversMatrix(*term.value, scores)) return false;
   auto zero = [](double x) { return x == 0; };
   auto never = [&](double x) { return std::isinf(x) ? x < 0 : alone && Absorbs(x, dtype); };
   if (term.fills) return never(term.fill) && IsLower(term.value, term.inverted);
   if (IsTriangle(term.value, zero, never)) return true;
-  const Node* trilu = ProducedBy(term.value, "Trilu");
-  return trilu != nullptr && trilu->Int("upper") != 0 && IsFilledWith(trilu->input(1), 1) &&
-         IsFilled(trilu->input(0), never);
+  const Node* trilu = term.value->producer();
+  while (trilu != nullptr && (IsView(trilu) || trilu->Is("Expand")) && KeepsMatrix(*trilu))
+    trilu = trilu->input(0)->producer();
+  return trilu != nullptr && trilu->Is("Trilu") && trilu->Int("upper") != 0 &&
+         IsFilledWith(trilu->input(1), 1) && IsFilled(trilu->input(0), never);
 }
 
 bool IsAll(const Value* value, bool wanted) {
@@ -193,7 +210,9 @@ absl::StatusOr<AttentionMask> JoinMasks(GraphBuilder& b, const std::vector<MaskT
     SplitInto(&terms, same ? simple : term);
   }
   AttentionMask mask;
-  auto causal = [&](const MaskTerm& term) { return IsCausal(term, dtype, terms.size() == 1); };
+  auto causal = [&](const MaskTerm& term) {
+    return IsCausal(term, scores, dtype, terms.size() == 1);
+  };
   const size_t before = terms.size();
   terms.erase(std::remove_if(terms.begin(), terms.end(), causal), terms.end());
   mask.causal = terms.size() < before;
@@ -209,7 +228,8 @@ absl::StatusOr<AttentionMask> JoinMasks(GraphBuilder& b, const std::vector<MaskT
     }
     if (term.inverted) value = b.Op("Not", {value});
     // A fill hides what was added before; with others it must be like an addition.
-    if (term.fills && (terms.size() > 1 || mask.causal) && !Absorbs(term.fill, dtype)) {
+    const bool alone = !mask.causal && (terms.size() == 1 || bools);
+    if (term.fills && !alone && !Absorbs(term.fill, dtype)) {
       return absl::UnimplementedError("a mask fills in a small number and is not the only one");
     }
     if (term.fills && !bools) {
