@@ -45,7 +45,8 @@ absl::StatusOr<std::vector<Value*>> Expand(GraphBuilder& b, const Node& node,
   Value* centred = b.Op("Sub", {x, MeanOver(b, x, axes)});
   Value* inverse =
       InverseSpread(b, MeanOver(b, b.Op("Mul", {centred, centred}), axes), node.Float("epsilon"));
-  Value* y = b.Op("Reshape", {b.Op("Mul", {centred, inverse}), ShapeOf(b, node.input(0))});
+  Value* y = b.Op("Reshape", {b.Op("Mul", {centred, inverse}), ShapeOf(b, node.input(0))},
+                  {{"allowzero", 1}});
   y = b.Op("Mul", {CastLike(b, y, type.dtype()), PerChannel(b, node.input(1), type.rank())});
   return std::vector<Value*>{b.Op("Add", {y, PerChannel(b, node.input(2), type.rank())})};
 }

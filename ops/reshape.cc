@@ -63,7 +63,9 @@ absl::Status InferReshape(InferContext& c) {
     const Dim total = Product(data.shape(), copied), others = Product(shape, left_out);
     const bool numbers = total.is_number() && others.is_number();
     if (solved < 0) {
-      if (!total.is_unknown() && !others.is_unknown() && ProvablyDifferent(total, others)) {
+      const bool empty = Product(data.shape(), {}) == Dim(0) && Product(shape, {}) == Dim(0);
+      if (!empty && !total.is_unknown() && !others.is_unknown() &&
+          ProvablyDifferent(total, others)) {
         return c.Error("cannot reshape ", data.ToString(), " to ", ShapeToString(**wanted),
                        ": the element counts differ");
       }
