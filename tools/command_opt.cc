@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "exchange/model.h"
@@ -25,9 +26,48 @@ struct Options {
   int64_t fuel = INT64_MAX;
 };
 
-// As the kernels of this machine read them, for the given inputs or those that run() would make up:
-// open extents small. Kernels are chosen by the number of threads too, which a user may change:
-// what one thread would choose is packed as well.
+// The symbols that the inputs' extents leave open.
+std::set<std::string> OpenSymbols(const std::vector<Session::Port>& ports) {
+  std::vector<std::string> symbols;
+  for (const Session::Port& port : ports) {
+    if (!port.type.is_tensor() || !port.type.has_shape()) continue;
+    for (const Dim& d : port.type.shape()) d.CollectSymbols(&symbols);
+  }
+  return {symbols.begin(), symbols.end()};
+}
+
+// Plans for the given inputs, or else for the smallest made-up ones that the model runs with: not
+// every model runs with open extents of 1 (an image must be as large as a window). The error is the
+// one for those.
+absl::Status PlanForSomeInputs(Session& session, const InputOptions& given) {
+  std::set<std::string> symbols;
+  if (!given.given()) symbols = OpenSymbols(session.inputs());
+  absl::Status first;
+  for (int64_t open : {1, 2, 3, 4, 8, 16, 32, 64, 128, 256}) {
+    InputOptions options = given;
+    for (const std::string& s : symbols) options.dims.push_back(absl::StrCat(s, "=", open));
+    absl::StatusOr<Inputs> inputs = LoadInputs(session.inputs(), options);
+    const absl::Status planned =
+        inputs.ok() ? session.PlanText(inputs->feeds).status() : inputs.status();
+    if (planned.ok() || symbols.empty()) return planned;
+    if (first.ok()) first = planned;
+  }
+  return first;
+}
+
+// What becomes of a plan that could not be made: an error where the user chose the inputs, else a
+// word about what is missing without it.
+absl::Status Unplanned(const absl::Status& status, const Options& o, absl::string_view missing) {
+  if (status.ok() || o.inputs.given()) return status;
+  std::fprintf(
+      stderr,
+      "%s: no inputs could be made up with which the model runs; give --dim or --input (%s)\n",
+      std::string(missing).c_str(), std::string(status.message()).c_str());
+  return absl::OkStatus();
+}
+
+// As the kernels of this machine read them. Kernels are chosen by the number of threads too, which
+// a user may change: what one thread would choose is packed as well.
 absl::StatusOr<PackedSet> PackWeights(const Graph& graph, const Options& o) {
   auto all = std::make_shared<PackedSet>();
   for (int threads : {o.session.threads, 1}) {
@@ -37,11 +77,10 @@ absl::StatusOr<PackedSet> PackWeights(const Graph& graph, const Options& o) {
     options.packed = all;
     absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(graph, std::move(options));
     if (!session.ok()) return session.status();
-    absl::StatusOr<Inputs> inputs = LoadInputs((*session)->inputs(), o.inputs);
-    if (!inputs.ok() && o.inputs.given()) return inputs.status();
-    if (!inputs.ok()) return PackedSet();  // no legal inputs can be made up: nothing is packed yet
-    absl::StatusOr<std::string> plan = (*session)->PlanText(inputs->feeds);
-    if (!plan.ok()) return plan.status();
+    if (absl::Status s = PlanForSomeInputs(**session, o.inputs); !s.ok()) {
+      if (absl::Status error = Unplanned(s, o, "no weights are packed"); !error.ok()) return error;
+      return PackedSet();
+    }
     auto both = std::make_shared<PackedSet>((*session)->Packed());
     std::set<std::pair<std::string, std::string>> there;
     for (const PackedSet::Entry& e : both->entries) there.emplace(e.constant, e.format);
@@ -74,12 +113,8 @@ absl::Status Opt(const Options& o) {
     options.passes = passes;
     absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, std::move(options));
     if (!session.ok()) return session.status();
-    absl::StatusOr<Inputs> inputs = LoadInputs((*session)->inputs(), o.inputs);
-    if (!inputs.ok() && o.inputs.given()) return inputs.status();
-    if (inputs.ok()) {
-      if (absl::StatusOr<std::string> plan = (*session)->PlanText(inputs->feeds); !plan.ok())
-        return plan.status();
-    }
+    const absl::Status planned = PlanForSomeInputs(**session, o.inputs);
+    if (absl::Status s = Unplanned(planned, o, "no kernels are shown"); !s.ok()) return s;
     if (o.json) {
       std::printf("%s\n", (*session)->ExplainJson().c_str());
     } else {

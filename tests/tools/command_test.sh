@@ -80,6 +80,23 @@ for threads in 1 4; do
   expect 0 opt product.sluice --explain --threads $threads
   grep -q 'weights packed: 0 made' out || fail "a saved model is packed again on $threads threads: $(grep 'weights packed' out)"
 done
+# Extents of 1 are legal for neither; of the first some are found, of the second none.
+cat > rows3.txt << END
+graph rows3 (%x: f32[n,k]) {
+  %w = Constant {value = f32[3,5] {random = 1}}
+  %y = Gemm(%x, %w) {transA = 1}
+  return %y
+}
+END
+expect 0 opt rows3.txt -o rows3.sluice
+! grep -q 'no weights are packed' err || fail "opt packs nothing of a model that runs with 3 rows"
+expect 0 opt rows3.txt --explain
+expect 0 run rows3.sluice --dim n=3
+sed 's/f32\[3,5\]/f32[11,5]/' rows3.txt > rows11.txt
+expect 0 opt rows11.txt -o rows11.sluice
+grep -q 'no weights are packed' err || fail "opt does not say that it packs nothing"
+expect 0 run rows11.sluice --dim n=11
+expect 1 opt rows11.txt -o rows11.sluice --dim n=3
 for form in odd.onnx odd.sluice folder; do
   expect 0 convert odd.txt "$form"
   expect 0 show "$form" --json
