@@ -18,6 +18,10 @@
 namespace sluice {
 namespace {
 
+// What `deterministic` splits work for, whatever the number of threads. Enough for many, and few
+// enough that one thread alone does not go through splinters.
+constexpr int kDeterministicSplit = 8;
+
 std::string Names(const std::vector<Session::Port>& ports) {
   return absl::StrJoin(
       ports, ", ", [](std::string* out, const Session::Port& p) { out->append(Shown(p.name)); });
@@ -90,7 +94,7 @@ struct Session::Impl {
     run.check_time = run_options.deadline < absl::InfiniteFuture();
     run.variables = &variables;
     if (run_options.profile != nullptr) {
-      run_options.profile->peak_flops_per_ns = cpu::Costs().flops * pool->threads();
+      run_options.profile->peak_flops_per_ns = cpu::Costs().flops * pool->workers();
       run.start_ns = NowNs();
     }
     return run;
@@ -129,6 +133,8 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(const Graph& graph,
   Impl& impl = *session->impl_;
   impl.pool = options.thread_pool != nullptr ? options.thread_pool
                                              : std::make_shared<ThreadPool>(options.threads);
+  if (options.deterministic)
+    impl.pool = std::make_shared<ThreadPool>(*impl.pool, kDeterministicSplit);
   absl::StatusOr<Compiled> compiled = Compile(graph, options, impl.pool.get());
   if (!compiled.ok()) return compiled.status();
   impl.options = std::move(options);
@@ -245,12 +251,12 @@ PackedSet Session::Packed() const {
 std::string Session::Explain() const {
   std::shared_lock<std::shared_mutex> lock(impl_->state);
   return impl_->closed ? "the session is closed"
-                       : ExplainText(impl_->compiled, impl_->pool->threads());
+                       : ExplainText(impl_->compiled, impl_->pool->workers());
 }
 
 std::string Session::ExplainJson() const {
   std::shared_lock<std::shared_mutex> lock(impl_->state);
-  return impl_->closed ? "{}" : sluice::ExplainJson(impl_->compiled, impl_->pool->threads());
+  return impl_->closed ? "{}" : sluice::ExplainJson(impl_->compiled, impl_->pool->workers());
 }
 
 absl::Status Session::Close() {

@@ -31,7 +31,8 @@ struct SessionOptions {
   std::shared_ptr<ThreadPool>
       thread_pool;  // shared with the host or other sessions; overrides threads
   PassOptions passes;
-  bool deterministic = false;  // results do not depend on the number of threads
+  // Results do not depend on the number of threads: all work is split for a fixed number of them.
+  bool deterministic = false;
   // kStrict: no algebraic rewriting inside kernels (Winograd), at the cost of speed.
   Accuracy accuracy = Accuracy::kStandard;
   // A file: kernels are chosen by trying each candidate on the real shapes, not by their estimates,

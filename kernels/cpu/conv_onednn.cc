@@ -15,9 +15,10 @@ using Desc = dnnl::memory::desc;
 // What the primitive is asked to take as its input and give as its result; else they are reordered.
 enum class Ask : uint8_t { kAny, kAsGiven, kChannelsLast };
 
-// Throws dnnl::error.
+// `inside`: the steps are post-ops, where oneDNN's are right; else they follow. Throws dnnl::error.
 absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, const ConvProblem& p,
-                                             DType compute, Ask ask_x, Ask ask_y) {
+                                             DType compute, Ask ask_x, Ask ask_y,
+                                             bool inside = true) {
   const Dims in = p.InDims(), out = p.OutDims(), weights = DnnlWeightDims(p);
   const DnnlGeometry g(p);
   // As they lie; where both orders are one, in the one that the other side has.
@@ -36,12 +37,14 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, cons
   const auto operand_given = [&](size_t i) {
     return DnnlLaidOut(p.operands[i], compute, lies(p.operands[i], p.operand_layouts[i], ask_y));
   };
-  absl::StatusOr<DnnlSteps> steps =
-      DnnlSteps::Split(p, p.dtype, compute, out, y_lies, [&](size_t i) {
+  absl::StatusOr<DnnlSteps> steps = DnnlSteps::Split(
+      p, p.dtype, compute, out, y_lies,
+      [&](size_t i) {
         return p.operands[i] != out ? operand_given(i)
                : ask_y == Ask::kAny ? DnnlAny(out, compute)
                                     : asked(out, y_given, ask_y);
-      });
+      },
+      inside);
   if (!steps.ok()) return steps.status();
   auto kernel = std::make_unique<DnnlNode>(context, compute);
   dnnl::primitive_attr attr;
@@ -54,6 +57,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const PrepareContext& context, cons
   if (DnnlIsReference(pd.impl_info_str())) {
     return absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
   }
+  if (steps->post.ops.len() > 0 && DnnlHasScalarSteps(pd.impl_info_str()))
+    return Make(context, p, compute, ask_x, ask_y, /*inside=*/false);
   kernel->Input(DNNL_ARG_SRC, 0, x_given, pd.src_desc());
   kernel->Input(DNNL_ARG_WEIGHTS, 1, DnnlPlain(weights, compute), pd.weights_desc());
   if (p.bias >= 0) kernel->Input(DNNL_ARG_BIAS, p.bias, bias, pd.bias_desc());
@@ -104,7 +109,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareDnnlConv(const PrepareContext& co
     return absl::UnimplementedError("an extent is 0");
   }
   if (p->spatial() > 3) return absl::UnimplementedError("more than 3 spatial axes");
-  if (p->dtype != DType::kF32) {
+  if (p->dtype != DType::kF32 && DnnlPairsUp(p->dtype, p->group_channels())) {
     absl::StatusOr<std::unique_ptr<Kernel>> kernel = MakeBest(context, *p, p->dtype);
     if (kernel.ok() || !absl::IsUnimplemented(kernel.status())) return kernel;
   }

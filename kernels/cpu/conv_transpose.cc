@@ -134,6 +134,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> MakeDnnl(const PrepareContext& context, 
   if (DnnlIsReference(pd.impl_info_str())) {
     return absl::UnimplementedError(absl::StrCat("oneDNN has only ", pd.impl_info_str()));
   }
+  if (split->post.ops.len() > 0 && DnnlHasScalarSteps(pd.impl_info_str()))
+    return absl::UnimplementedError("oneDNN's post-ops are scalar code here");
   kernel->Input(DNNL_ARG_SRC, 0, x, pd.src_desc());
   kernel->Input(DNNL_ARG_WEIGHTS, 1, w, pd.weights_desc());
   if (p.has_bias) kernel->Input(DNNL_ARG_BIAS, 2, bias, pd.bias_desc());
@@ -353,7 +355,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareDnnlConvTranspose(const PrepareCo
     if (kernel.ok() || p->steps.empty() || !absl::IsUnimplemented(kernel.status())) return kernel;
     return DnnlPrepare(context, [&] { return MakeDnnl(context, *p, compute, /*inside=*/false); });
   };
-  if (p->dtype != DType::kF32) {
+  if (p->dtype != DType::kF32 && DnnlPairsUp(p->dtype, p->group_channels())) {
     absl::StatusOr<std::unique_ptr<Kernel>> kernel = make(p->dtype);
     if (kernel.ok() || !absl::IsUnimplemented(kernel.status())) return kernel;
   }

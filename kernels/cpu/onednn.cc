@@ -18,20 +18,36 @@ namespace {
 constexpr int kMaxPostOps = 32;  // dnnl_post_ops_append_*: out of memory beyond
 
 // Our pool behind oneDNN's interface. One per thread, pointed at the pool of the launch under way.
+//
+// oneDNN splits for one thread where it is told that it runs in parallel already. With a fixed
+// split that is so inside its own loops alone, never because another kernel runs beside this one.
 class PoolAdapter final : public dnnl::threadpool_interop::threadpool_iface {
  public:
-  ThreadPool* pool = nullptr;
+  // Null: the calling thread alone.
+  void Use(ThreadPool* pool) {
+    pool_ = pool;
+    in_loop_ = false;
+  }
+  ThreadPool* pool() const { return pool_; }
 
-  int get_num_threads() const override { return pool == nullptr ? 1 : pool->threads(); }
-  bool get_in_parallel() const override { return ThreadPool::InTask(); }
+  int get_num_threads() const override { return pool_ == nullptr ? 1 : pool_->threads(); }
+  bool get_in_parallel() const override {
+    return pool_ != nullptr && pool_->fixed() ? in_loop_ : ThreadPool::InTask();
+  }
   uint64_t get_flags() const override { return 0; }
   void parallel_for(int n, const std::function<void(int, int)>& body) override {
-    if (pool == nullptr) {
+    in_loop_ = true;
+    if (pool_ == nullptr) {
       for (int i = 0; i < n; ++i) body(i, n);
     } else {
-      pool->RunTasks(n, body);
+      pool_->RunTasks(n, body);
     }
+    in_loop_ = false;
   }
+
+ private:
+  ThreadPool* pool_ = nullptr;
+  bool in_loop_ = false;  // of the launch under way; written while none of its tasks run
 };
 
 struct ThreadStream {
@@ -185,10 +201,10 @@ absl::Status DnnlPrimitive::Run(ThreadPool* pool, absl::Span<const void* const> 
       dnnl_memory_set_data_handle(set->list[i].memory, const_cast<void*>(data[next++]));
     }
     ThreadStream& local = LocalStream();
-    ThreadPool* const outer = std::exchange(local.adapter.pool, pool);
+    local.adapter.Use(pool);
     const dnnl_status_t status = dnnl_primitive_execute(
         primitive_.get(), local.stream.get(), static_cast<int>(set->list.size()), set->list.data());
-    local.adapter.pool = outer;
+    local.adapter.Use(nullptr);
     if (status != dnnl_success) return FromDnnl(dnnl::error(status, "execution failed"));
   } catch (const dnnl::error& e) {
     return FromDnnl(e);
@@ -251,6 +267,11 @@ absl::StatusOr<Tensor> DnnlPackConstant(const PrepareContext& context, size_t in
 
 bool DnnlIsReference(absl::string_view implementation) {
   return absl::StrContains(implementation, "ref");
+}
+
+bool DnnlHasScalarSteps(absl::string_view implementation) {
+  return absl::StrContains(implementation, "gemm:") ||
+         absl::StrContains(implementation, "conv:any");
 }
 
 absl::Status AppendDnnlStep(const PostOp& step, const dnnl::memory::desc& operand,

@@ -80,6 +80,16 @@ absl::StatusOr<Tensor> DnnlPackConstant(const PrepareContext& context, size_t in
 // True where the implementation is one of oneDNN's plain loops: our own kernels are faster.
 bool DnnlIsReference(absl::string_view implementation);
 
+// True where 16-bit products of `depth` terms, added in pairs, keep to themselves: of an odd number
+// oneDNN's convolutions multiply what lies behind the last one by 0, which may be a NaN.
+inline bool DnnlPairsUp(DType dtype, int64_t depth) {
+  return ByteSize(dtype) != 2 || depth % 2 == 0;
+}
+
+// True where the implementation applies post-ops by scalar code, which is wrong at the ends: it
+// makes NaN of -infinity in a Relu, and 0 of NaN in a Sigmoid.
+bool DnnlHasScalarSteps(absl::string_view implementation);
+
 // Steps of a fused op as oneDNN's post-ops.
 struct DnnlPostOps {
   dnnl::post_ops ops;

@@ -10,14 +10,19 @@
 // filters are large or the tiles few, they take parts of the features instead, each with its part
 // of the filters, and all transform the image for themselves, which costs less than waiting for
 // each other between the phases. Each result is the same sum in the same order either way.
+//
+// Tiles whose results are not all finite are computed again by the definition: a NaN, an infinity
+// or an overflow reaches the results that see it, and no others.
 #include <algorithm>
 
+#include "absl/base/optimization.h"
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/brgemm.h"
 #include "kernels/cpu/conv_cost.h"
 #include "kernels/cpu/conv_epilogue.h"
 #include "kernels/cpu/conv_problem.h"
 #include "kernels/cpu/cost.h"
+#include "kernels/cpu/direct_pixels.h"
 #include "kernels/cpu/packed_gemm.h"
 #include "kernels/cpu/staging.h"
 #include "kernels/cpu/winograd_transform.h"
@@ -138,13 +143,19 @@ class Winograd final : public Kernel {
     if (plain_in_) x_ = layout_.Take(static_cast<size_t>(Product(p_.InDims())) * element);
     if (plain_out_) y_ = layout_.Take(static_cast<size_t>(Product(p_.OutDims())) * element);
     const size_t sets = static_cast<size_t>(std::min<int64_t>(threads_, tiling_.units()));
-    v_bytes_ =
-        static_cast<size_t>(v_stride_ * tiling_.frequencies * tiling_.depth.Held()) * element;
+    // Once the unit is done, room for a tile by the definition.
+    v_bytes_ = static_cast<size_t>(std::max(
+                   v_stride_ * tiling_.frequencies * tiling_.depth.Held(),
+                   CeilDiv(DirectPixelsFloats(p_, tiling_.tile * tiling_.tile), 16) * 16)) *
+               element;
     m_bytes_ = static_cast<size_t>(m_stride_ * tiling_.frequencies) * element;
     v_ = layout_.Take(v_bytes_ * sets);
     m_ = layout_.Take(m_bytes_ * sets);
     dump_bytes_ = static_cast<size_t>(tiling_.width) * element;
     dump_ = layout_.Take(dump_bytes_ * sets);
+    spoilt_bytes_ = static_cast<size_t>(CeilDiv(tiling_.depth.out * tiling_.group, 64) * 64);
+    spoilt_ = layout_.Take(spoilt_bytes_ * sets);
+    source_ = context.constants[1];
     return absl::OkStatus();
   }
 
@@ -164,7 +175,8 @@ class Winograd final : public Kernel {
     const auto work = [&](int task, int tasks) {
       const Memory memory{reinterpret_cast<float*>(scratch + v_ + v_bytes_ * task),
                           reinterpret_cast<float*>(scratch + m_ + m_bytes_ * task),
-                          reinterpret_cast<float*>(scratch + dump_ + dump_bytes_ * task)};
+                          reinterpret_cast<float*>(scratch + dump_ + dump_bytes_ * task),
+                          scratch + spoilt_ + spoilt_bytes_ * task};
       for (int64_t unit = task; unit < tiling_.units(); unit += tasks)
         Unit(run, unit / tiling_.parts, unit % tiling_.parts, memory);
     };
@@ -192,6 +204,7 @@ class Winograd final : public Kernel {
   }
   size_t scratch_bytes() const override { return layout_.bytes(); }
   size_t packed_bytes() const override { return packed_.bytes(); }
+  // But for tiles that are not finite, which read the constant itself.
   std::vector<int> unread_inputs() const override { return {1}; }
 
  private:
@@ -273,12 +286,14 @@ class Winograd final : public Kernel {
   // Of one task.
   struct Memory {
     float *v, *m, *dump;
+    char* spoilt;  // [slices, tiles of a group]: a result is not finite
   };
 
   void Unit(const Run& run, int64_t group, int64_t part, const Memory& memory) const {
     const int64_t first = group * tiling_.group, count = GroupSize(group);
     const Depth& depth = tiling_.depth;
     int64_t next = 0;  // the first slice that was not transformed yet
+    bool finite = true;
     for (int64_t slice = 0; slice < depth.out; ++slice) {
       bool begun = false;
       for (int64_t tap = 0; tap < depth.taps; ++tap) {
@@ -291,8 +306,9 @@ class Winograd final : public Kernel {
         begun = true;
       }
       if (!begun) std::fill_n(memory.m, m_stride_ * tiling_.frequencies, 0.0f);
-      OutputTiles(run, first, count, slice, part, memory);
+      finite &= OutputTiles(run, first, count, slice, part, memory);
     }
+    if (ABSL_PREDICT_FALSE(!finite)) SpoiltTiles(run, first, count, part, memory);
   }
 
   // One for each frequency.
@@ -347,13 +363,15 @@ class Winograd final : public Kernel {
     }
   }
 
-  void OutputTiles(const Run& run, int64_t first, int64_t count, int64_t slice, int64_t part,
+  // False where a tile is spoilt.
+  bool OutputTiles(const Run& run, int64_t first, int64_t count, int64_t slice, int64_t part,
                    const Memory& memory) const {
     const int64_t height = p_.out.end()[-2], width = p_.out.end()[-1], k = p_.features;
     const int64_t side = tiling_.tile;
     const int64_t from = part * tiling_.width, features = PartWidth(part);
     const float* const all = run.operands.bias;
     const float* const bias = all == nullptr ? nullptr : all + from;
+    bool finite = true;
     for (int64_t t = 0; t < count;) {
       const Place start = PlaceOf(first + t);
       const int64_t at = start.image * tiling_.depth.out + slice;
@@ -368,14 +386,56 @@ class Winograd final : public Kernel {
                 y < height && x < width ? image + (y * width + x) * k + from : memory.dump;
           }
         }
-        transform_.output(memory.m + t * tiling_.width, m_stride_, features, bias, epilogue_.low(),
-                          epilogue_.high(), pixels);
+        const bool good = transform_.output(memory.m + t * tiling_.width, m_stride_, features, bias,
+                                            epilogue_.low(), epilogue_.high(), pixels);
+        memory.spoilt[slice * tiling_.group + t] = !good;
+        finite &= good;
       }
       if (plain_out_ || epilogue_.empty()) continue;
       const int64_t last = std::min(x0, width);
       for (int64_t y = start.y; y < std::min(height, start.y + side); ++y) {
         epilogue_.Line(at * height + y, start.x, last, from, features, image + y * width * k,
                        run.operands);
+      }
+    }
+    return finite;
+  }
+
+  // By the definition, when the memory of the frequencies is no longer needed.
+  void SpoiltTiles(const Run& run, int64_t first, int64_t count, int64_t part,
+                   const Memory& memory) const {
+    const int64_t height = p_.out.end()[-2], width = p_.out.end()[-1], k = p_.features;
+    const int64_t from = part * tiling_.width, features = PartWidth(part);
+    for (int64_t i = 0; i < tiling_.depth.out * tiling_.group; ++i) {
+      const int64_t slice = i / tiling_.group, t = i % tiling_.group;
+      if (t >= count || memory.spoilt[i] == 0) continue;
+      const Place at = PlaceOf(first + t);
+      float* const y = run.y + at.image * p_.out_size() * k + from;
+      const int64_t y1 = std::min(height, at.y + tiling_.tile);
+      const int64_t x1 = std::min(width, at.x + tiling_.tile);
+      int64_t positions[kMaxPixels];
+      float* results[kMaxPixels];
+      size_t pixels = 0;
+      for (int64_t line = at.y; line < y1; ++line) {
+        for (int64_t x = at.x; x < x1; ++x, ++pixels) {
+          positions[pixels] = (slice * height + line) * width + x;
+          results[pixels] = y + positions[pixels] * k;
+        }
+      }
+      DirectPixels(p_, run.x + at.image * p_.in_size() * p_.channels, source_.raw(),
+                   {positions, pixels}, from, features, memory.v, results);
+      for (size_t pixel = 0; pixel < pixels; ++pixel) {
+        for (int64_t f = 0; f < features; ++f) {
+          float& v = results[pixel][f];
+          if (run.operands.bias != nullptr) v += run.operands.bias[from + f];
+          if (v < epilogue_.low()) v = epilogue_.low();  // NaN stays
+          if (v > epilogue_.high()) v = epilogue_.high();
+        }
+      }
+      if (plain_out_ || epilogue_.empty()) continue;
+      for (int64_t line = at.y; line < y1; ++line) {
+        const int64_t row = (at.image * tiling_.depth.out + slice) * height + line;
+        epilogue_.Line(row, at.x, x1, from, features, run.y + row * width * k, run.operands);
       }
     }
   }
@@ -389,11 +449,11 @@ class Winograd final : public Kernel {
   const int64_t v_stride_, m_stride_;  // elements from frequency to frequency
   const std::vector<float> zeros_;     // a pixel of the padding
   ConvEpilogue epilogue_;
-  Tensor packed_;
+  Tensor packed_, source_;  // the filters, transformed and as they are
   int64_t u_size_ = 0;
   ScratchLayout layout_;
-  size_t x_ = 0, y_ = 0, v_ = 0, m_ = 0, dump_ = 0;
-  size_t v_bytes_ = 0, m_bytes_ = 0, dump_bytes_ = 0;
+  size_t x_ = 0, y_ = 0, v_ = 0, m_ = 0, dump_ = 0, spoilt_ = 0;
+  size_t v_bytes_ = 0, m_bytes_ = 0, dump_bytes_ = 0, spoilt_bytes_ = 0;
 };
 
 absl::StatusOr<std::unique_ptr<Kernel>> Prepare(const PrepareContext& context, int tile) {

@@ -104,8 +104,9 @@ HWY_INLINE void InputVector(D d, const float* const* pixels, int64_t c, float* H
   }
 }
 
+// True where all are finite: then their sum is, if it is not beyond the largest number.
 template <class Tile, class D>
-HWY_INLINE void OutputVector(D d, const float* HWY_RESTRICT m, int64_t stride, int64_t k,
+HWY_INLINE bool OutputVector(D d, const float* HWY_RESTRICT m, int64_t stride, int64_t k,
                              const float* bias, float low, float high, float* const* pixels) {
   using V = hn::Vec<D>;
   constexpr int n = Tile::kIn, out = Tile::kOut;
@@ -118,6 +119,7 @@ HWY_INLINE void OutputVector(D d, const float* HWY_RESTRICT m, int64_t stride, i
   }
   const V add = bias == nullptr ? hn::Zero(d) : hn::LoadU(d, bias + k);
   const V lo = hn::Set(d, low), hi = hn::Set(d, high);
+  V all = hn::Zero(d);
   for (int i = 0; i < out; ++i) {
     V y[out];
     Tile::Output(d, t[i], y);
@@ -125,8 +127,10 @@ HWY_INLINE void OutputVector(D d, const float* HWY_RESTRICT m, int64_t stride, i
       // x86's minimum and maximum give their second operand where one is NaN.
       const V clamped = hn::Min(hi, hn::Max(lo, hn::Add(y[j], add)));
       hn::StoreU(clamped, d, pixels[i * out + j] + k);
+      all = hn::Add(all, y[j]);
     }
   }
+  return hn::AllTrue(d, hn::IsFinite(all));
 }
 
 // body(d, i) for vectors that cover [0, n); the last one overlaps the one before it.
@@ -151,11 +155,13 @@ void Input(const float* const* pixels, int64_t channels, float* v, int64_t strid
 }
 
 template <class Tile>
-void Output(const float* m, int64_t stride, int64_t features, const float* bias, float low,
+bool Output(const float* m, int64_t stride, int64_t features, const float* bias, float low,
             float high, float* const* pixels) {
+  bool finite = true;
   ForVectors(features, [&](auto d, int64_t k) HWY_ATTR {
-    OutputVector<Tile>(d, m, stride, k, bias, low, high, pixels);
+    finite &= OutputVector<Tile>(d, m, stride, k, bias, low, high, pixels);
   });
+  return finite;
 }
 
 // A vector of filters at a time.

@@ -70,6 +70,19 @@ struct ThreadPool::Impl {
   bool stop = false;               // under mutex
   std::vector<std::thread> workers;
 
+  explicit Impl(int threads) {
+    for (int i = 1; i < threads; ++i) workers.emplace_back([this] { WorkerLoop(); });
+  }
+  ~Impl() {
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+      stop = true;
+      epoch.fetch_add(1, std::memory_order_release);
+    }
+    wake.notify_all();
+    for (std::thread& t : workers) t.join();
+  }
+
   Job* FindWork() {
     for (Job* job = jobs; job != nullptr; job = job->following) {
       if (job->HasWork()) return job;
@@ -107,25 +120,19 @@ int ThreadPool::UsableCores() {
 }
 
 ThreadPool::ThreadPool(int threads)
-    : threads_(threads > 0 ? threads : UsableCores()), impl_(std::make_unique<Impl>()) {
-  for (int i = 1; i < threads_; ++i)
-    impl_->workers.emplace_back([impl = impl_.get()] { impl->WorkerLoop(); });
-}
+    : threads_(threads > 0 ? threads : UsableCores()), impl_(std::make_shared<Impl>(threads_)) {}
 
-ThreadPool::~ThreadPool() {
-  {
-    std::lock_guard<std::mutex> lock(impl_->mutex);
-    impl_->stop = true;
-    impl_->epoch.fetch_add(1, std::memory_order_release);
-  }
-  impl_->wake.notify_all();
-  for (std::thread& t : impl_->workers) t.join();
-}
+ThreadPool::ThreadPool(const ThreadPool& pool, int split)
+    : threads_(split), fixed_(true), impl_(pool.impl_) {}
+
+ThreadPool::~ThreadPool() = default;
+
+int ThreadPool::workers() const { return static_cast<int>(impl_->workers.size()) + 1; }
 
 bool ThreadPool::InTask() { return in_task; }
 
 void ThreadPool::RunTasks(int tasks, absl::FunctionRef<void(int task, int tasks)> body) {
-  if (tasks <= 1 || threads_ == 1 || in_task) {
+  if (tasks <= 1 || impl_->workers.empty() || in_task) {
     for (int i = 0; i < tasks; ++i) body(i, tasks);
     return;
   }
@@ -161,7 +168,7 @@ void ThreadPool::ParallelFor(int64_t n, int64_t grain,
   int64_t ranges = std::min<int64_t>(n / grain, threads_);
   // Some more ranges than threads even out cores that are slowed by other work.
   if (ranges == threads_) ranges = std::min<int64_t>(n / grain, 4 * int64_t{threads_});
-  if (ranges <= 1 || threads_ == 1 || in_task) {
+  if (ranges <= 1 || (!fixed_ && (threads_ == 1 || in_task))) {
     body(0, n);
     return;
   }

@@ -3,6 +3,10 @@
 // The calling thread works too: a pool of n starts n - 1 threads. Idle threads spin for some
 // microseconds, then park. Several callers may use one pool at once; a call from inside a task runs
 // inline. Nothing is allocated in a call.
+//
+// Who splits work for threads() gets other splits, and so other sums, from other pools. A pool with
+// a fixed split says always the same number, and cuts alike whoever works: by its own thread alone,
+// by many, or from inside a task.
 #ifndef SLUICE_KERNELS_DEVICE_THREAD_POOL_H_
 #define SLUICE_KERNELS_DEVICE_THREAD_POOL_H_
 
@@ -17,11 +21,15 @@ class ThreadPool {
  public:
   // 0 threads: as many as this process may use (affinity and cgroup limits respected).
   explicit ThreadPool(int threads = 0);
+  // The threads of `pool`, with work split for `split` of them.
+  ThreadPool(const ThreadPool& pool, int split);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  int threads() const { return threads_; }
+  int threads() const { return threads_; }  // to split work for
+  int workers() const;                      // that share it, the calling one among them
+  bool fixed() const { return fixed_; }     // a fixed split
   static int UsableCores();
 
   // Calls body(task, tasks) for each task in [0, tasks), on several threads; returns when all are
@@ -39,7 +47,8 @@ class ThreadPool {
  private:
   struct Impl;
   int threads_;
-  std::unique_ptr<Impl> impl_;
+  bool fixed_ = false;
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace sluice

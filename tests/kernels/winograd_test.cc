@@ -1,6 +1,7 @@
 // Winograd's convolutions against sums in f64.
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <random>
 
@@ -212,6 +213,71 @@ TEST(Winograd, ErrorIsAsStated) {
     std::printf("%-9s plain sum %.1e, 2x2 %.1e, 4x4 %.1e\n", name.c_str(), plain, two, four);
     EXPECT_LT(two, 1e-6) << name;
     EXPECT_LT(four, 2.5e-6) << name;
+  }
+}
+
+// What is not finite reaches the results that see it and no others, with the same bits on any
+// number of threads.
+TEST(Winograd, WhatIsNotFiniteStaysInItsWindows) {
+  const auto kind = [](double v) {
+    return std::isnan(v) ? 2 : std::isinf(v) ? (v > 0 ? 1 : -1) : 0;
+  };
+  const auto bits = [](const Numbers& v) {
+    std::vector<uint64_t> b;
+    for (double x : v) b.push_back(std::bit_cast<uint64_t>(x));
+    return b;
+  };
+  const ConvCase cases[] = {
+      {.n = 2, .c = 12, .k = 20, .h = 13, .w = 14},
+      {.c = 64, .k = 40, .h = 9, .w = 30, .steps = {"Relu"}},
+      {.c = 16,
+       .k = 24,
+       .h = 12,
+       .w = 7,
+       .steps = {"Clip", "Add"},
+       .params = {-1, 2},
+       .operands = {{1, 24, 12, 7}}},
+      {.c = 9, .k = 17, .h = 10, .w = 11, .z = {.extent = 4, .taps = 3, .before = 1, .after = 1}},
+  };
+  for (ConvCase s : cases) {
+    ConvData data = NormalData(s);
+    const size_t plane = static_cast<size_t>(s.h * s.w);
+    data.x[plane + 17] = NAN;
+    data.x[3 * plane + 40] = INFINITY;
+    data.x[5 * plane + plane - 1] = -INFINITY;
+    Numbers reference = Direct<double>(s, data);
+    size_t finite = 0;
+    for (size_t i = 0; i < reference.size(); ++i) {
+      double& y = reference[i];
+      if (!s.steps.empty() && s.steps[0] == "Relu" && y < 0) y = 0;
+      if (!s.steps.empty() && s.steps[0] == "Clip") {
+        y = y < -1 ? -1 : y > 2 ? 2 : y;
+        y += data.operands[0][i];
+      }
+      finite += std::isfinite(y);
+    }
+    ASSERT_LT(finite, reference.size());
+    for (const char* candidate : kBoth) {
+      std::vector<uint64_t> first;
+      for (int threads : {1, 2, 3}) {
+        for (Layout layout : {Layout::kPlain, Layout::kChannelsLast}) {
+          s.threads = threads;
+          s.in = s.out = layout;
+          const ConvResult r = Convolve(s, data, candidate);
+          ASSERT_TRUE(r.status.ok()) << r.status;
+          for (size_t i = 0; i < reference.size(); ++i) {
+            ASSERT_EQ(kind(r.y[i]), kind(reference[i]))
+                << r.description << " at " << i << ": " << r.y[i] << ", not " << reference[i];
+            if (std::isfinite(reference[i])) {
+              ASSERT_NEAR(r.y[i], reference[i], 1e-4 + 1e-5 * std::abs(reference[i]))
+                  << r.description << " at " << i;
+            }
+          }
+          if (first.empty()) first = bits(r.y);
+          EXPECT_EQ(bits(r.y), first) << r.description << " " << threads << " threads";
+        }
+      }
+    }
   }
 }
 

@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <memory>
+#include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace sluice {
@@ -59,6 +63,42 @@ TEST(ThreadPool, WakesAfterItParked) {
     pool.RunTasks(8, [&](int, int) { ++done; });
     EXPECT_EQ(done.load(), 8);
   }
+}
+
+TEST(ThreadPool, AFixedSplitCutsAlikeWhoeverWorks) {
+  using Ranges = std::vector<std::pair<int64_t, int64_t>>;
+  const auto ranges_of = [](ThreadPool& pool) {
+    std::mutex mutex;
+    Ranges ranges;
+    pool.ParallelFor(1000, 10, [&](int64_t begin, int64_t end) {
+      std::lock_guard<std::mutex> lock(mutex);
+      ranges.push_back({begin, end});
+    });
+    std::sort(ranges.begin(), ranges.end());
+    return ranges;
+  };
+  Ranges expected;
+  for (int threads : {1, 2, 5}) {
+    ThreadPool shared(threads);
+    ThreadPool pool(shared, 8);
+    EXPECT_EQ(pool.threads(), 8);
+    EXPECT_EQ(pool.workers(), threads);
+    EXPECT_FALSE(shared.fixed());
+    const Ranges outside = ranges_of(pool);
+    if (expected.empty()) expected = outside;
+    EXPECT_EQ(outside, expected);
+    EXPECT_EQ(outside.size(), 32u);
+    shared.RunTasks(2, [&](int, int) { EXPECT_EQ(ranges_of(pool), expected); });
+  }
+}
+
+TEST(ThreadPool, AFixedSplitOutlivesThePoolThatItWasMadeOf) {
+  auto shared = std::make_unique<ThreadPool>(3);
+  ThreadPool pool(*shared, 8);
+  shared.reset();
+  std::atomic<int> done{0};
+  pool.RunTasks(20, [&](int, int) { ++done; });
+  EXPECT_EQ(done.load(), 20);
 }
 
 }  // namespace
