@@ -59,6 +59,8 @@ absl::StatusOr<int> InferContext::Axis(int64_t axis, int rank) const {
 
 namespace {
 
+constexpr char kByShapes[] = "sluice/by_shapes";  // of errors that an op's own inference found
+
 // Every Unknown() extent becomes the symbol that the value has there already, or a fresh one: so
 // that repeated inference invents nothing new.
 Type NameUnknownDims(const Type& type, const Type& present, Graph* graph) {
@@ -87,6 +89,10 @@ absl::Status InferGraph(Graph* graph, bool overwrite) {
 
 }  // namespace
 
+bool InferContext::FailedByShapes(const absl::Status& status) {
+  return status.GetPayload(kByShapes).has_value();
+}
+
 // Gives the implementation below its access to the context's results.
 absl::Status InferNode(Node* node) { return InferNodeImpl(node, false); }
 
@@ -98,7 +104,10 @@ struct InferResults {
 absl::StatusOr<InferResults> RunInfer(Node* node) {
   InferContext context(node);
   if (node->op().infer != nullptr) {
-    if (absl::Status s = node->op().infer(context); !s.ok()) return s;
+    if (absl::Status s = node->op().infer(context); !s.ok()) {
+      s.SetPayload(kByShapes, absl::Cord());
+      return s;
+    }
   }
   return InferResults{std::move(context.types_), std::move(context.dims_)};
 }

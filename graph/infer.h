@@ -49,6 +49,9 @@ class InferContext {
   // The body's inferred output types when fed `inputs`; also stores them on the body's values.
   absl::StatusOr<std::vector<Type>> InferBody(absl::string_view name,
                                               absl::Span<const Type> inputs);
+  // Whether InferBody() failed by what extents and contents are, not by ops, attributes or dtypes:
+  // a body may be wrong for the shapes at hand and never be entered with them.
+  static bool FailedByShapes(const absl::Status& status);
 
   // `axis` of a value of `rank`, made non-negative. InvalidArgument outside [-rank, rank).
   absl::StatusOr<int> Axis(int64_t axis, int rank) const;

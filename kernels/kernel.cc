@@ -85,6 +85,16 @@ absl::StatusOr<std::unique_ptr<Kernel>> KernelTable::Prepare(const PrepareContex
   return NodeError(context.node, absl::StatusCode::kUnimplemented, why);
 }
 
+absl::StatusOr<std::unique_ptr<Kernel>> KernelTable::PrepareOpen(
+    const PrepareContext& context) const {
+  for (const KernelCandidate& c : Find(context.node.op_name())) {
+    if (!c.open) continue;
+    absl::StatusOr<std::unique_ptr<Kernel>> kernel = c.prepare(context);
+    if (kernel.ok() || !absl::IsUnimplemented(kernel.status())) return kernel;
+  }
+  return absl::UnimplementedError("no kernel takes its extents at launch");
+}
+
 std::string FormatNanoseconds(double ns) {
   return ns < 1e3   ? absl::StrFormat("%.0f ns", ns)
          : ns < 1e6 ? absl::StrFormat("%.3g us", ns / 1e3)

@@ -22,8 +22,9 @@ namespace sluice {
 
 class PackedWeights;
 
-// What a kernel is prepared for. Input types have static shapes. Output types have too, except
-// where only the data knows them; the kernel then returns dynamic_outputs() true.
+// What a kernel is prepared for. Input types have static shapes, except for candidates that are
+// `open`: there the shapes of some may be known by rank alone. Output types have static shapes too,
+// except where only the data knows them; the kernel then returns dynamic_outputs() true.
 struct PrepareContext {
   const Node& node;
   std::vector<Type> inputs;   // unknown type: an absent optional input
@@ -43,6 +44,8 @@ struct PrepareContext {
   DType output_dtype(size_t i) const { return outputs[i].dtype(); }
   Dims output_dims(size_t i) const { return *outputs[i].StaticDims(); }
   bool IsConstant(size_t i) const { return i < constants.size() && constants[i].valid(); }
+  // Whether input i's extents come with each launch.
+  bool IsOpen(size_t i) const { return HasInput(i) && !inputs[i].has_static_shape(); }
 };
 
 // Makes the memory of an output whose extents only the kernel knows. The tensor is the frame's;
@@ -53,12 +56,21 @@ class OutputAllocator {
   virtual absl::StatusOr<void*> Allocate(size_t output, absl::Span<const int64_t> dims) = 0;
 };
 
+// Where values without elements lie that have no memory of their own: null means absent.
+inline uint8_t* NoElements() {
+  alignas(64) static uint8_t nothing[64];
+  return nothing;
+}
+inline const void* Present(const void* data) { return data != nullptr ? data : NoElements(); }
+
 struct LaunchContext {
   absl::Span<const void* const> inputs;  // in the order of the node's; null where absent
   absl::Span<void* const> outputs;       // null where dynamic: ask `allocator`
   void* scratch = nullptr;               // scratch_bytes() bytes, 64-byte aligned
   ThreadPool* pool = nullptr;
   OutputAllocator* allocator = nullptr;  // for dynamic outputs
+  // The extents of the inputs, for kernels that were prepared with some open; empty for others.
+  absl::Span<const absl::Span<const int64_t>> input_dims = {};
 
   template <typename T>
   const T* input(size_t i) const {
@@ -106,6 +118,9 @@ struct KernelCandidate {
   const char* name;  // "onednn", "tile", ...
   PrepareFn prepare;
   EstimateFn estimate = nullptr;  // null: its place in the list is its rank
+  // Takes inputs whose extents come with each launch, too: what changes from run to run, and whose
+  // work is too small to be prepared for every length.
+  bool open = false;
 };
 
 // The candidates of a device by op: kernels/<device>/kernel_list.inc.
@@ -132,6 +147,8 @@ class KernelTable {
   // third: no f64"); empty where there was nothing to choose.
   absl::StatusOr<std::unique_ptr<Kernel>> Prepare(const PrepareContext& context,
                                                   std::string* choice = nullptr) const;
+  // The same among the candidates that are open.
+  absl::StatusOr<std::unique_ptr<Kernel>> PrepareOpen(const PrepareContext& context) const;
 
  private:
   absl::flat_hash_map<std::string, std::vector<KernelCandidate>> by_op_;

@@ -38,9 +38,13 @@ absl::Status InferIf(InferContext& c) {
   const absl::StatusOr<std::vector<Type>> then_types = c.InferBody("then_branch", {});
   const absl::StatusOr<std::vector<Type>> else_types = c.InferBody("else_branch", {});
   const std::optional<bool> cond = KnownCondition(c, 0);
-  // A branch that is never taken may be wrong for these shapes: that is what conditions are for.
-  if (!then_types.ok() && cond != false) return then_types.status();
-  if (!else_types.ok() && cond != true) return else_types.status();
+  // A branch that is not taken may be wrong for these shapes: that is what conditions are for. If
+  // it is entered after all, the run fails there.
+  const auto certain = [&](const absl::Status& s, bool taken, const absl::Status& other) {
+    return !s.ok() && (cond == taken || !InferContext::FailedByShapes(s) || (!cond && !other.ok()));
+  };
+  if (certain(then_types.status(), true, else_types.status())) return then_types.status();
+  if (certain(else_types.status(), false, then_types.status())) return else_types.status();
   for (const char* branch : {"then_branch", "else_branch"}) {
     const size_t returns = c.node().body(branch)->outputs().size();
     if (returns == c.num_outputs()) continue;
@@ -48,8 +52,9 @@ absl::Status InferIf(InferContext& c) {
                    " outputs");
   }
   for (size_t i = 0; i < c.num_outputs(); ++i) {
-    if (cond) {
-      c.SetOutput(i, *cond ? (*then_types)[i] : (*else_types)[i]);
+    if (cond || !then_types.ok() || !else_types.ok()) {
+      const bool taken = cond.value_or(then_types.ok());
+      c.SetOutput(i, taken ? (*then_types)[i] : (*else_types)[i]);
       continue;
     }
     const Type& a = (*then_types)[i];
@@ -197,6 +202,22 @@ absl::StatusOr<Type> Stacked(const InferContext& c, const Type& element, size_t 
   return Type::Tensor(element.dtype(), std::move(shape));
 }
 
+// Of a loop whose body does not fit: it fails where a trip is certain; else its results are those
+// of no trip, since any other run fails. `carried`: the types it starts with, first among the
+// results; the rest is stacked.
+absl::Status InferIdle(InferContext& c, const absl::Status& failure, const Dim& trips,
+                       absl::Span<const Type> carried, size_t first_result) {
+  if (!InferContext::FailedByShapes(failure) || trips.ProvablyPositive()) return failure;
+  const Graph& body = *c.node().body("body");
+  for (size_t i = 0; i < c.num_outputs(); ++i) {
+    const Type& element = body.outputs()[first_result + i]->type();
+    c.SetOutput(i, i < carried.size()    ? carried[i]
+                   : element.is_tensor() ? Type::Tensor(element.dtype())
+                                         : Type());
+  }
+  return absl::OkStatus();
+}
+
 absl::Status InferLoop(InferContext& c) {
   if (const Type& m = c.InputType(0); m.is_tensor()) {
     if (const auto n = m.Elements(); n && ProvablyDifferent(*n, 1)) {
@@ -241,7 +262,12 @@ absl::Status InferLoop(InferContext& c) {
   for (int round = 0;; ++round) {
     if (round > 0) before.RestoreWithoutNumbers();
     absl::StatusOr<std::vector<Type>> types = c.InferBody("body", inputs);
-    if (!types.ok()) return types.status();
+    if (!types.ok()) {
+      std::vector<Type> carried;
+      for (size_t i = 0; i < states; ++i) carried.push_back(c.InputType(i + 2));
+      before.RestoreWithoutNumbers();
+      return InferIdle(c, types.status(), TripCount(c), carried, 1);
+    }
     results = *std::move(types);
     bool changed = false;
     for (size_t i = 0; i < states; ++i) {
@@ -335,7 +361,10 @@ absl::Status InferScan(InferContext& c) {
   }
 
   absl::StatusOr<std::vector<Type>> types = c.InferBody("body", inputs);
-  if (!types.ok()) return types.status();
+  if (!types.ok()) {
+    return InferIdle(c, types.status(), length.value_or(Dim::Unknown()),
+                     absl::MakeConstSpan(inputs).first(states), 0);
+  }
   for (size_t i = 0; i < states; ++i) {  // a state keeps its type: the specification says so
     absl::StatusOr<Type> merged = MergeTypes(inputs[i], (*types)[i]);
     if (!merged.ok()) {

@@ -23,6 +23,58 @@ struct Body {
   }
 };
 
+// The trips of a loop: one after the other through its body, in one frame while the shapes hold.
+class Trips {
+ public:
+  Trips(const Body& body, absl::Span<const Tensor> reads, RunContext* run)
+      : body_(body), run_(run) {
+    for (int c : body.captures) captured_.push_back(reads[c]);
+  }
+  ~Trips() { Return(); }
+
+  // `inputs`: those of the body that are its own; comes back with the same, but for a failed trip.
+  absl::StatusOr<std::vector<Tensor>> Run(std::vector<Tensor>* inputs) {
+    const size_t own = inputs->size();
+    inputs->insert(inputs->end(), captured_.begin(), captured_.end());
+    if (absl::Status s = Fit(*inputs, own); !s.ok()) return s;
+    absl::StatusOr<std::vector<Tensor>> results =
+        body_.program->RunIn(frame_.get(), *plan_, *inputs, {}, run_);
+    inputs->resize(own);
+    return results;
+  }
+
+ private:
+  // The plan and the frame for these inputs; what is captured is the same in every trip.
+  absl::Status Fit(absl::Span<const Tensor> inputs, size_t own) {
+    bool fits = plan_ != nullptr;
+    for (size_t i = 0; fits && i < own; ++i) {
+      fits = shapes_[i].first == inputs[i].dtype() &&
+             inputs[i].dims() == absl::MakeConstSpan(shapes_[i].second);
+    }
+    if (fits) return absl::OkStatus();
+    absl::StatusOr<std::shared_ptr<const Plan>> plan =
+        body_.program->PlanFor(inputs, body_.all_outputs);
+    if (!plan.ok()) return plan.status();
+    Return();
+    plan_ = *std::move(plan);
+    frame_ = body_.program->BorrowFrame(plan_);
+    shapes_.clear();
+    for (const Tensor& t : inputs.first(own))
+      shapes_.emplace_back(t.dtype(), Dims(t.dims().begin(), t.dims().end()));
+    return absl::OkStatus();
+  }
+  void Return() {
+    if (frame_ != nullptr) body_.program->ReturnFrame(plan_, std::move(frame_));
+  }
+
+  const Body& body_;
+  RunContext* const run_;
+  std::vector<Tensor> captured_;
+  std::shared_ptr<const Plan> plan_;
+  std::unique_ptr<Frame> frame_;
+  std::vector<std::pair<DType, Dims>> shapes_;  // of the body's own inputs
+};
+
 bool IsConstantOrVariable(const Value& value) {
   return value.producer() != nullptr &&
          (value.producer()->Is("Constant") || value.producer()->Is("Variable"));
@@ -227,17 +279,19 @@ class LoopStep : public DynamicStep {
     std::vector<Tensor> carried(inputs.begin() + std::min<size_t>(2, inputs.size()), inputs.end());
     std::vector<std::vector<Tensor>> rows(collected_.size());
     Holding holding(run);
+    Trips body(body_, reads, run);
     for (int64_t i = 0; i < trips && condition; ++i) {
       if (absl::Status s = run->CheckStop(); !s.ok()) return s;
       std::vector<Tensor> in = {Tensor::Scalar<int64_t>(i), Tensor::Scalar<bool>(condition)};
       in.insert(in.end(), carried.begin(), carried.end());
-      absl::StatusOr<std::vector<Tensor>> out = body_.Run(std::move(in), reads, run);
+      absl::StatusOr<std::vector<Tensor>> out = body.Run(&in);
       if (!out.ok()) return out.status();
       absl::StatusOr<bool> c = ReadBool((*out)[0], "the body's condition");
       if (!c.ok()) return c.status();
       condition = *c;
-      for (size_t k = 0; k < carried_; ++k) carried[k] = (*out)[1 + k];
-      for (size_t k = 0; k < rows.size(); ++k) rows[k].push_back((*out)[1 + carried_ + k]);
+      for (size_t k = 0; k < carried_; ++k) carried[k] = std::move((*out)[1 + k]);
+      for (size_t k = 0; k < rows.size(); ++k)
+        rows[k].push_back(std::move((*out)[1 + carried_ + k]));
       if (absl::Status s = holding.Update(carried, rows); !s.ok()) return s;
     }
     std::vector<Tensor> results = std::move(carried);
@@ -295,6 +349,7 @@ class ScanStep : public DynamicStep {
     std::vector<Tensor> carried(inputs.begin(), inputs.begin() + carried_);
     std::vector<std::vector<Tensor>> rows(collected_.size());
     Holding holding(run);
+    Trips body(body_, reads, run);
     for (int64_t i = 0; i < trips; ++i) {
       if (absl::Status s = run->CheckStop(); !s.ok()) return s;
       std::vector<Tensor> in = carried;
@@ -304,10 +359,10 @@ class ScanStep : public DynamicStep {
         if (!row.ok()) return row.status();
         in.push_back(*std::move(row));
       }
-      absl::StatusOr<std::vector<Tensor>> out = body_.Run(std::move(in), reads, run);
+      absl::StatusOr<std::vector<Tensor>> out = body.Run(&in);
       if (!out.ok()) return out.status();
-      for (size_t k = 0; k < carried_; ++k) carried[k] = (*out)[k];
-      for (size_t k = 0; k < rows.size(); ++k) rows[k].push_back((*out)[carried_ + k]);
+      for (size_t k = 0; k < carried_; ++k) carried[k] = std::move((*out)[k]);
+      for (size_t k = 0; k < rows.size(); ++k) rows[k].push_back(std::move((*out)[carried_ + k]));
       if (absl::Status s = holding.Update(carried, rows); !s.ok()) return s;
     }
     std::vector<Tensor> results = std::move(carried);

@@ -1,18 +1,37 @@
 #include "runtime/dynamic_steps.h"
 
 #include <cstring>
-#include <list>
-#include <mutex>
 #include <string>
 
-#include "runtime/program.h"
+#include "absl/container/inlined_vector.h"
+#include "absl/strings/str_cat.h"
+#include "runtime/node_program.h"
 
 namespace sluice {
 namespace {
 
-Accountant ChargeTo(RunContext* run) {
-  return [run](int64_t bytes) { return run->Charge(bytes); };
-}
+// Gives a kernel's data-dependent outputs fresh tensors.
+class TensorAllocator : public OutputAllocator {
+ public:
+  TensorAllocator(absl::Span<const Type> types, std::vector<Tensor>* outputs, RunContext* run)
+      : types_(types), outputs_(outputs), run_(run) {}
+  absl::StatusOr<void*> Allocate(size_t output, absl::Span<const int64_t> dims) override {
+    const DType dtype = types_[output].dtype();
+    const int64_t size = static_cast<int64_t>(ByteSize(dtype));
+    absl::StatusOr<int64_t> count = ElementCount(dims, ByteSize(dtype));
+    if (!count.ok()) return count.status();
+    if (absl::Status s = run_->Charge(*count * size); !s.ok()) return s;
+    absl::StatusOr<Tensor> t = Tensor::Allocate(dtype, dims);
+    if (!t.ok()) return t.status();
+    (*outputs_)[output] = *std::move(t);
+    return (*outputs_)[output].mutable_raw();
+  }
+
+ private:
+  absl::Span<const Type> types_;
+  std::vector<Tensor>* outputs_;
+  RunContext* const run_;
+};
 
 class DynamicKernel : public DynamicStep {
  public:
@@ -20,7 +39,7 @@ class DynamicKernel : public DynamicStep {
       : kernel_(std::move(kernel)), outputs_(std::move(outputs)) {}
   absl::StatusOr<std::vector<Tensor>> Run(absl::Span<const Tensor> inputs,
                                           RunContext* run) override {
-    return LaunchAlone(*kernel_, outputs_, inputs, run->pool, ChargeTo(run));
+    return LaunchAlone(*kernel_, outputs_, inputs, run);
   }
   std::string Description() const override { return kernel_->Description(); }
 
@@ -31,47 +50,15 @@ class DynamicKernel : public DynamicStep {
 
 class Deferred : public DynamicStep {
  public:
-  Deferred(const Node& node, const ProgramOptions& options)
-      : node_(node),
-        threads_(options.threads),
-        accuracy_(options.accuracy),
-        memory_limit_(options.memory_limit) {}
-
+  explicit Deferred(std::unique_ptr<NodeProgram> program) : program_(std::move(program)) {}
   absl::StatusOr<std::vector<Tensor>> Run(absl::Span<const Tensor> inputs,
                                           RunContext* run) override {
-    std::shared_ptr<const PreparedNode> prepared = Find(inputs);
-    if (prepared == nullptr) {
-      absl::StatusOr<PreparedNode> made =
-          PreparedNode::Make(node_, inputs, threads_, accuracy_, memory_limit_);
-      if (!made.ok()) return made.status();
-      prepared = std::make_shared<const PreparedNode>(*std::move(made));
-      std::lock_guard<std::mutex> lock(mutex_);
-      recent_.push_front(prepared);
-      if (recent_.size() > kKept) recent_.pop_back();
-    }
-    return prepared->Run(inputs, run->pool, ChargeTo(run));
+    return program_->Run(inputs, run);
   }
   std::string Description() const override { return "prepared when its inputs are known"; }
 
  private:
-  static constexpr size_t kKept = 8;
-
-  std::shared_ptr<const PreparedNode> Find(absl::Span<const Tensor> inputs) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    for (auto it = recent_.begin(); it != recent_.end(); ++it) {
-      if (!(*it)->Fits(inputs)) continue;
-      recent_.splice(recent_.begin(), recent_, it);
-      return recent_.front();
-    }
-    return nullptr;
-  }
-
-  const Node& node_;
-  const int threads_;
-  const Accuracy accuracy_;
-  const int64_t memory_limit_;
-  std::mutex mutex_;
-  std::list<std::shared_ptr<const PreparedNode>> recent_;
+  const std::unique_ptr<NodeProgram> program_;
 };
 
 class AssignKernel : public Kernel {
@@ -104,13 +91,55 @@ class AssignKernel : public Kernel {
 
 }  // namespace
 
+absl::StatusOr<std::vector<Tensor>> LaunchAlone(const Kernel& kernel, absl::Span<const Type> types,
+                                                absl::Span<const Tensor> inputs, RunContext* run) {
+  std::vector<Tensor> outputs(types.size());
+  TensorAllocator allocator(types, &outputs, run);
+  absl::InlinedVector<const void*, 8> in;
+  absl::InlinedVector<void*, 8> out(types.size(), nullptr);
+  for (const Tensor& t : inputs) in.push_back(t.valid() ? Present(t.raw()) : nullptr);
+  if (!kernel.dynamic_outputs()) {
+    for (size_t i = 0; i < types.size(); ++i) {
+      std::optional<Dims> dims = types[i].StaticDims();
+      if (!dims.has_value())
+        return absl::InternalError("an output of a kernel with fixed outputs has no static shape");
+      absl::StatusOr<void*> memory = allocator.Allocate(i, *dims);
+      if (!memory.ok()) return memory.status();
+      out[i] = *memory;
+    }
+  }
+  Tensor scratch;
+  if (kernel.scratch_bytes() > 0) {
+    const int64_t bytes = static_cast<int64_t>(kernel.scratch_bytes());
+    if (absl::Status s = run->Charge(bytes); !s.ok()) return s;
+    absl::StatusOr<Tensor> t = Tensor::Allocate(DType::kU8, {bytes});
+    if (!t.ok()) return t.status();
+    scratch = *std::move(t);
+  }
+  absl::InlinedVector<absl::Span<const int64_t>, 8> dims;
+  for (const Tensor& t : inputs) dims.push_back(t.dims());
+  const LaunchContext context{in,        absl::MakeSpan(out), scratch.mutable_raw(),
+                              run->pool, &allocator,          dims};
+  if (absl::Status s = kernel.Launch(context); !s.ok()) return s;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (!outputs[i].valid())
+      return absl::InternalError(absl::StrCat("the kernel made no output ", i));
+  }
+  return outputs;
+}
+
 std::unique_ptr<DynamicStep> MakeDynamicKernel(std::shared_ptr<const Kernel> kernel,
                                                std::vector<Type> outputs) {
   return std::make_unique<DynamicKernel>(std::move(kernel), std::move(outputs));
 }
 
-std::unique_ptr<DynamicStep> MakeDeferred(const Node& node, const ProgramOptions& options) {
-  return std::make_unique<Deferred>(node, options);
+absl::StatusOr<std::unique_ptr<DynamicStep>> MakeDeferred(const Node& node,
+                                                          const ProgramOptions& options,
+                                                          bool by_contents) {
+  absl::StatusOr<std::unique_ptr<NodeProgram>> program =
+      NodeProgram::Make(node, options, by_contents);
+  if (!program.ok()) return program.status();
+  return std::make_unique<Deferred>(*std::move(program));
 }
 
 std::unique_ptr<Kernel> MakeAssignKernel(const Type& type) {

@@ -12,12 +12,18 @@ namespace sluice {
 
 struct ProgramOptions;
 
+// A kernel launched by itself, with fresh outputs and scratch.
+absl::StatusOr<std::vector<Tensor>> LaunchAlone(const Kernel& kernel, absl::Span<const Type> types,
+                                                absl::Span<const Tensor> inputs, RunContext* run);
+
 // A kernel that allocates its own outputs.
 std::unique_ptr<DynamicStep> MakeDynamicKernel(std::shared_ptr<const Kernel> kernel,
                                                std::vector<Type> outputs);
 
-// A node prepared when its inputs are known; the last few preparations are kept.
-std::unique_ptr<DynamicStep> MakeDeferred(const Node& node, const ProgramOptions& options);
+// A node prepared when its inputs are known, as a program of its own (node_program.h).
+absl::StatusOr<std::unique_ptr<DynamicStep>> MakeDeferred(const Node& node,
+                                                          const ProgramOptions& options,
+                                                          bool by_contents);
 
 // Copies input 1 over input 0, the variable's memory, and to output 0 where that is elsewhere.
 std::unique_ptr<Kernel> MakeAssignKernel(const Type& type);

@@ -1,12 +1,14 @@
 #include "runtime/evaluate.h"
 
+#include <numeric>
+
 #include "absl/strings/str_cat.h"
-#include "graph/builder.h"
 #include "graph/file_pages.h"
-#include "graph/infer.h"
+#include "graph/layout.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/cpu/layouts.h"
-#include "runtime/prepare.h"
+#include "runtime/node_checks.h"
+#include "runtime/node_program.h"
 
 namespace sluice {
 namespace {
@@ -14,11 +16,8 @@ namespace {
 // Whether the kernel takes the loop: asked with a number in the place of each symbol, since what it
 // takes does not depend on extents (ops/loop_space.h).
 absl::Status TakesLoop(const Node& node) {
-  Graph scratch(node.graph()->ops());
-  GraphBuilder b(&scratch);
   Bindings bindings;
   std::vector<Type> types, outputs;
-  std::vector<Value*> inputs;
   for (const Value* v : node.inputs()) {
     const Type& type = v->type();
     if (!type.is_tensor() || !type.has_shape()) {
@@ -33,23 +32,17 @@ absl::Status TakesLoop(const Node& node) {
       }
       d = std::max<int64_t>(1, d.Evaluate(bindings).value_or(1));
     }
-    const Type fixed = Type::Tensor(type.dtype(), std::move(shape), type.layout());
-    inputs.push_back(b.Input("", fixed));
-    types.push_back(fixed);
+    types.push_back(Type::Tensor(type.dtype(), std::move(shape), type.layout()));
   }
-  Node* copy = b.RawOp(node.op_name(), inputs, node.num_outputs(),
-                       AttrList(node.attrs().begin(), node.attrs().end()));
-  if (copy == nullptr) return b.status();
-  if (absl::Status s = CopyBodies(node, copy); !s.ok()) return s;
-  b.Finish(copy);
-  if (!b.status().ok()) return absl::UnimplementedError(b.status().message());
-  for (size_t i = 0; i < copy->num_outputs(); ++i) {
-    outputs.push_back(copy->output(i)->type());
-  }
-  const PrepareContext context{.node = *copy,
+  absl::StatusOr<std::unique_ptr<Graph>> scratch = GraphOfNode(node, types, /*constants=*/false);
+  if (!scratch.ok()) return absl::UnimplementedError(scratch.status().message());
+  const Node& copy = *(*scratch)->nodes().back();
+  for (size_t i = 0; i < copy.num_outputs(); ++i) outputs.push_back(copy.output(i)->type());
+  const std::vector<Tensor> constants(types.size());
+  const PrepareContext context{.node = copy,
                                .inputs = std::move(types),
                                .outputs = std::move(outputs),
-                               .constants = std::vector<Tensor>(inputs.size())};
+                               .constants = constants};
   return CpuKernels().Prepare(context).status();
 }
 
@@ -74,23 +67,35 @@ absl::StatusOr<std::vector<Tensor>> EvaluateNode(const Node& node, absl::Span<co
     }
   }
   std::vector<Tensor> aligned;
-  for (const Tensor& t : inputs) {
-    absl::StatusOr<Tensor> a = t.Aligned();
+  std::vector<Type> types;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Value* v = node.input(i);
+    types.emplace_back();
+    if (!inputs[i].valid()) continue;
+    const Layout layout = v == nullptr ? Layout::kPlain : v->type().layout();
+    types.back() = WithLayout(Type::Of(inputs[i]), layout);
+    absl::StatusOr<Tensor> a = inputs[i].Aligned();
     if (!a.ok()) return AtNode(node, a.status());
     aligned.push_back(*std::move(a));
   }
-  absl::StatusOr<PreparedNode> prepared =
-      PreparedNode::Make(node, aligned, pool->threads(), Accuracy::kStrict, max_bytes);
-  if (!prepared.ok()) return AtNode(node, prepared.status());
-  int64_t used = 0;
-  auto results = prepared->Run(aligned, pool, [&](int64_t bytes) -> absl::Status {
-    if (bytes > max_bytes - used) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("more than ", max_bytes, " bytes are needed"));
-    }
-    used += bytes;
-    return absl::OkStatus();
-  });
+  absl::StatusOr<std::unique_ptr<Graph>> alone = GraphOfNode(node, types, /*constants=*/false);
+  if (!alone.ok()) return AtNode(node, alone.status());
+  std::vector<int> fetches(node.num_outputs());
+  std::iota(fetches.begin(), fetches.end(), 0);
+  const int64_t limit = std::max<int64_t>(max_bytes, 1);
+  Program program(*std::move(alone),
+                  {.threads = pool->threads(),
+                   .deterministic = true,
+                   .max_plans = 1,
+                   .memory_limit = limit,
+                   .accuracy = Accuracy::kStrict,
+                   .deferred = true,
+                   .by_contents = true},
+                  {});
+  RunContext run;
+  run.pool = pool;
+  run.memory_limit = limit;
+  absl::StatusOr<std::vector<Tensor>> results = program.Run(aligned, fetches, {}, &run);
   for (const Tensor& t : inputs) ReleasePages(t);
   if (!results.ok()) return AtNode(node, results.status());
   return results;

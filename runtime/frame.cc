@@ -1,11 +1,13 @@
 #include <iterator>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "graph/text.h"
 #include "runtime/clock.h"
 #include "runtime/cost.h"
+#include "runtime/node_checks.h"
 #include "runtime/plan.h"
 #include "runtime/session.h"
 #include "runtime/tensor_copy.h"
@@ -26,11 +28,15 @@ absl::string_view Hint(absl::StatusCode code) {
   }
 }
 
+constexpr char kInputsWere[] = "\n  inputs were ";
+
 // With the node, the shapes as they were, and a hint.
 absl::Status AtStep(const Step& step, const absl::Status& status,
                     absl::Span<const std::string> shapes) {
+  // Of a step inside this one: it said so already, with shapes that are nearer to the cause.
+  if (absl::StrContains(status.message(), kInputsWere)) return status;
   std::string text(AtNode(*step.node, status).message());
-  absl::StrAppend(&text, "\n  inputs were ", shapes.empty() ? "none" : absl::StrJoin(shapes, ", "));
+  absl::StrAppend(&text, kInputsWere, shapes.empty() ? "none" : absl::StrJoin(shapes, ", "));
   if (absl::string_view hint = Hint(status.code()); !hint.empty())
     absl::StrAppend(&text, "\n  hint: ", hint);
   return absl::Status(status.code(), text);
@@ -65,7 +71,7 @@ Frame::Frame(const Plan& plan)
     if (!block.ok()) return;  // Run() says so
     block_ = *std::move(block);
   }
-  uint8_t* const base = block_.valid() ? block_.mutable_data<uint8_t>() : nullptr;
+  uint8_t* const base = block_.valid() ? block_.mutable_data<uint8_t>() : NoElements();
   for (const PlaceOf& p : plan.fixed_places()) {
     const Slot& slot = plan.slots()[p.index];
     Point(p.place,

@@ -14,7 +14,6 @@
 #include "absl/status/statusor.h"
 #include "graph/graph.h"
 #include "kernels/kernel.h"
-#include "runtime/prepare.h"
 #include "runtime/sections.h"
 
 namespace sluice {
@@ -180,7 +179,7 @@ class Frame {
     const Kernel* kernel;  // null: a dynamic step
     LaunchContext context;
   };
-  void Point(int place, const void* data) { table_[place] = const_cast<void*>(data); }
+  void Point(int place, const void* data) { table_[place] = const_cast<void*>(Present(data)); }
   void Point(const PlaceOf& p, const void* memory) {
     Point(p.place, static_cast<const char*>(memory) + p.offset);
   }

@@ -3,12 +3,15 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "graph/layout.h"
 #include "graph/text.h"
+#include "runtime/tensor_copy.h"
 
 namespace sluice {
 namespace {
 
-std::string KeyOf(absl::Span<const Tensor> inputs, absl::Span<const int> fetches) {
+std::string KeyOf(absl::Span<const Tensor> inputs, absl::Span<const Tensor> contents,
+                  absl::Span<const int> fetches) {
   std::string key;
   auto append = [&](int64_t number) {
     key.append(reinterpret_cast<const char*>(&number), sizeof number);
@@ -19,6 +22,17 @@ std::string KeyOf(absl::Span<const Tensor> inputs, absl::Span<const int> fetches
   }
   append(-1);
   for (int f : fetches) append(f);
+  for (const Tensor& t : contents) {
+    if (!t.valid()) continue;
+    if (t.dtype() != DType::kString) {
+      key.append(static_cast<const char*>(t.raw()), t.bytes());
+      continue;
+    }
+    for (const std::string& s : t.values<std::string>()) {
+      append(static_cast<int64_t>(s.size()));
+      key.append(s);
+    }
+  }
   return key;
 }
 
@@ -86,7 +100,15 @@ absl::StatusOr<std::shared_ptr<const Plan>> Program::PlanFor(absl::Span<const Te
     return absl::InternalError(
         absl::StrCat(inputs.size(), " inputs for a program that takes ", graph_->inputs().size()));
   }
-  std::string key = KeyOf(inputs, fetches);
+  std::vector<Tensor> contents;
+  if (options_.by_contents) {
+    contents.resize(inputs.size());
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const bool plain = graph_->inputs()[i]->type().layout() == Layout::kPlain;
+      if (plain && inputs[i].elements() <= kContentElements) contents[i] = inputs[i];
+    }
+  }
+  std::string key = KeyOf(inputs, contents, fetches);
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (auto it = by_key_.find(key); it != by_key_.end()) {
@@ -96,9 +118,17 @@ absl::StatusOr<std::shared_ptr<const Plan>> Program::PlanFor(absl::Span<const Te
   }
   if (absl::Status s = CheckInputs(inputs); !s.ok()) return s;
   std::vector<Type> types;
-  for (const Tensor& t : inputs) types.push_back(Type::Of(t));
+  for (size_t i = 0; i < inputs.size(); ++i)
+    types.push_back(WithLayout(Type::Of(inputs[i]), graph_->inputs()[i]->type().layout()));
+  // What a plan keeps is its own: the caller's memory may change.
+  for (Tensor& t : contents) {
+    if (!t.valid()) continue;
+    absl::StatusOr<Tensor> own = Duplicate(t);
+    if (!own.ok()) return own.status();
+    t = *std::move(own);
+  }
   absl::StatusOr<std::shared_ptr<const Plan>> plan =
-      Specialise(*graph_, types, fetches, options_, variables_);
+      Specialise(*graph_, types, contents, fetches, options_, variables_);
   if (!plan.ok()) return plan;
   std::lock_guard<std::mutex> lock(mutex_);
   if (auto it = by_key_.find(key); it != by_key_.end())
@@ -148,10 +178,18 @@ absl::StatusOr<std::vector<Tensor>> Program::Run(const std::shared_ptr<const Pla
                                                  absl::Span<const Tensor> inputs,
                                                  absl::Span<const Tensor> given, RunContext* run) {
   std::unique_ptr<Frame> frame = BorrowFrame(plan);
+  absl::StatusOr<std::vector<Tensor>> results = RunIn(frame.get(), *plan, inputs, given, run);
+  ReturnFrame(plan, std::move(frame));
+  return results;
+}
+
+absl::StatusOr<std::vector<Tensor>> Program::RunIn(Frame* frame, const Plan& plan,
+                                                   absl::Span<const Tensor> inputs,
+                                                   absl::Span<const Tensor> given,
+                                                   RunContext* run) {
   std::vector<Tensor> results;
   const int64_t held = run->memory_used;
-  absl::Status status = frame->Run(*plan, inputs, given, &results, run);
-  ReturnFrame(plan, std::move(frame));
+  absl::Status status = frame->Run(plan, inputs, given, &results, run);
   if (!status.ok()) return status;
   run->memory_used = held;  // what the caller keeps are the results alone
   for (const Tensor& t : results) run->memory_used += static_cast<int64_t>(t.bytes());

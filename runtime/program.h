@@ -19,6 +19,9 @@ namespace sluice {
 class PackedWeights;
 class Tuner;
 
+// Tensors of at most so many elements count as contents, not only as types: axes, shapes, limits.
+inline constexpr int64_t kContentElements = 1024;
+
 struct ProgramOptions {
   int threads = 1;
   ThreadPool* pool = nullptr;  // prepares kernels; null: the calling thread alone
@@ -29,6 +32,11 @@ struct ProgramOptions {
   Accuracy accuracy = Accuracy::kStandard;
   std::shared_ptr<PackedWeights> packed;
   std::shared_ptr<Tuner> tuner;  // null: kernels are chosen by their estimates
+  // The program of one node whose inputs came late (node_program.h): what no kernel takes as it is
+  // now is Unimplemented, and waits for nothing more.
+  bool deferred = false;
+  // Small plain inputs are constants of a plan, which is good for these contents alone.
+  bool by_contents = false;
 };
 
 class Program {
@@ -53,6 +61,11 @@ class Program {
   absl::StatusOr<std::vector<Tensor>> Run(const std::shared_ptr<const Plan>& plan,
                                           absl::Span<const Tensor> inputs,
                                           absl::Span<const Tensor> given, RunContext* run);
+
+  // The same in a frame that the caller holds.
+  absl::StatusOr<std::vector<Tensor>> RunIn(Frame* frame, const Plan& plan,
+                                            absl::Span<const Tensor> inputs,
+                                            absl::Span<const Tensor> given, RunContext* run);
 
   std::unique_ptr<Frame> BorrowFrame(const std::shared_ptr<const Plan>& plan);
   void ReturnFrame(const std::shared_ptr<const Plan>& plan, std::unique_ptr<Frame> frame);
@@ -82,9 +95,11 @@ class Program {
   absl::flat_hash_map<std::string, std::list<Entry>::iterator> by_key_;
 };
 
-// The flat plan for inputs of the given types: see runtime/specialise.cc.
+// The flat plan for inputs of the given types: see runtime/specialise.cc. `contents`: of those
+// inputs that are constants of the plan; an invalid tensor for each other, or none at all.
 absl::StatusOr<std::shared_ptr<const Plan>> Specialise(const Graph& graph,
                                                        absl::Span<const Type> inputs,
+                                                       absl::Span<const Tensor> contents,
                                                        absl::Span<const int> fetches,
                                                        const ProgramOptions& options,
                                                        absl::Span<const std::string> variables);

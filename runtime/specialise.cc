@@ -1,8 +1,11 @@
 #include <algorithm>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "graph/builder.h"
 #include "graph/effects.h"
 #include "graph/infer.h"
+#include "graph/layout.h"
 #include "runtime/clock.h"
 #include "runtime/dynamic_steps.h"
 #include "runtime/memory_planner.h"
@@ -13,10 +16,11 @@ namespace sluice {
 
 absl::StatusOr<std::shared_ptr<const Plan>> Specialiser::Make(const Graph& graph,
                                                               absl::Span<const Type> inputs,
+                                                              absl::Span<const Tensor> contents,
                                                               absl::Span<const int> fetches) {
   const int64_t start = NowNs();
   // A copy of the graph whose inputs have their numbers: inference makes the rest concrete.
-  absl::StatusOr<std::unique_ptr<Graph>> concrete = Concrete(graph, inputs, fetches);
+  absl::StatusOr<std::unique_ptr<Graph>> concrete = Concrete(graph, inputs, contents, fetches);
   if (!concrete.ok()) return concrete.status();
   plan_->graph_ = *std::move(concrete);
   Graph& g = *plan_->graph_;
@@ -56,6 +60,7 @@ absl::StatusOr<std::shared_ptr<const Plan>> Specialiser::Make(const Graph& graph
 
 absl::StatusOr<std::unique_ptr<Graph>> Specialiser::Concrete(const Graph& graph,
                                                              absl::Span<const Type> inputs,
+                                                             absl::Span<const Tensor> contents,
                                                              absl::Span<const int> fetches) {
   std::unique_ptr<Graph> g = graph.Clone();
   std::vector<std::pair<Value*, std::string>> chosen;
@@ -63,6 +68,14 @@ absl::StatusOr<std::unique_ptr<Graph>> Specialiser::Concrete(const Graph& graph,
   g->ClearOutputs();
   for (auto& [value, name] : chosen) g->AddOutput(value, name);
   for (size_t i = 0; i < inputs.size(); ++i) g->inputs()[i]->set_type(inputs[i]);
+  Node* const first = g->nodes().empty() ? nullptr : g->nodes().front().get();
+  for (size_t i = 0; i < contents.size(); ++i) {
+    if (!contents[i].valid()) continue;
+    GraphBuilder b(g.get(), first);
+    Value* constant = b.Constant(contents[i]);
+    if (constant == nullptr) return b.status();
+    g->ReplaceAllUses(g->inputs()[i], constant);
+  }
   if (absl::Status s = InferTypes(g.get()); !s.ok()) return s;
   return g;
 }
@@ -170,6 +183,7 @@ absl::Status Specialiser::AddNode(const Node& node) {
   }
   Step step = StepOf(node);
   if (absl::Status s = ChooseKernel(node, &step); !s.ok()) return s;
+  if (step.kernel == nullptr && step.dynamic == nullptr) return AddExpansion(node);
   NoteReads(step);
   for (size_t i = 0; i < node.num_outputs(); ++i) {
     const Value& out = *node.output(i);
@@ -183,6 +197,70 @@ absl::Status Specialiser::AddNode(const Node& node) {
   }
   plan_->steps_.push_back(std::move(step));
   return absl::OkStatus();
+}
+
+absl::Status Specialiser::AddExpansion(const Node& node) {
+  constexpr int kMaxDepth = 16;
+  if (expanding_ >= kMaxDepth) {
+    return NodeError(node, absl::StatusCode::kInternal,
+                     absl::StrCat("its expansion goes deeper than ", kMaxDepth));
+  }
+  const auto laid_out = [](const Value* v) {
+    return v != nullptr && v->type().is_tensor() && v->type().layout() != Layout::kPlain;
+  };
+  GraphBuilder b(plan_->graph_.get());
+  b.SetOrigin(node.origin());
+  // An expansion is of plain values: what is not is reordered around it.
+  const Node* source = &node;
+  bool plain = true;
+  for (const Value* v : node.inputs()) plain &= !laid_out(v);
+  for (size_t i = 0; i < node.num_outputs(); ++i) plain &= !laid_out(node.output(i));
+  if (!plain) {
+    std::vector<Value*> inputs = node.inputs();
+    for (Value*& v : inputs) {
+      if (laid_out(v)) v = b.Op("Reorder", {v}, {{"layout", "plain"}});
+    }
+    const AttrList attrs(node.attrs().begin(), node.attrs().end());
+    const std::vector<Value*> outputs = b.OpN(node.op_name(), inputs, node.num_outputs(), attrs);
+    if (!b.status().ok()) return b.status();
+    source = outputs[0]->producer();
+  }
+  absl::StatusOr<std::vector<Value*>> results = node.op().expand(b, *source);
+  if (!results.ok()) return results.status();
+  for (size_t i = 0; i < node.num_outputs() && i < results->size(); ++i) {
+    if (!laid_out(node.output(i))) continue;
+    Value*& v = (*results)[i];
+    v = b.Op("Reorder", {v}, {{"layout", ToString(node.output(i)->type().layout())}});
+  }
+  if (!b.status().ok()) return b.status();
+  const std::vector<Node*> added = b.added();
+  ++expanding_;
+  for (const Node* n : added) {
+    if (n == source) continue;
+    if (absl::Status s = AddNode(*n); !s.ok()) return s;
+  }
+  --expanding_;
+  for (size_t i = 0; i < node.num_outputs(); ++i) {
+    if (i < results->size() && (*results)[i] != nullptr) {
+      slot_of_[node.output(i)] = SlotOf((*results)[i]);
+    } else if (node.output(i)->used()) {
+      return NodeError(node, absl::StatusCode::kInternal,
+                       absl::StrCat("its expansion gives no output ", i));
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool Specialiser::MoreToKnow(const Node& node) const {
+  if (options_.deferred && expanding_ == 0) return false;
+  for (const Value* v : node.inputs()) {
+    if (v == nullptr || ConstantOf(v).valid()) continue;
+    const std::optional<Dims> dims = v->type().StaticDims();
+    if (!dims.has_value()) return true;
+    absl::StatusOr<int64_t> count = ElementCount(*dims);
+    if (count.ok() && *count <= kContentElements) return true;
+  }
+  return false;
 }
 
 Step Specialiser::StepOf(const Node& node) const {
@@ -201,10 +279,11 @@ void Specialiser::NoteReads(const Step& step) {
 
 absl::StatusOr<std::shared_ptr<const Plan>> Specialise(const Graph& graph,
                                                        absl::Span<const Type> inputs,
+                                                       absl::Span<const Tensor> contents,
                                                        absl::Span<const int> fetches,
                                                        const ProgramOptions& options,
                                                        absl::Span<const std::string> variables) {
-  return Specialiser(options, variables).Make(graph, inputs, fetches);
+  return Specialiser(options, variables).Make(graph, inputs, contents, fetches);
 }
 
 }  // namespace sluice

@@ -10,6 +10,7 @@
 #include "kernels/cpu/layouts.h"
 #include "kernels/packed_weights.h"
 #include "runtime/dynamic_steps.h"
+#include "runtime/node_checks.h"
 #include "runtime/specialiser.h"
 #include "runtime/tuner.h"
 
@@ -96,11 +97,14 @@ absl::Status Specialiser::ChooseKernel(const Node& node, Step* step) {
     return absl::OkStatus();
   }
   PrepareContext context = ContextOf(node);
-  bool is_static = true;
+  bool is_static = true, ranked = true;
   for (const Value* v : node.inputs()) {
     context.inputs.push_back(v == nullptr ? Type() : plan_->slots_[SlotOf(v)].type);
     context.constants.push_back(ConstantOf(v));
-    is_static &= v == nullptr || context.inputs.back().has_static_shape();
+    const Type& type = context.inputs.back();
+    is_static &= v == nullptr || type.has_static_shape();
+    ranked &=
+        v == nullptr || (type.is_tensor() && type.has_shape() && type.layout() == Layout::kPlain);
   }
   if (absl::Status s =
           CheckOutputSizes(node, context.inputs, context.outputs, options_.memory_limit);
@@ -129,16 +133,27 @@ absl::Status Specialiser::ChooseKernel(const Node& node, Step* step) {
       }
     } else if (!absl::IsUnimplemented(kernel.status())) {
       return AtNode(node, kernel.status());
-    } else {
-      // It may still go once the contents of its inputs are known, or by expansion.
-      const bool all_constant =
-          std::all_of(node.inputs().begin(), node.inputs().end(),
-                      [&](const Value* v) { return v == nullptr || ConstantOf(v).valid(); });
-      if (node.op().expand == nullptr && (all_constant || !CpuKernels().Has(node.op_name())))
-        return AtNode(node, kernel.status());
+    } else if (!MoreToKnow(node)) {
+      const bool last = !options_.deferred || options_.by_contents || expanding_ > 0;
+      return node.op().expand != nullptr && last ? absl::OkStatus() : AtNode(node, kernel.status());
     }
   }
-  step->dynamic = MakeDeferred(node, options_);
+  if (!is_static && ranked) {
+    if (auto kernel = CpuKernels().PrepareOpen(context); kernel.ok()) {
+      step->dynamic = MakeDynamicKernel(*std::move(kernel), step->output_types);
+      return absl::OkStatus();
+    } else if (!absl::IsUnimplemented(kernel.status())) {
+      return AtNode(node, kernel.status());
+    }
+  }
+  if (options_.deferred && expanding_ == 0) {
+    return NodeError(node, absl::StatusCode::kUnimplemented,
+                     "the extents of its results do not follow from its inputs");
+  }
+  absl::StatusOr<std::unique_ptr<DynamicStep>> deferred =
+      MakeDeferred(node, options_, /*by_contents=*/is_static);
+  if (!deferred.ok()) return deferred.status();
+  step->dynamic = *std::move(deferred);
   return absl::OkStatus();
 }
 

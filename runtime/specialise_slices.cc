@@ -20,7 +20,7 @@ std::vector<Stretch> Specialiser::FindStretches(const Graph& graph, absl::Span<c
   const auto first = [](const Type& t) {
     return t.is_tensor() && t.has_shape() && t.rank() > 0 ? t.dim(0) : Dim::Unknown();
   };
-  if (inputs.empty() || !first(inputs[0]).is_number()) return {};
+  if (options_.deferred || inputs.empty() || !first(inputs[0]).is_number()) return {};
   const Dim symbol = first(graph.inputs()[0]->type());
   const int64_t batch = first(inputs[0]).number();
   if (batch < 2) return {};
@@ -41,7 +41,7 @@ std::vector<Stretch> Specialiser::FindStretches(const Graph& graph, absl::Span<c
     of_slice[i] = Type::Tensor(of_slice[i].dtype(), std::move(shape), of_slice[i].layout());
   }
   // A graph that is made for this very batch says so.
-  absl::StatusOr<std::unique_ptr<Graph>> part = Concrete(graph, of_slice, fetches);
+  absl::StatusOr<std::unique_ptr<Graph>> part = Concrete(graph, of_slice, {}, fetches);
   if (!part.ok() || (*part)->num_nodes() != plan_->graph_->num_nodes()) return {};
   plan_->slice_graph_ = *std::move(part);
   absl::flat_hash_map<const Node*, const Node*> twin;

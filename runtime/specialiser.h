@@ -24,13 +24,16 @@ class Specialiser {
 
   absl::StatusOr<std::shared_ptr<const Plan>> Make(const Graph& graph,
                                                    absl::Span<const Type> inputs,
+                                                   absl::Span<const Tensor> contents,
                                                    absl::Span<const int> fetches);
 
  private:
   // The graph.
-  // A copy of the graph for the fetches, typed for inputs of the given types.
+  // A copy of the graph for the fetches, typed for inputs of the given types; those whose contents
+  // are given are read by nobody, constants stand in their place.
   static absl::StatusOr<std::unique_ptr<Graph>> Concrete(const Graph& graph,
                                                          absl::Span<const Type> inputs,
+                                                         absl::Span<const Tensor> contents,
                                                          absl::Span<const int> fetches);
   void FindNeeded(const Graph& g);
   // Small integer results that inference knows as numbers: constants of this plan.
@@ -47,6 +50,10 @@ class Specialiser {
 
   // Steps.
   absl::Status AddNode(const Node& node);
+  // The node's expansion in its place: where no kernel takes it, and nothing more will be known.
+  absl::Status AddExpansion(const Node& node);
+  // Whether contents that only the run gives could let a kernel take the node.
+  bool MoreToKnow(const Node& node) const;
   Step StepOf(const Node& node) const;
   // Of the step that comes next.
   void NoteReads(const Step& step);
@@ -63,6 +70,7 @@ class Specialiser {
   // Packing weights and generating code take their time: all threads do it, each node by one. Left
   // to ChooseKernel(): what depends on contents that follow the shapes, and what cannot run.
   void PrepareAhead(absl::Span<const Node* const> nodes);
+  // Leaves a step without kernel where the node is to be expanded.
   absl::Status ChooseKernel(const Node& node, Step* step);
   absl::Status ChooseAssign(const Node& node, Step* step);
   // Constants that are read at run time, or fetched: an importer may have left them anywhere.
@@ -87,6 +95,7 @@ class Specialiser {
   std::shared_ptr<Plan> plan_;
   Value none_;
   std::vector<Node*> needed_;
+  int expanding_ = 0;  // how deep in expansions
   absl::flat_hash_map<const Value*, int> slot_of_;
   absl::flat_hash_map<const Node*, Prepared> prepared_;
   std::vector<int> last_read_;  // by slot: the last step that reads it

@@ -13,6 +13,7 @@ class CopyKernel : public Kernel {
   CopyKernel(const PrepareContext& context, std::vector<IntInput> ints, LayoutFn layout,
              std::optional<size_t> fill_input)
       : dtype_(context.input_dtype(0)),
+        in_(context.IsOpen(0) ? std::nullopt : std::optional<Dims>(context.input_dims(0))),
         planned_(PlannedDims(context)),
         ints_(std::move(ints)),
         make_(std::move(layout)),
@@ -20,12 +21,13 @@ class CopyKernel : public Kernel {
                                                                             : std::nullopt) {}
 
   absl::Status Prepare() {
-    if (!std::all_of(ints_.begin(), ints_.end(), [](const IntInput& i) { return i.constant(); })) {
+    if (!in_.has_value() ||
+        !std::all_of(ints_.begin(), ints_.end(), [](const IntInput& i) { return i.constant(); })) {
       return absl::OkStatus();
     }
     Lists lists;
     for (const IntInput& i : ints_) lists.push_back(i.Constant());
-    absl::StatusOr<CopyLayout> layout = make_(lists);
+    absl::StatusOr<CopyLayout> layout = make_(*in_, lists);
     if (!layout.ok()) return layout.status();
     layout_ = *std::move(layout);
     return absl::OkStatus();
@@ -35,14 +37,17 @@ class CopyKernel : public Kernel {
     if (layout_.has_value()) return Copy(c, *layout_);
     Lists lists;
     for (const IntInput& i : ints_) lists.push_back(i.Read(c));
-    absl::StatusOr<CopyLayout> layout = make_(lists);
+    absl::StatusOr<CopyLayout> layout =
+        in_.has_value() ? make_(*in_, lists)
+                        : make_(Dims(c.input_dims[0].begin(), c.input_dims[0].end()), lists);
     return layout.ok() ? Copy(c, *layout) : layout.status();
   }
 
   std::string Description() const override {
     return layout_.has_value() ? std::string(layout_->copy.kind()) : "copy laid out at launch";
   }
-  bool dynamic_outputs() const override { return !planned_.has_value(); }
+  // An output of known extents whose input's are not is found late all the same.
+  bool dynamic_outputs() const override { return !planned_.has_value() || !in_.has_value(); }
 
  private:
   absl::Status Copy(const LaunchContext& c, const CopyLayout& layout) const {
@@ -59,6 +64,7 @@ class CopyKernel : public Kernel {
   }
 
   const DType dtype_;
+  const std::optional<Dims> in_;  // none: with each launch
   const std::optional<Dims> planned_;
   const std::vector<IntInput> ints_;
   const LayoutFn make_;
@@ -71,6 +77,9 @@ class CopyKernel : public Kernel {
 absl::StatusOr<std::unique_ptr<Kernel>> MakeCopyKernel(const PrepareContext& context,
                                                        std::vector<IntInput> ints, LayoutFn layout,
                                                        std::optional<size_t> fill_input) {
+  for (const IntInput& i : ints) {
+    if (i.present() && i.open()) return absl::UnimplementedError("a list's length is open");
+  }
   auto kernel =
       std::make_unique<CopyKernel>(context, std::move(ints), std::move(layout), fill_input);
   if (absl::Status s = kernel->Prepare(); !s.ok()) return s;

@@ -1,5 +1,5 @@
-// CopyKernel: an op that is one strided copy of input 0, laid out by small integer inputs: at
-// preparation where these are constant, else at each launch.
+// CopyKernel: an op that is one strided copy of input 0, laid out by its extents and by small
+// integer inputs: at preparation where these are known, else at each launch.
 #ifndef SLUICE_KERNELS_CPU_COPY_KERNEL_H_
 #define SLUICE_KERNELS_CPU_COPY_KERNEL_H_
 
@@ -18,8 +18,10 @@ struct CopyLayout {
   absl::InlinedVector<std::pair<StridedCopy, int64_t>, 1> fills = {};
 };
 
-// The layout for the contents of the integer inputs, in their order; absent ones are empty.
-using LayoutFn = std::function<absl::StatusOr<CopyLayout>(absl::Span<const IntList>)>;
+// The layout for the extents of input 0 and the contents of the integer inputs, in their order;
+// absent ones are empty.
+using LayoutFn =
+    std::function<absl::StatusOr<CopyLayout>(const Dims& in, absl::Span<const IntList> lists)>;
 
 // `ints` are the inputs that `layout` is called with. `fill_input`: the one-element input whose
 // value the fills take; zero where it is absent.

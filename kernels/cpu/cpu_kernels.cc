@@ -9,21 +9,25 @@ namespace sluice {
 namespace cpu {
 #define SLUICE_CPU_KERNEL(op, name, prepare) \
   absl::StatusOr<std::unique_ptr<Kernel>> prepare(const PrepareContext& context);
+#define SLUICE_CPU_KERNEL_OPEN(op, name, prepare) SLUICE_CPU_KERNEL(op, name, prepare)
 #define SLUICE_CPU_KERNEL_COST(op, name, prepare, estimate) \
   SLUICE_CPU_KERNEL(op, name, prepare)                      \
   absl::StatusOr<double> estimate(const PrepareContext& context);
 #include "kernels/cpu/kernel_list.inc"
 #undef SLUICE_CPU_KERNEL
+#undef SLUICE_CPU_KERNEL_OPEN
 #undef SLUICE_CPU_KERNEL_COST
 }  // namespace cpu
 
 const KernelTable& CpuKernels() {
   static constexpr KernelCandidate kCandidates[] = {
 #define SLUICE_CPU_KERNEL(op, name, prepare) {#op, name, cpu::prepare},
+#define SLUICE_CPU_KERNEL_OPEN(op, name, prepare) {#op, name, cpu::prepare, nullptr, true},
 #define SLUICE_CPU_KERNEL_COST(op, name, prepare, estimate) \
   {#op, name, cpu::prepare, cpu::estimate},
 #include "kernels/cpu/kernel_list.inc"
 #undef SLUICE_CPU_KERNEL
+#undef SLUICE_CPU_KERNEL_OPEN
 #undef SLUICE_CPU_KERNEL_COST
   };
   static const KernelTable* const table = [] {

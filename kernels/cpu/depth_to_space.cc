@@ -17,7 +17,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> Permuted(const PrepareContext& context, 
   }
   CopyLayout layout{.dims = std::move(dims)};
   layout.copy = StridedCopy(context.input_dtype(0), extents, src, RowMajorStrides(extents));
-  return MakeCopyKernel(context, {}, [layout](absl::Span<const IntList>) { return layout; });
+  return MakeCopyKernel(context, {},
+                        [layout](const Dims&, absl::Span<const IntList>) { return layout; });
 }
 
 absl::Status CheckBlock(int64_t block, const Dims& in) {

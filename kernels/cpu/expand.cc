@@ -54,15 +54,17 @@ absl::StatusOr<CopyLayout> TileLayout(DType dtype, const Dims& in, const IntList
 absl::StatusOr<std::unique_ptr<Kernel>> PrepareExpand(const PrepareContext& context) {
   return MakeCopyKernel(
       context, {IntInput(context, 1)},
-      [dtype = context.input_dtype(0), in = context.input_dims(0)](
-          absl::Span<const IntList> lists) { return ExpandLayout(dtype, in, lists[0]); });
+      [dtype = context.input_dtype(0)](const Dims& in, absl::Span<const IntList> lists) {
+        return ExpandLayout(dtype, in, lists[0]);
+      });
 }
 
 absl::StatusOr<std::unique_ptr<Kernel>> PrepareTile(const PrepareContext& context) {
   return MakeCopyKernel(
       context, {IntInput(context, 1)},
-      [dtype = context.input_dtype(0), in = context.input_dims(0)](
-          absl::Span<const IntList> lists) { return TileLayout(dtype, in, lists[0]); });
+      [dtype = context.input_dtype(0)](const Dims& in, absl::Span<const IntList> lists) {
+        return TileLayout(dtype, in, lists[0]);
+      });
 }
 
 }  // namespace sluice::cpu

@@ -9,7 +9,7 @@ IntInput::IntInput(const PrepareContext& context, size_t i) {
   present_ = true;
   index_ = i;
   dtype_ = context.input_dtype(i);
-  count_ = Product(context.input_dims(i));
+  count_ = context.IsOpen(i) ? -1 : Product(context.input_dims(i));
   if (context.IsConstant(i)) constant_ = context.constants[i];
 }
 

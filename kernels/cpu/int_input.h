@@ -19,6 +19,7 @@ class IntInput {
   IntInput(const PrepareContext& context, size_t i);
 
   bool present() const { return present_; }
+  bool open() const { return count_ < 0; }  // its length comes with each launch
   // Absent inputs are as good as constant ones.
   bool constant() const { return !present_ || constant_.valid(); }
   int64_t count() const { return count_; }

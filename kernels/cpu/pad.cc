@@ -177,11 +177,14 @@ absl::StatusOr<std::unique_ptr<Kernel>> PreparePad(const PrepareContext& context
     std::vector<IntInput> ints = {IntInput(context, 1), IntInput(context, 3)};
     return MakeCopyKernel(
         context, std::move(ints),
-        [dtype = context.input_dtype(0), in = context.input_dims(0),
-         has_axes = context.HasInput(3)](absl::Span<const IntList> lists) {
+        [dtype = context.input_dtype(0), has_axes = context.HasInput(3)](
+            const Dims& in, absl::Span<const IntList> lists) {
           return ConstantLayout(dtype, in, lists[0], has_axes ? &lists[1] : nullptr);
         },
         /*fill_input=*/2);
+  }
+  for (size_t i = 0; i < context.inputs.size(); ++i) {
+    if (context.IsOpen(i)) return absl::UnimplementedError("its tables want the extents");
   }
   auto kernel = std::make_unique<MappedPadKernel>(context);
   if (absl::Status s = kernel->Prepare(); !s.ok()) return s;

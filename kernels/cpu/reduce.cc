@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/cpu/int_input.h"
 #include "kernels/cpu/program_kernel.h"
 
 namespace sluice::cpu {
@@ -238,11 +239,69 @@ absl::StatusOr<std::unique_ptr<Kernel>> TwoLevels(const Recipe& recipe, const Re
       static_cast<size_t>(view.outer * parts * view.inner) * ByteSize(partial), *std::move(whole));
 }
 
+// The kernel for data of extents `dims`.
+absl::StatusOr<std::unique_ptr<Kernel>> Make(const Recipe& recipe, absl::Span<const int64_t> dims,
+                                             const std::vector<bool>& reduced, DType dtype,
+                                             int threads) {
+  const ReduceView view = MakeReduceView(dims, reduced);
+  if (view.outer * view.count * view.inner == 0) {
+    return std::make_unique<FillKernel>(dtype, view.outer * view.inner, recipe.of_nothing);
+  }
+  // Bytes 0 and 1 are ordered like bools.
+  const DType stored = dtype == DType::kBool ? DType::kU8 : dtype;
+  const DType computed = recipe.fractional && IsInt(stored) ? DType::kF64 : ComputeType(stored);
+  if (const int64_t slice = SliceSize(recipe, view, computed); slice > 0) {
+    return TwoLevels(recipe, view, slice, stored, computed, stored, threads);
+  }
+  absl::StatusOr<TileProgram> only = Build(
+      recipe, {view.space, view.reduced, view.in, view.out, stored, stored, true, true, view.count},
+      threads);
+  if (!only.ok()) return only.status();
+  return std::make_unique<ReduceKernel>(*std::move(only));
+}
+
+// Data whose extents come with each launch: the program for them is as quickly built as looked up.
+class OpenReduceKernel : public Kernel {
+ public:
+  OpenReduceKernel(const PrepareContext& context, const Recipe& recipe, std::vector<bool> reduced)
+      : recipe_(recipe),
+        reduced_(std::move(reduced)),
+        keep_(context.node.Int("keepdims") != 0),
+        dtype_(context.input_dtype(0)),
+        threads_(context.threads) {}
+
+  absl::Status Launch(const LaunchContext& c) const override {
+    const absl::Span<const int64_t> in = c.input_dims[0];
+    Dims dims;
+    for (size_t i = 0; i < in.size(); ++i) {
+      if (!reduced_[i] || keep_) dims.push_back(reduced_[i] ? 1 : in[i]);
+    }
+    absl::StatusOr<void*> out = OutputMemory(c, 0, std::nullopt, dims);
+    if (!out.ok()) return out.status();
+    absl::StatusOr<std::unique_ptr<Kernel>> kernel = Make(recipe_, in, reduced_, dtype_, threads_);
+    if (!kernel.ok()) return kernel.status();
+    absl::StatusOr<Tensor> scratch =
+        Tensor::Allocate(DType::kU8, {static_cast<int64_t>((*kernel)->scratch_bytes())});
+    if (!scratch.ok()) return scratch.status();
+    void* const outputs[] = {*out};
+    return (*kernel)->Launch({c.inputs, outputs, scratch->mutable_raw(), c.pool});
+  }
+  std::string Description() const override { return "tile, built at launch"; }
+  bool dynamic_outputs() const override { return true; }
+
+ private:
+  const Recipe recipe_;
+  const std::vector<bool> reduced_;  // by axis
+  const bool keep_;
+  const DType dtype_;
+  const int threads_;
+};
+
 absl::StatusOr<std::unique_ptr<Kernel>> Prepare(const PrepareContext& context,
                                                 const Recipe& recipe) {
-  const Dims dims = context.input_dims(0);
-  const int64_t rank = static_cast<int64_t>(dims.size());
+  const int64_t rank = context.inputs[0].rank();
   std::vector<bool> reduced(rank, context.node.Int("noop_with_empty_axes") == 0);
+  if (context.IsOpen(1)) return absl::UnimplementedError("axes are not constant");
   if (context.HasInput(1) && context.input_dims(1)[0] > 0) {
     if (!context.IsConstant(1)) return absl::UnimplementedError("axes are not constant");
     reduced.assign(rank, false);
@@ -255,22 +314,9 @@ absl::StatusOr<std::unique_ptr<Kernel>> Prepare(const PrepareContext& context,
       reduced[axis < 0 ? axis + rank : axis] = true;
     }
   }
-  const ReduceView view = MakeReduceView(dims, reduced);
-  const DType dtype = context.input_dtype(0);
-  if (view.outer * view.count * view.inner == 0) {
-    return std::make_unique<FillKernel>(dtype, view.outer * view.inner, recipe.of_nothing);
-  }
-  // Bytes 0 and 1 are ordered like bools.
-  const DType stored = dtype == DType::kBool ? DType::kU8 : dtype;
-  const DType computed = recipe.fractional && IsInt(stored) ? DType::kF64 : ComputeType(stored);
-  if (const int64_t slice = SliceSize(recipe, view, computed); slice > 0) {
-    return TwoLevels(recipe, view, slice, stored, computed, stored, context.threads);
-  }
-  absl::StatusOr<TileProgram> only = Build(
-      recipe, {view.space, view.reduced, view.in, view.out, stored, stored, true, true, view.count},
-      context.threads);
-  if (!only.ok()) return only.status();
-  return std::make_unique<ReduceKernel>(*std::move(only));
+  if (context.IsOpen(0))
+    return std::make_unique<OpenReduceKernel>(context, recipe, std::move(reduced));
+  return Make(recipe, context.input_dims(0), reduced, context.input_dtype(0), context.threads);
 }
 
 // The op's recipe for a dtype.

@@ -59,8 +59,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareSlice(const PrepareContext& conte
   for (size_t i = 1; i <= 4; ++i) ints.emplace_back(context, i);
   const bool has_axes = ints[2].present(), has_steps = ints[3].present();
   return MakeCopyKernel(context, std::move(ints),
-                        [dtype = context.input_dtype(0), in = context.input_dims(0), has_axes,
-                         has_steps](absl::Span<const IntList> lists) {
+                        [dtype = context.input_dtype(0), has_axes, has_steps](
+                            const Dims& in, absl::Span<const IntList> lists) {
                           return SliceLayout(dtype, in, lists[0], lists[1],
                                              has_axes ? &lists[2] : nullptr,
                                              has_steps ? &lists[3] : nullptr);

@@ -45,7 +45,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareTranspose(const PrepareContext& c
     src.push_back(strides[p]);
   }
   layout.copy = StridedCopy(context.input_dtype(0), layout.dims, src, RowMajorStrides(layout.dims));
-  return MakeCopyKernel(context, {}, [layout](absl::Span<const IntList>) { return layout; });
+  return MakeCopyKernel(context, {},
+                        [layout](const Dims&, absl::Span<const IntList>) { return layout; });
 }
 
 }  // namespace sluice::cpu

@@ -9,8 +9,8 @@
 #include "graph/infer.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "ops/op.h"
+#include "runtime/dynamic_steps.h"
 #include "runtime/evaluate.h"
-#include "runtime/prepare.h"
 
 namespace sluice {
 namespace {
@@ -111,7 +111,9 @@ absl::StatusOr<std::vector<CandidateResult>> RunCandidates(absl::string_view op,
     for (int i : (*kernel)->unread_inputs()) fed[i] = Tensor();
     absl::StatusOr<std::vector<Tensor>> outputs;
     for (int round = 0; round < 2; ++round) {
-      outputs = LaunchAlone(**kernel, types, fed, &pool, nullptr);
+      RunContext run;
+      run.pool = &pool;
+      outputs = LaunchAlone(**kernel, types, fed, &run);
       if (!outputs.ok()) return outputs.status();
     }
     if (absl::Status s = CheckMemory(**kernel, fed, *outputs, &pool); !s.ok()) {

@@ -6,7 +6,7 @@
 #include "graph/builder.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "ops/op.h"
-#include "runtime/prepare.h"
+#include "runtime/dynamic_steps.h"
 
 namespace sluice {
 
@@ -27,7 +27,9 @@ inline absl::StatusOr<std::vector<Tensor>> LaunchLate(absl::string_view op,
   absl::StatusOr<std::unique_ptr<Kernel>> kernel = CpuKernels().Prepare(context);
   if (!kernel.ok()) return kernel.status();
   ThreadPool pool(2);
-  return LaunchAlone(**kernel, context.outputs, inputs, &pool, {});
+  RunContext run;
+  run.pool = &pool;
+  return LaunchAlone(**kernel, context.outputs, inputs, &run);
 }
 
 }  // namespace sluice
