@@ -223,9 +223,10 @@ TEST(Slices, CallersMemoryCancellationAndProfiles) {
 }
 
 TEST(Slices, NothingThatMixesRows) {
-  // A norm over the batch ends the stretch; what is behind it may be sliced again.
+  // A norm over the batch ends the stretch; what is behind it may be sliced again. Activations of
+  // 8 MB leave the second-level caches of every machine.
   const std::unique_ptr<Graph> mixed = Parsed(R"(
-graph mixed (%x: f32[batch,16,64,64]) {
+graph mixed (%x: f32[batch,16,128,128]) {
   %w = Constant {value = f32[16,16,3,3] {random = 1, scale = 0.1}}
   %a = Conv(%x, %w) {pads = [1, 1, 1, 1]}
   %z = Constant {value = i64[1] [0]}
@@ -236,7 +237,7 @@ graph mixed (%x: f32[batch,16,64,64]) {
   return %y
 }
 )");
-  const Tensor x = *Tensor::Random(DType::kF32, {8, 16, 64, 64}, {.seed = 7});
+  const Tensor x = *Tensor::Random(DType::kF32, {8, 16, 128, 128}, {.seed = 7});
   for (bool fused : {true, false}) {  // as one loop, whose body mixes them, and node by node
     SessionOptions options{.threads = 2};
     if (!fused) options.passes.without = {"fuse_loops"};
@@ -295,7 +296,7 @@ TEST(Slices, RandomProgramsGiveTheRowsResults) {
     auto pick = [&](size_t n) { return static_cast<size_t>(random() % n); };
     Graph graph(StandardOps(), "random");
     GraphBuilder b(&graph);
-    std::vector<Value*> values = {b.Input("x", *Type::Parse("f32[batch,8,48,48]"))};
+    std::vector<Value*> values = {b.Input("x", *Type::Parse("f32[batch,8,64,64]"))};
     const char* unary[] = {"Tanh", "Sigmoid", "HardSwish", "Relu", "Softmax"};
     const char* binary[] = {"Add", "Mul", "Max", "Sub"};
     for (int i = 0; i < 30; ++i) {
@@ -321,7 +322,7 @@ TEST(Slices, RandomProgramsGiveTheRowsResults) {
           v = b.Op("Transpose", {v}, {{"perm", std::vector<int64_t>{0, 1, 3, 2}}});
           break;
         case 4:
-          v = b.Op("Reshape", {b.Op("Reshape", {v, b.Ints({0, 8, -1})}), b.Ints({0, 8, 48, 48})});
+          v = b.Op("Reshape", {b.Op("Reshape", {v, b.Ints({0, 8, -1})}), b.Ints({0, 8, 64, 64})});
           break;
         case 5:
           v = b.Op(binary[pick(4)], {v, values[pick(values.size())]});
@@ -333,7 +334,7 @@ TEST(Slices, RandomProgramsGiveTheRowsResults) {
       if (i % 9 == 8) b.Output(v, absl::StrCat("y", i));
     }
     ASSERT_TRUE(b.status().ok()) << b.status();
-    const Tensor x = *Tensor::Random(DType::kF32, {8, 8, 48, 48}, {.seed = seed});
+    const Tensor x = *Tensor::Random(DType::kF32, {8, 8, 64, 64}, {.seed = seed});
     for (int threads : {1, 3}) {
       auto session = Session::Create(graph, {.threads = threads});
       ASSERT_TRUE(session.ok()) << session.status();
@@ -348,7 +349,7 @@ TEST(Slices, RandomProgramsGiveTheRowsResults) {
       }
     }
   }
-  EXPECT_GT(with_slices, 6);
+  EXPECT_GT(with_slices, 3);  // how many depends on the caches
 }
 
 }  // namespace
