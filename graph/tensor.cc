@@ -47,6 +47,7 @@ std::string DimsToString(absl::Span<const int64_t> dims) {
 namespace {
 
 constexpr size_t kAlignment = 64;
+constexpr size_t kSmall = 16 << 10;     // bytes
 constexpr size_t kPiece = 4 << 20;      // of such a copy
 constexpr size_t kOwnPages = 64 << 10;  // bytes of a copy that is mapped, not in the heap
 
@@ -77,6 +78,13 @@ absl::StatusOr<Tensor> Tensor::Allocate(DType dtype, absl::Span<const int64_t> d
   std::shared_ptr<void> memory;
   if (dtype == DType::kString) {
     memory = AllocateStrings(static_cast<size_t>(*count));
+  } else if (bytes <= kSmall) {
+    // malloc() has lists for small sizes, aligned_alloc() has none: loops make such tensors.
+    if (void* p = std::malloc(bytes + kAlignment)) {
+      const uintptr_t aligned = (reinterpret_cast<uintptr_t>(p) + kAlignment - 1) & -kAlignment;
+      memory = std::shared_ptr<void>(std::shared_ptr<void>(p, Free()),
+                                     reinterpret_cast<void*>(aligned));
+    }
   } else {
     const size_t rounded = (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
     if (void* p = std::aligned_alloc(kAlignment, rounded)) memory.reset(p, Free());
