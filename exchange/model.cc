@@ -109,6 +109,11 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path,
 }
 
 absl::Status WriteModel(const Graph& graph, const std::string& path, const WriteOptions& options) {
+  if (!graph.status().ok()) return graph.status();  // half a program
+  for (const auto& [name, function] : graph.functions()) {
+    if (function == nullptr)
+      return absl::FailedPreconditionError(absl::StrCat("function ", Shown(name), " is null"));
+  }
   switch (options.format == ModelFormat::kAuto ? FormatByName(path) : options.format) {
     case ModelFormat::kText:
       return WriteText(graph, path);

@@ -33,7 +33,7 @@ class Attribute {
   Attribute(int64_t v) : value_(v) {}                              // NOLINT
   Attribute(float v) : value_(v) {}                                // NOLINT
   Attribute(double v) : value_(static_cast<float>(v)) {}           // NOLINT
-  Attribute(const char* v) : value_(std::string(v)) {}             // NOLINT
+  Attribute(const char* v) : value_(std::string(v ? v : "")) {}    // NOLINT
   Attribute(absl::string_view v) : value_(std::string(v)) {}       // NOLINT
   Attribute(std::string v) : value_(std::move(v)) {}               // NOLINT
   Attribute(std::vector<int64_t> v) : value_(std::move(v)) {}      // NOLINT
@@ -45,23 +45,29 @@ class Attribute {
 
   AttrKind kind() const { return static_cast<AttrKind>(value_.index()); }
 
-  // Precondition of each: the kind fits (the verifier has compared it with the op's declaration).
-  int64_t as_int() const { return std::get<int64_t>(value_); }
-  float as_float() const { return std::get<float>(value_); }
-  const std::string& as_string() const { return std::get<std::string>(value_); }
-  const std::vector<int64_t>& as_ints() const { return std::get<std::vector<int64_t>>(value_); }
-  const std::vector<float>& as_floats() const { return std::get<std::vector<float>>(value_); }
-  const std::vector<std::string>& as_strings() const {
-    return std::get<std::vector<std::string>>(value_);
-  }
-  DType as_dtype() const { return std::get<DType>(value_); }
-  const Tensor& as_tensor() const { return std::get<Tensor>(value_); }
-  const Type& as_type() const { return std::get<Type>(value_); }
+  // The value where it is of that kind (the verifier has compared it with the op's declaration);
+  // else 0, "", an empty list, kInvalid, no tensor, an unknown type.
+  int64_t as_int() const { return Get<int64_t>(); }
+  float as_float() const { return Get<float>(); }
+  const std::string& as_string() const { return Get<std::string>(); }
+  const std::vector<int64_t>& as_ints() const { return Get<std::vector<int64_t>>(); }
+  const std::vector<float>& as_floats() const { return Get<std::vector<float>>(); }
+  const std::vector<std::string>& as_strings() const { return Get<std::vector<std::string>>(); }
+  DType as_dtype() const { return Get<DType>(); }
+  const Tensor& as_tensor() const { return Get<Tensor>(); }
+  const Type& as_type() const { return Get<Type>(); }
 
   // Floats compare by bits, so that NaN equals itself and 0 differs from -0.
   friend bool operator==(const Attribute& a, const Attribute& b);
 
  private:
+  template <typename T>
+  const T& Get() const {
+    static const T* const none = new T();
+    const T* value = std::get_if<T>(&value_);
+    return value == nullptr ? *none : *value;
+  }
+
   // In the order of AttrKind.
   std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>,
                std::vector<std::string>, DType, Tensor, Type>

@@ -2,7 +2,9 @@
 // gradients, expansions and passes (untyped: b.Op("Mul", {x, y})).
 //
 // Errors are sticky: the first one is kept with the source line that caused it, every later call
-// returns null, and null inputs are passed over in silence. Ask status() once at the end.
+// returns null, and null inputs are passed over in silence. Ask status() once at the end. An output
+// of a whole program that was asked for and could not be made is kept by the graph, too, which then
+// makes no session and is not written (Graph::status()).
 #ifndef SLUICE_GRAPH_BUILDER_H_
 #define SLUICE_GRAPH_BUILDER_H_
 
@@ -12,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "graph/graph.h"
 
@@ -23,8 +26,9 @@ class GraphBuilder {
  public:
   using Location = std::source_location;
 
-  // Appends to `graph`, before `before` where given. The graph outlives the builder.
-  explicit GraphBuilder(Graph* graph, Node* before = nullptr) : graph_(graph), before_(before) {}
+  // Appends to `graph`, before its node `before` where given. The graph outlives the builder.
+  // Without a graph every call fails.
+  explicit GraphBuilder(Graph* graph, Node* before = nullptr);
 
   Graph* graph() const { return graph_; }
   const absl::Status& status() const { return status_; }
@@ -57,6 +61,7 @@ class GraphBuilder {
               const AttrList& attrs = {}, Location where = Location::current());
   void Finish(Node* node);
 
+  // A second output of a name must be the same value.
   void Output(Value* value, absl::string_view name = "");
 
   // Origin for every node from now on instead of the source line (passes hand on the original's).
@@ -65,12 +70,16 @@ class GraphBuilder {
 
  private:
   friend class NameScope;
+  // Whether `value` may be read here; fails where it is of another graph. Null may.
+  bool CheckSeen(const Value* value, absl::string_view what, const Location* where);
+
   Graph* graph_;
   Node* before_;
   absl::Status status_;
   std::string scope_;
   std::optional<Origin> origin_;
   std::vector<Node*> added_;
+  absl::flat_hash_map<std::string, const Value*> outputs_;  // made here, by name
 };
 
 // Prefixes the names of values made while it lives: NameScope s(g, "encoder") gives "encoder/v0".

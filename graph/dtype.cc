@@ -9,17 +9,14 @@ namespace {
 struct Info {
   DType dtype;
   absl::string_view name;
-  size_t size;
 };
 
 constexpr Info kInfos[] = {
-    {DType::kF64, "f64", 8},   {DType::kF32, "f32", 4},
-    {DType::kF16, "f16", 2},   {DType::kBF16, "bf16", 2},
-    {DType::kI64, "i64", 8},   {DType::kI32, "i32", 4},
-    {DType::kI16, "i16", 2},   {DType::kI8, "i8", 1},
-    {DType::kU64, "u64", 8},   {DType::kU32, "u32", 4},
-    {DType::kU16, "u16", 2},   {DType::kU8, "u8", 1},
-    {DType::kBool, "bool", 1}, {DType::kString, "string", sizeof(std::string)},
+    {DType::kF64, "f64"},   {DType::kF32, "f32"},       {DType::kF16, "f16"},
+    {DType::kBF16, "bf16"}, {DType::kI64, "i64"},       {DType::kI32, "i32"},
+    {DType::kI16, "i16"},   {DType::kI8, "i8"},         {DType::kU64, "u64"},
+    {DType::kU32, "u32"},   {DType::kU16, "u16"},       {DType::kU8, "u8"},
+    {DType::kBool, "bool"}, {DType::kString, "string"},
 };
 
 const Info* Find(DType dtype) {
@@ -30,11 +27,6 @@ const Info* Find(DType dtype) {
 }
 
 }  // namespace
-
-size_t ByteSize(DType dtype) {
-  const Info* info = Find(dtype);
-  return info != nullptr ? info->size : 0;
-}
 
 absl::string_view ToString(DType dtype) {
   const Info* info = Find(dtype);

@@ -34,7 +34,31 @@ enum class DType : uint8_t {
 };
 
 // Bytes of one element; of a std::string object for kString; 0 for kInvalid.
-size_t ByteSize(DType dtype);
+constexpr size_t ByteSize(DType dtype) {
+  switch (dtype) {
+    case DType::kF64:
+    case DType::kI64:
+    case DType::kU64:
+      return 8;
+    case DType::kF32:
+    case DType::kI32:
+    case DType::kU32:
+      return 4;
+    case DType::kF16:
+    case DType::kBF16:
+    case DType::kI16:
+    case DType::kU16:
+      return 2;
+    case DType::kI8:
+    case DType::kU8:
+    case DType::kBool:
+      return 1;
+    case DType::kString:
+      return sizeof(std::string);
+    default:
+      return 0;
+  }
+}
 
 // "f32", "i64", "bool", "string", ...: the names of the text form.
 absl::string_view ToString(DType dtype);

@@ -1,7 +1,6 @@
 #include "graph/graph.h"
 
 #include <algorithm>
-#include <cassert>
 #include <queue>
 
 #include "absl/container/flat_hash_set.h"
@@ -29,7 +28,13 @@ const Tensor* Value::constant() const {
 
 Node::~Node() = default;
 
+const std::string& Node::name() const {
+  static const std::string* const none = new std::string();
+  return outputs_.empty() ? *none : outputs_[0]->name();
+}
+
 void Node::SetInput(size_t i, Value* value) {
+  if (value != nullptr && !graph_->CheckSeen(value, op_name())) return;
   if (i >= inputs_.size()) {
     inputs_.resize(i + 1, nullptr);
     use_slots_.resize(i + 1, 0);
@@ -40,6 +45,13 @@ void Node::SetInput(size_t i, Value* value) {
 }
 
 void Node::AddControlInput(Node* node) {
+  if (node == nullptr || node->graph_ != graph_) {
+    graph_->Fail(absl::InvalidArgumentError(
+        absl::StrCat("a control input of ", Shown(name()),
+                     node == nullptr ? " is null" : " is a node of another graph",
+                     "; expected one of graph ", Shown(graph_->name()))));
+    return;
+  }
   if (std::find(control_inputs_.begin(), control_inputs_.end(), node) != control_inputs_.end())
     return;
   control_inputs_.push_back(node);
@@ -105,6 +117,19 @@ Graph* Node::AddBody(absl::string_view name) {
   return raw;
 }
 
+void Node::TakeBodies(Node* from) {
+  if (from == nullptr || from == this || from->graph_ != graph_) {
+    graph_->Fail(absl::InvalidArgumentError(
+        absl::StrCat(Shown(name()), " takes the bodies of no other node of its graph")));
+    return;
+  }
+  for (auto& [name, body] : from->bodies_) {
+    body->owner_ = this;
+    bodies_[name] = std::move(body);
+  }
+  from->bodies_.clear();
+}
+
 // ---- Graph: ownership and names
 
 Graph::Graph(const OpRegistry& ops, absl::string_view name) : ops_(&ops), name_(name) {}
@@ -131,6 +156,31 @@ const Graph* Graph::Root() const {
   const Graph* g = this;
   while (g->owner_ != nullptr) g = g->owner_->graph_;
   return g;
+}
+
+void Graph::Fail(absl::Status status) {
+  absl::Status& first = Root()->status_;
+  if (first.ok()) first = std::move(status);
+}
+
+bool Graph::Sees(const Value* value) const {
+  for (const Graph* g = this; g != nullptr; g = g->parent()) {
+    if (value->graph_ == g) return true;
+  }
+  return false;
+}
+
+bool Graph::CheckSeen(const Value* value, absl::string_view what) {
+  if (value != nullptr && Sees(value)) return true;
+  if (value == nullptr) {
+    Fail(absl::InvalidArgumentError(
+        absl::StrCat(what, " of graph ", Shown(name_), ": the value is null")));
+  } else {
+    Fail(absl::InvalidArgumentError(absl::StrCat(
+        what, " of graph ", Shown(name_), ": ", Shown(value->name()), " is a value of graph ",
+        Shown(value->graph()->name()), "; expected one of this graph, or of one around it")));
+  }
+  return false;
 }
 
 std::string Graph::UniqueName(absl::string_view base) const {
@@ -177,6 +227,12 @@ void Graph::UnregisterValue(Value* value) {
 }
 
 void Graph::RenameValue(Value* value, absl::string_view name) {
+  if (value == nullptr) {
+    Fail(absl::InvalidArgumentError(
+        absl::StrCat("graph ", Shown(name_), ": no value is named ", Shown(name))));
+    return;
+  }
+  if (value->graph_ != this) return value->graph_->RenameValue(value, name);
   if (value->name_ == name) return;
   UnregisterValue(value);
   RegisterValue(value, name);
@@ -194,19 +250,32 @@ Value* Graph::AddInput(absl::string_view name, Type type) {
 }
 
 void Graph::EraseInput(Value* input) {
-  assert(!input->used());
+  if (!CheckSeen(input, "an erased input")) return;
+  if (input->graph_ != this || !input->is_input() || input->used()) {
+    Fail(absl::FailedPreconditionError(
+        absl::StrCat("graph ", Shown(name_), ": ", Shown(input->name()), " cannot be erased: ",
+                     input->used() ? "it is still used" : "it is no input of this graph")));
+    return;
+  }
   UnregisterValue(input);
   std::erase(inputs_, input);
   std::erase_if(owned_inputs_, [&](const auto& v) { return v.get() == input; });
 }
 
 void Graph::AddOutput(Value* value, absl::string_view name) {
+  if (!CheckSeen(value, absl::StrCat("output ", Shown(name)))) return;
   outputs_.push_back(value);
   output_names_.push_back(std::string(name.empty() ? absl::string_view(value->name()) : name));
   ++value->output_uses_;
 }
 
 void Graph::SetOutput(size_t i, Value* value) {
+  if (i >= outputs_.size()) {
+    Fail(absl::InvalidArgumentError(absl::StrCat("graph ", Shown(name_), " has ", outputs_.size(),
+                                                 " outputs; output ", i, " cannot be set")));
+    return;
+  }
+  if (!CheckSeen(value, absl::StrCat("output ", i))) return;
   --outputs_[i]->output_uses_;
   ++value->output_uses_;
   outputs_[i] = value;
@@ -245,7 +314,7 @@ Node* Graph::AddNode(const OpDef& op, absl::Span<Value* const> inputs,
   node->inputs_.resize(inputs.size(), nullptr);
   node->use_slots_.resize(inputs.size(), 0);
   for (size_t i = 0; i < inputs.size(); ++i) {
-    if (inputs[i] != nullptr) AddUse(node, i, inputs[i]);
+    if (inputs[i] != nullptr && CheckSeen(inputs[i], op.name)) AddUse(node, i, inputs[i]);
   }
   for (size_t i = 0; i < output_names.size(); ++i) {
     auto value = std::make_unique<Value>();
@@ -254,11 +323,28 @@ Node* Graph::AddNode(const OpDef& op, absl::Span<Value* const> inputs,
     RegisterValue(value.get(), output_names[i]);
     node->outputs_.push_back(std::move(value));
   }
+  if (before != nullptr && before->graph_ != this) {
+    Fail(absl::InvalidArgumentError(absl::StrCat(op.name, " of graph ", Shown(name_),
+                                                 " shall stand before ", Shown(before->name()),
+                                                 ", a node of another graph")));
+    before = nullptr;
+  }
   node->position_ = nodes_.insert(before ? before->position_ : nodes_.end(), std::move(owned));
   return node;
 }
 
 void Graph::EraseNode(Node* node) {
+  const char* wrong = node == nullptr ? "there is none" : nullptr;
+  if (wrong == nullptr && node->graph_ != this) wrong = "it is a node of another graph";
+  for (size_t i = 0; wrong == nullptr && i < node->outputs_.size(); ++i) {
+    if (node->outputs_[i]->used()) wrong = "it is still used";
+  }
+  if (wrong != nullptr) {
+    Fail(absl::FailedPreconditionError(absl::StrCat("graph ", Shown(name_), ": node ",
+                                                    node == nullptr ? "" : Shown(node->name()),
+                                                    " cannot be erased: ", wrong)));
+    return;
+  }
   for (size_t i = 0; i < node->inputs_.size(); ++i) {
     if (node->inputs_[i] != nullptr) RemoveUse(node, i);
   }
@@ -278,14 +364,16 @@ void Graph::EraseNode(Node* node) {
       for (auto& [name, body] : n->bodies_) inside.push_back(body.get());
     }
   }
-  for (auto& value : node->outputs_) {
-    assert(!value->used());
-    UnregisterValue(value.get());
-  }
+  for (auto& value : node->outputs_) UnregisterValue(value.get());
   nodes_.erase(node->position_);
 }
 
 void Graph::MoveBefore(Node* node, Node* before) {
+  if (node == nullptr || node->graph_ != this || (before != nullptr && before->graph_ != this)) {
+    Fail(absl::InvalidArgumentError(
+        absl::StrCat("graph ", Shown(name_), ": a node moves within its graph alone")));
+    return;
+  }
   nodes_.splice(before ? before->position_ : nodes_.end(), nodes_, node->position_);
 }
 
@@ -308,10 +396,14 @@ void ReplaceOutputs(Graph* graph, Value* from, Value* to) {
 
 void Graph::ReplaceAllUses(Value* from, Value* to) {
   if (from == to) return;
-  while (!from->uses_.empty()) {
-    const Use use = from->uses_.back();
-    use.node->SetInput(use.index, to);
+  if (from == nullptr || to == nullptr) {
+    Fail(absl::InvalidArgumentError(absl::StrCat(
+        "graph ", Shown(name_), ": ", from == nullptr ? "nothing" : Shown(from->name()),
+        " cannot be replaced by ", to == nullptr ? "nothing" : Shown(to->name()))));
+    return;
   }
+  const std::vector<Use> uses = from->uses_;
+  for (auto use = uses.rbegin(); use != uses.rend(); ++use) use->node->SetInput(use->index, to);
   if (from->is_graph_output()) ReplaceOutputs(from->graph(), from, to);
 }
 
@@ -477,16 +569,22 @@ void CopyBody(const Graph& from, Graph* to, absl::flat_hash_map<const Value*, Va
 absl::Status CopyNodes(const Graph& from, Graph* to, absl::flat_hash_map<const Value*, Value*>* map,
                        Node* before) {
   CopyAll(from, to, map, before);
-  return absl::OkStatus();
+  return to->status();
 }
 
 std::unique_ptr<Graph> Graph::Clone() const {
   auto clone = std::make_unique<Graph>(*ops_, name_);
   absl::flat_hash_map<const Value*, Value*> map;
   CopyBody(*this, clone.get(), &map);
-  for (const auto& [name, function] : functions_) clone->functions_[name] = function->Clone();
+  for (const auto& [name, function] : functions_) {
+    clone->functions_[name] = function == nullptr ? nullptr : function->Clone();
+    if (function == nullptr)
+      clone->Fail(absl::FailedPreconditionError(
+          absl::StrCat("graph ", Shown(name_), ": function ", Shown(name), " is null")));
+  }
   clone->signatures_ = signatures_;
   clone->metadata_ = metadata_;
+  if (clone->status_.ok()) clone->status_ = status();
   return clone;
 }
 
@@ -587,6 +685,10 @@ bool Equal(const Graph& a, const Graph& b, std::string* difference) {
   for (const auto& [name, function] : a.functions()) {
     auto it = b.functions().find(name);
     if (it == b.functions().end()) return differ(absl::StrCat("function ", Shown(name)));
+    if (function == nullptr || it->second == nullptr) {
+      if (function != it->second) return differ(absl::StrCat("function ", Shown(name)));
+      continue;
+    }
     if (!Equal(*function, *it->second, difference)) return false;
   }
   return true;

@@ -6,6 +6,9 @@
 //
 // Order: nodes() is a topological order, kept by every edit through Patch and checked by Verify().
 // Names: every value has a name, unique in its graph and not that of a value of an enclosing one.
+// Errors: an edit that cannot be made (a null value where one must stand, a value or node of a
+// graph that is neither this one nor around it, an erasure of what is used) changes nothing and is
+// kept: status() and Verify() return the first, and so does everything that reads the whole graph.
 //
 // Threads: const access from many threads is safe; edits are exclusive.
 #ifndef SLUICE_GRAPH_GRAPH_H_
@@ -99,14 +102,18 @@ class Node {
   }  // null: absent
   const std::vector<Value*>& inputs() const { return inputs_; }
   size_t num_outputs() const { return outputs_.size(); }
-  Value* output(size_t i = 0) const { return outputs_[i].get(); }
+  Value* output(size_t i = 0) const {
+    return i < outputs_.size() ? outputs_[i].get() : nullptr;
+  }  // null past the last
   bool HasOutput(size_t i) const { return i < outputs_.size(); }
-  // The name of its first output: how messages and the text form call a node.
-  const std::string& name() const { return outputs_[0]->name(); }
+  // The name of its first output: how messages and the text form call a node; "" without outputs,
+  // which no op allows.
+  const std::string& name() const;
 
-  void SetInput(size_t i, Value* value);  // null makes it absent; grows the list as needed
+  // Null makes it absent; grows the list as needed.
+  void SetInput(size_t i, Value* value);
 
-  // Nodes that must have run before this one although no value flows.
+  // Nodes of the same graph that must have run before this one although no value flows.
   const std::vector<Node*>& control_inputs() const { return control_inputs_; }
   void AddControlInput(Node* node);
   const std::vector<Node*>& control_uses() const { return control_uses_; }
@@ -134,6 +141,8 @@ class Node {
   const absl::btree_map<std::string, std::unique_ptr<Graph>>& bodies() const { return bodies_; }
   Graph* body(absl::string_view name) const;
   Graph* AddBody(absl::string_view name);
+  // Takes over the bodies of `from`, another node of this graph.
+  void TakeBodies(Node* from);
 
   const std::string& device() const { return device_; }  // "gpu:0"; "" is not placed
   void set_device(std::string device) { device_ = std::move(device); }
@@ -177,6 +186,11 @@ class Graph {
   const OpRegistry& ops() const { return *ops_; }
   const std::string& name() const { return name_; }
   void set_name(absl::string_view name) { name_ = std::string(name); }
+  // OK, or the first edit of this program (bodies included) that could not be made. Fail() keeps
+  // the first: for whoever edits and must give up halfway.
+  const absl::Status& status() const { return Root()->status_; }
+  void Fail(absl::Status status);
+
   // The node this graph is a body of, and the graph around that; null for a whole program.
   Node* owner() const { return owner_; }
   Graph* parent() const { return owner_ ? owner_->graph() : nullptr; }
@@ -186,9 +200,12 @@ class Graph {
   Value* FindValue(absl::string_view name) const;         // in this graph only
   Value* FindVisibleValue(absl::string_view name) const;  // here, then outward
 
+  // Whether a node of this graph may read `value`: it is of this graph or of one around it.
+  bool Sees(const Value* value) const;
+
   Value* AddInput(absl::string_view name, Type type);
   const std::vector<Value*>& inputs() const { return inputs_; }
-  void EraseInput(Value* input);  // precondition: unused
+  void EraseInput(Value* input);  // an unused one
 
   // The outputs; one value may stand more than once. The name under which a caller fetches output i
   // is output_names()[i] (the value's own name unless set otherwise), so it survives every pass.
@@ -202,12 +219,12 @@ class Graph {
   // empty name asks for a fresh one. Does not infer: see InferNode() in graph/infer.h.
   Node* AddNode(const OpDef& op, absl::Span<Value* const> inputs,
                 absl::Span<const std::string> output_names, Node* before = nullptr);
-  // Precondition: no output is used. Drops its uses of other values.
+  // A node of which no output is used. Drops its uses of other values.
   void EraseNode(Node* node);
   void MoveBefore(Node* node, Node* before);  // within this graph
   void ReplaceAllUses(Value* from,
                       Value* to);  // also in bodies and graph outputs; control edges stay
-  void RenameValue(Value* value, absl::string_view name);  // precondition: the name is free
+  void RenameValue(Value* value, absl::string_view name);  // a free one, else see UniqueName()
 
   const NodeList& nodes() const { return nodes_; }  // in order; each is never null
   size_t num_nodes() const { return nodes_.size(); }
@@ -236,6 +253,8 @@ class Graph {
   friend class Node;
   const Graph* Root() const;
   Graph* Root() { return const_cast<Graph*>(static_cast<const Graph*>(this)->Root()); }
+  // False, with status() set, where `value` is null or not to be seen. `what` reads it.
+  bool CheckSeen(const Value* value, absl::string_view what);
   void RegisterValue(Value* value, absl::string_view name);
   void UnregisterValue(Value* value);
   void AddUse(Node* node, size_t index, Value* value);
@@ -258,6 +277,7 @@ class Graph {
   absl::btree_map<std::string, Signature> signatures_;
   absl::btree_map<std::string, std::string> metadata_;
   int64_t next_dim_ = -1;  // of a root; -1: not known yet
+  absl::Status status_;    // of a root
 };
 
 // Copies all nodes of `from` to the end of `to` (which may be another graph); `map` gives the
@@ -271,8 +291,9 @@ std::vector<Value*> Captures(const Node& node);
 // Equal in everything but origins, order of independent nodes not ignored.
 bool Equal(const Graph& a, const Graph& b, std::string* difference = nullptr);
 
-// Inputs, attributes, bodies and control inputs agree with the op's declaration; names, ownership,
-// order and use lists are consistent; outputs exist; reads and writes of a variable are ordered.
+// No edit has failed (Graph::status()); inputs, attributes, bodies and control inputs agree with
+// the op's declaration; names, ownership, order and use lists are consistent; outputs exist; reads
+// and writes of a variable are ordered.
 absl::Status Verify(const Graph& graph);
 
 // One line of the text form, for messages.

@@ -94,7 +94,10 @@ bool InferContext::FailedByShapes(const absl::Status& status) {
 }
 
 // Gives the implementation below its access to the context's results.
-absl::Status InferNode(Node* node) { return InferNodeImpl(node, false); }
+absl::Status InferNode(Node* node) {
+  if (node == nullptr) return absl::InvalidArgumentError("no node to infer: it is null");
+  return InferNodeImpl(node, false);
+}
 
 struct InferResults {
   std::vector<Type> types;
@@ -162,6 +165,7 @@ absl::StatusOr<std::vector<Type>> InferContext::InferBody(absl::string_view name
 }
 
 absl::Status InferTypes(Graph* graph) {
+  if (graph == nullptr) return absl::InvalidArgumentError("no graph to infer: it is null");
   for (auto& [name, function] : graph->functions()) {
     if (absl::Status s = InferTypes(function.get()); !s.ok()) return s;
   }
@@ -188,7 +192,7 @@ absl::StatusOr<Shape> BroadcastShapes(const Shape& a, const Shape& b,
     } else if (y.is_number()) {
       x = y;  // the symbol must be 1 or this number
     } else if (!x.is_number()) {
-      x = fresh();
+      x = fresh ? fresh() : Dim::Unknown();
     }
   }
   return result;

@@ -76,7 +76,8 @@ absl::Status InferNode(Node* node);
 absl::Status InferTypes(Graph* graph);
 
 // Numpy's rule over symbolic extents: 1 stretches; equal ones stay; a number beats a symbol (which
-// must then be 1 or that number at run time); two different symbols give a fresh one.
+// must then be 1 or that number at run time); two different symbols give a fresh one (Unknown()
+// where `fresh` is not set).
 absl::StatusOr<Shape> BroadcastShapes(const Shape& a, const Shape& b,
                                       const std::function<Dim()>& fresh);
 

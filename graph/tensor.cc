@@ -99,10 +99,12 @@ absl::StatusOr<Tensor> Tensor::Allocate(DType dtype, absl::Span<const int64_t> d
 
 Tensor Tensor::Wrap(DType dtype, absl::Span<const int64_t> dims, const void* data,
                     std::shared_ptr<const void> owner) {
+  const absl::StatusOr<int64_t> elements = ElementCount(dims, ByteSize(dtype));
+  if (ByteSize(dtype) == 0 || !elements.ok() || (data == nullptr && *elements > 0)) return Tensor();
   Tensor t;
   t.dtype_ = dtype;
   t.dims_.assign(dims.begin(), dims.end());
-  t.elements_ = ElementCount(dims, ByteSize(dtype)).value_or(0);
+  t.elements_ = *elements;
   t.data_ = data;
   t.owner_ = std::move(owner);
   return t;
@@ -198,6 +200,8 @@ absl::StatusOr<Tensor> Tensor::Aligned() const {
 }
 
 Tensor Tensor::Reshaped(absl::Span<const int64_t> dims) const {
+  const absl::StatusOr<int64_t> elements = ElementCount(dims);
+  if (!valid() || !elements.ok() || *elements != elements_) return Tensor();
   Tensor t = *this;
   t.dims_.assign(dims.begin(), dims.end());
   return t;

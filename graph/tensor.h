@@ -17,6 +17,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/status/statusor.h"
@@ -47,7 +50,8 @@ class Tensor {
   // Fresh memory, 64-byte aligned; numbers are uninitialised, strings empty.
   static absl::StatusOr<Tensor> Allocate(DType dtype, absl::Span<const int64_t> dims);
   // Memory that `owner` keeps alive (null: the caller outlives the tensor). `data` must hold
-  // ElementCount(dims) elements and be aligned to the element (but see above).
+  // ElementCount(dims) elements and be aligned to the element (but see above). No tensor where
+  // `dims` have no count, or `data` is null and they have elements.
   static Tensor Wrap(DType dtype, absl::Span<const int64_t> dims, const void* data,
                      std::shared_ptr<const void> owner);
   // Uniform values offset + scale * [-1, 1) (floats), offset + scale * [0, 1) floored (integers),
@@ -64,12 +68,14 @@ class Tensor {
   static Tensor Vector(absl::Span<const T> values) {
     return FromSpan<T>({static_cast<int64_t>(values.size())}, values);
   }
-  // Copies `values`, whose size must be the product of `dims`.
+  // Copies `values`, whose size must be the product of `dims`: no tensor where it is not, or where
+  // there is no memory. What takes tensors says so.
   template <typename T>
   static Tensor FromSpan(absl::Span<const int64_t> dims, absl::Span<const T> values) {
-    Tensor t = *Allocate(kDTypeOf<T>, dims);
-    for (size_t i = 0; i < values.size(); ++i) t.mutable_data<T>()[i] = values[i];
-    return t;
+    absl::StatusOr<Tensor> t = Allocate(kDTypeOf<T>, dims);
+    if (!t.ok() || static_cast<size_t>(t->elements()) != values.size()) return Tensor();
+    for (size_t i = 0; i < values.size(); ++i) t->template mutable_data<T>()[i] = values[i];
+    return *std::move(t);
   }
 
   bool valid() const { return dtype_ != DType::kInvalid; }
@@ -79,6 +85,8 @@ class Tensor {
   int64_t elements() const { return elements_; }
   size_t bytes() const { return static_cast<size_t>(elements_) * ByteSize(dtype_); }
 
+  // Memory as it lies. data<T>() looks at nothing: T must be the element's type, or the tensor is
+  // read as bytes of that kind.
   const void* raw() const { return data_; }
   void* mutable_raw() {
     random_.reset();  // no longer what the generator made
@@ -92,14 +100,19 @@ class Tensor {
   T* mutable_data() {
     return static_cast<T*>(mutable_raw());
   }
+  // All elements; none where T is not of the element's size, or one of the two a string alone.
   template <typename T>
   absl::Span<const T> values() const {
+    if (!Holds<T>()) return {};
     return absl::Span<const T>(data<T>(), static_cast<size_t>(elements_));
   }
-  // One element, of an unaligned tensor too; not of strings.
+  // One element, of an unaligned tensor too; not of strings. T() where there is none, or of another
+  // size.
   template <typename T>
   T At(int64_t i) const {
-    T element;
+    static_assert(std::is_trivially_copyable_v<T>);
+    T element{};
+    if (!Holds<T>() || i < 0 || i >= elements_) return element;
     std::memcpy(&element, static_cast<const char*>(data_) + i * int64_t{sizeof(T)}, sizeof(T));
     return element;
   }
@@ -109,7 +122,7 @@ class Tensor {
   const std::shared_ptr<const void>& owner() const { return owner_; }
   const std::optional<RandomSpec>& random() const { return random_; }
 
-  // The same bytes under other extents of equal product.
+  // The same bytes under other extents of equal product; no tensor where the product is another.
   Tensor Reshaped(absl::Span<const int64_t> dims) const;
 
   // The elements of an integer tensor as int64 (u64 wraps); empty optional for other dtypes.
@@ -127,6 +140,12 @@ class Tensor {
   std::string ToString(int64_t max_elements = 8) const;
 
  private:
+  template <typename T>
+  bool Holds() const {
+    return sizeof(T) == ByteSize(dtype_) &&
+           std::is_same_v<T, std::string> == (dtype_ == DType::kString);
+  }
+
   DType dtype_ = DType::kInvalid;
   Dims dims_;
   int64_t elements_ = 0;

@@ -37,6 +37,7 @@ class Printer {
     Body(graph, 0);
     Append("\n");
     for (const auto& [name, function] : graph.functions()) {
+      if (function == nullptr) continue;  // Verify() says so
       Append("\nfunction ");
       Word(name);
       if (function->name() != name) {

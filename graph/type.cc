@@ -42,6 +42,21 @@ Type Type::Map(DType key, Type element) {
   return t;
 }
 
+const Shape& Type::NoShape() {
+  static const Shape* const none = new Shape();
+  return *none;
+}
+
+const Dim& Type::NoDim() {
+  static const Dim* const unknown = new Dim(Dim::Unknown());
+  return *unknown;
+}
+
+const Type& Type::NoType() {
+  static const Type* const unknown = new Type();
+  return *unknown;
+}
+
 bool Type::has_static_shape() const { return StaticDims().has_value(); }
 
 std::optional<Dims> Type::StaticDims() const {
@@ -155,7 +170,8 @@ Type JoinTypes(const Type& a, const Type& b, const std::function<Dim()>& fresh_d
   }
   Shape shape = a.shape();
   for (int i = 0; i < a.rank(); ++i) {
-    if (a.dim(i) != b.dim(i)) shape[static_cast<size_t>(i)] = fresh_dim();
+    if (a.dim(i) != b.dim(i))
+      shape[static_cast<size_t>(i)] = fresh_dim ? fresh_dim() : Dim::Unknown();
   }
   return Type::Tensor(dtype, std::move(shape), a.layout());
 }

@@ -37,11 +37,14 @@ class Type {
 
   DType dtype() const { return dtype_; }  // of a tensor; the key's of a map
   bool has_shape() const { return shape_.has_value(); }
-  const Shape& shape() const { return *shape_; }  // precondition: has_shape()
-  int rank() const { return static_cast<int>(shape_->size()); }
-  const Dim& dim(int i) const { return (*shape_)[i]; }
+  // Of a tensor whose has_shape(): without one, no extents. dim(i) is for 0 <= i < rank();
+  // others are unknown.
+  const Shape& shape() const { return shape_.has_value() ? *shape_ : NoShape(); }
+  int rank() const { return static_cast<int>(shape().size()); }
+  const Dim& dim(int i) const { return i >= 0 && i < rank() ? (*shape_)[i] : NoDim(); }
   Layout layout() const { return layout_; }
-  const Type& element() const { return *element_; }  // of a sequence, optional or map
+  // Of a sequence, optional or map; an unknown type of others.
+  const Type& element() const { return element_ != nullptr ? *element_ : NoType(); }
 
   bool has_static_shape() const;  // a tensor whose every extent is a number
   std::optional<Dims> StaticDims() const;
@@ -56,6 +59,10 @@ class Type {
   static absl::StatusOr<Type> Parse(absl::string_view text);
 
  private:
+  static const Shape& NoShape();
+  static const Dim& NoDim();
+  static const Type& NoType();
+
   TypeKind kind_ = TypeKind::kUnknown;
   DType dtype_ = DType::kInvalid;
   Layout layout_ = Layout::kPlain;

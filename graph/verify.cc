@@ -221,9 +221,14 @@ absl::Status VerifyVariables(const Graph& graph) {
 }  // namespace
 
 absl::Status Verify(const Graph& graph) {
+  if (!graph.status().ok()) return graph.status();
   if (absl::Status s = Verifier().VerifyGraph(graph, 0); !s.ok()) return s;
   if (absl::Status s = VerifyVariables(graph); !s.ok()) return s;
   for (const auto& [name, function] : graph.functions()) {
+    if (function == nullptr) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("graph ", Shown(graph.name()), ": function ", Shown(name), " is null"));
+    }
     if (absl::Status s = Verify(*function); !s.ok()) return s;
   }
   auto known = [](const std::vector<std::string>& names, const std::string& name) {

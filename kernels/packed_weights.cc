@@ -104,6 +104,19 @@ PackedSet PackedWeights::Collect(std::string key) const {
   return set;
 }
 
+int64_t PackedWeights::bytes() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  absl::flat_hash_map<const void*, int64_t> blocks;  // the forms of equal constants may be one
+  for (const auto& [unused, form] : forms_) {
+    if (form.owner.expired() || form.view.raw() == form.source.raw()) continue;
+    int64_t& size = blocks[form.view.raw()];
+    size = std::max(size, static_cast<int64_t>(form.view.bytes()));
+  }
+  int64_t sum = 0;
+  for (const auto& [block, size] : blocks) sum += size;
+  return sum;
+}
+
 PackedWeights::Counts PackedWeights::counts() const {
   std::lock_guard<std::mutex> lock(mutex_);
   Counts counts = counts_;

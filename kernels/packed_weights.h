@@ -38,6 +38,9 @@ class PackedWeights {
   // what is saved is aligned.
   PackedSet Collect(std::string key) const;
 
+  // Memory of the forms that live now, each once.
+  int64_t bytes() const;
+
   struct Counts {
     int64_t made = 0, shared = 0, from_saved = 0;
     int64_t damaged = 0;  // saved, but of a wrong size or content: packed again

@@ -8,10 +8,12 @@ namespace {
 
 // How many outputs a node has is known only once its bodies are built, and bodies live in their
 // node: so they are built in a draft of it at the end of the graph, which goes away with this
-// object.
+// object. Where the builder has failed there is none, and the functions that build bodies get a
+// builder that fails, so that there are as many results as ever, all null.
 class Draft {
  public:
   Draft(GraphBuilder& g, const char* op) : g_(g) {
+    if (!g.status().ok()) return;
     const OpDef* def = g.graph()->ops().Find(op);
     if (def == nullptr) {
       g.Fail(absl::NotFoundError(absl::StrCat("no op is called ", Shown(op))));
@@ -24,10 +26,11 @@ class Draft {
   }
 
   bool ok() const { return node_ != nullptr && g_.status().ok(); }
-  Graph* AddBody(absl::string_view name) { return node_->AddBody(name); }
+  Graph* AddBody(absl::string_view name) { return ok() ? node_->AddBody(name) : nullptr; }
 
   // Ends a body. A value from around it gets a name inside.
   void Return(GraphBuilder& b, absl::Span<Value* const> values, const Location& where) {
+    if (b.graph() == nullptr) return;
     for (Value* v : values) {
       if (v != nullptr && v->graph() != b.graph()) v = b.Op("Identity", {v}, {}, where);
       b.Output(v);
@@ -35,22 +38,13 @@ class Draft {
     if (!b.status().ok()) g_.Fail(b.status());
   }
 
-  // The node itself, with copies of the bodies.
+  // The node itself, with the bodies.
   Values Make(absl::Span<Value* const> inputs, size_t outputs, const AttrList& attrs,
               const Location& where) {
     if (!ok()) return Values(outputs, nullptr);
     Node* node = g_.RawOp(node_->op_name(), inputs, outputs, attrs, where);
     if (node == nullptr) return Values(outputs, nullptr);
-    for (const auto& [name, from] : node_->bodies()) {
-      Graph* to = node->AddBody(name);
-      absl::flat_hash_map<const Value*, Value*> map;
-      for (const Value* v : from->inputs()) map[v] = to->AddInput(v->name(), v->type());
-      if (absl::Status s = CopyNodes(*from, to, &map); !s.ok()) g_.Fail(std::move(s));
-      for (Value* v : from->outputs()) {
-        const auto it = map.find(v);
-        to->AddOutput(it == map.end() ? v : it->second);
-      }
-    }
+    node->TakeBodies(node_);
     g_.Finish(node);
     Values values;
     for (size_t i = 0; i < outputs; ++i)
@@ -64,16 +58,19 @@ class Draft {
 };
 
 Value* AddInput(Graph* body, absl::string_view name, Type type) {
-  return body->AddInput(body->UniqueName(name), std::move(type));
+  return body == nullptr ? nullptr : body->AddInput(body->UniqueName(name), std::move(type));
 }
 
-bool AnyNull(absl::Span<Value* const> values) {
-  return std::find(values.begin(), values.end(), nullptr) != values.end();
-}
-
-void FailNull(GraphBuilder& g, const char* op, const Location& where) {
-  g.Fail(absl::InvalidArgumentError(
-      absl::StrCat(op, ": an input is null\n  at ", where.file_name(), ":", where.line())));
+// Fails where a value that is looked at before the node is made is null or of another graph.
+void CheckSeen(GraphBuilder& g, const char* op, absl::Span<Value* const> values,
+               const Location& where) {
+  for (const Value* v : values) {
+    if (!g.status().ok()) return;
+    if (v != nullptr && g.graph()->Sees(v)) continue;
+    g.Fail(absl::InvalidArgumentError(
+        absl::StrCat(op, ": an input is ", v == nullptr ? "null" : "a value of another graph",
+                     "\n  at ", where.file_name(), ":", where.line())));
+  }
 }
 
 // The type of one slice of `type`.
@@ -89,10 +86,8 @@ Type SliceType(const Type& type, int64_t axis) {
 }  // namespace
 
 Values If(GraphBuilder& g, Value* cond, Branch then_branch, Branch else_branch, Location where) {
-  if (!g.status().ok()) return {};
-  if (cond == nullptr) return FailNull(g, "If", where), Values();
+  CheckSeen(g, "If", {&cond, 1}, where);
   Draft draft(g, "If");
-  if (!draft.ok()) return {};
   size_t outputs = 0;
   for (const auto& [name, branch] :
        {std::pair("then_branch", then_branch), std::pair("else_branch", else_branch)}) {
@@ -106,16 +101,16 @@ Values If(GraphBuilder& g, Value* cond, Branch then_branch, Branch else_branch, 
 
 LoopOutputs Loop(GraphBuilder& g, Value* trip_count, Value* condition,
                  absl::Span<Value* const> initial, LoopFunction body, Location where) {
-  if (!g.status().ok()) return {};
-  if (AnyNull(initial)) return FailNull(g, "Loop", where), LoopOutputs();
+  CheckSeen(g, "Loop", initial, where);
   Draft draft(g, "Loop");
-  if (!draft.ok()) return {};
   GraphBuilder b(draft.AddBody("body"));
   Value* iteration = AddInput(b.graph(), "iteration", Type::Tensor(DType::kI64, Shape{}));
   Value* before = AddInput(b.graph(), "condition", Type::Tensor(DType::kBool, Shape{}));
   Values carried;
-  for (Value* v : initial)
-    carried.push_back(AddInput(b.graph(), absl::StrCat(v->name(), "_carried"), v->type()));
+  for (Value* v : initial) {
+    carried.push_back(
+        draft.ok() ? AddInput(b.graph(), absl::StrCat(v->name(), "_carried"), v->type()) : nullptr);
+  }
 
   LoopBody made = body(b, iteration, before, carried);
   if (b.status().ok() && made.carried.size() != initial.size()) {
@@ -138,15 +133,20 @@ LoopOutputs Loop(GraphBuilder& g, Value* trip_count, Value* condition,
 
 ScanBody Scan(GraphBuilder& g, absl::Span<Value* const> initial, absl::Span<Value* const> scanned,
               ScanFunction body, const ScanAttrs& attrs, Location where) {
-  if (!g.status().ok()) return {};
-  if (AnyNull(initial) || AnyNull(scanned)) return FailNull(g, "Scan", where), ScanBody();
+  CheckSeen(g, "Scan", initial, where);
+  CheckSeen(g, "Scan", scanned, where);
   Draft draft(g, "Scan");
-  if (!draft.ok()) return {};
   GraphBuilder b(draft.AddBody("body"));
   Values states, slices;
-  for (Value* v : initial)
-    states.push_back(AddInput(b.graph(), absl::StrCat(v->name(), "_state"), v->type()));
+  for (Value* v : initial) {
+    states.push_back(draft.ok() ? AddInput(b.graph(), absl::StrCat(v->name(), "_state"), v->type())
+                                : nullptr);
+  }
   for (size_t i = 0; i < scanned.size(); ++i) {
+    if (!draft.ok()) {
+      slices.push_back(nullptr);
+      continue;
+    }
     const auto& axes = attrs.scan_input_axes.value;
     const int64_t axis = axes && i < axes->size() ? (*axes)[i] : 0;
     slices.push_back(AddInput(b.graph(), absl::StrCat(scanned[i]->name(), "_slice"),

@@ -3,7 +3,9 @@
 //   auto y = ops::If(g, cond, [&](GraphBuilder& b) { return ops::Values{ops::Relu(b, x)}; },
 //                             [&](GraphBuilder& b) { return ops::Values{x}; });
 //
-// A body may use values of the graph around it. An error in a body becomes the outer builder's.
+// A body may use values of the graph around it. An error in a body becomes the outer builder's; on
+// a builder that has failed the functions run all the same, with a builder that has failed, so that
+// there are as many results as ever, all null.
 #ifndef SLUICE_OPS_CONTROL_FLOW_BUILDERS_H_
 #define SLUICE_OPS_CONTROL_FLOW_BUILDERS_H_
 

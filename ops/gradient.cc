@@ -146,6 +146,7 @@ void GradientContext::SetBroadcastInputGrad(size_t i, Value* grad) {
 
 absl::StatusOr<std::vector<Value*>> AddGradients(Graph* graph, absl::Span<Value* const> losses,
                                                  absl::Span<Value* const> values) {
+  if (graph == nullptr) return absl::InvalidArgumentError("no graph to differentiate: it is null");
   for (const Value* v : losses) {
     if (absl::Status s = CheckValue(graph, v, "loss"); !s.ok()) return s;
   }

@@ -27,9 +27,12 @@ class GradientContext {
   Value* input(size_t i) const { return node_.input(i); }
   Value* output(size_t i = 0) const { return node_.output(i); }
   Value* output_grad(size_t i = 0) const {
-    return output_grads_[i];
+    return i < output_grads_.size() ? output_grads_[i] : nullptr;
   }  // null: nothing flows back there
-  void SetInputGrad(size_t i, Value* grad) { input_grads_[i] = grad; }
+  // Of input `i` of the node; ignored past the last.
+  void SetInputGrad(size_t i, Value* grad) {
+    if (i < input_grads_.size()) input_grads_[i] = grad;
+  }
   // The same for an input that was broadcast: sums over the stretched axes, back to the input's
   // shape.
   void SetBroadcastInputGrad(size_t i, Value* grad);

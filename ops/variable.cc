@@ -42,7 +42,8 @@ absl::Status InferCall(InferContext& c) {
   const Graph* root = c.node().graph();
   while (root->parent() != nullptr) root = root->parent();
   const auto found = root->functions().find(c.String("function"));
-  if (found == root->functions().end()) return absl::OkStatus();  // a call inside a function
+  if (found == root->functions().end() || found->second == nullptr)
+    return absl::OkStatus();  // a call inside a function
   const Graph& function = *found->second;
   if (function.inputs().size() < c.num_inputs() || function.outputs().size() < c.num_outputs()) {
     return c.Error("function ", Shown(function.name()), " takes ", function.inputs().size(),

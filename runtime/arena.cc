@@ -14,22 +14,34 @@ ArenaLayout Place(std::vector<ArenaBuffer>* buffers) {
                    [&](size_t a, size_t b) { return (*buffers)[a].bytes > (*buffers)[b].bytes; });
   ArenaLayout layout;
   std::vector<ArenaBuffer*> placed;  // by offset
+  size_t latest = 0;                 // the place in it of the buffer before
   for (size_t i : order) {
     ArenaBuffer& buffer = (*buffers)[i];
-    const int64_t bytes = (buffer.bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+    const auto rounded = [](int64_t bytes) {
+      return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+    };
+    const int64_t bytes = rounded(buffer.bytes);
     int64_t offset = 0;
-    for (const ArenaBuffer* other : placed) {
+    size_t first = 0;
+    if (!placed.empty()) {
+      // What found no place below its like finds none either: many equal buffers take linear time.
+      const ArenaBuffer& like = *placed[latest];
+      if (like.first == buffer.first && like.last == buffer.last && rounded(like.bytes) == bytes) {
+        offset = like.offset + bytes;
+        first = latest + 1;
+      }
+    }
+    for (size_t k = first; k < placed.size(); ++k) {
+      const ArenaBuffer* other = placed[k];
       if (other->last < buffer.first || buffer.last < other->first) continue;
       if (offset + bytes <= other->offset) break;
-      const int64_t end =
-          (other->offset + other->bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
-      offset = std::max(offset, end);
+      offset = std::max(offset, other->offset + rounded(other->bytes));
     }
     buffer.offset = offset;
     layout.bytes = std::max(layout.bytes, offset + bytes);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), offset,
-                                   [](int64_t o, const ArenaBuffer* b) { return o < b->offset; }),
-                  &buffer);
+    const auto at = std::upper_bound(placed.begin(), placed.end(), offset,
+                                     [](int64_t o, const ArenaBuffer* b) { return o < b->offset; });
+    latest = static_cast<size_t>(placed.insert(at, &buffer) - placed.begin());
   }
   int last = 0;
   for (const ArenaBuffer& b : *buffers) last = std::max(last, b.last);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <iterator>
 
 #include "absl/container/inlined_vector.h"
@@ -188,7 +189,8 @@ absl::Status Frame::GiveOutput(const Plan& plan, size_t i, absl::Span<const Tens
   if (given.valid()) {
     *result = given;
     CopyElements(view, result);
-  } else if (view.owner() != nullptr) {
+  } else if (view.owner() != nullptr &&
+             (plan.inner() || plan.slots()[output.slot].kind != SlotKind::kConstant)) {
     *result = std::move(view);
   } else if (keep && own_[i].valid()) {
     CopyElements(view, &own_[i]);
@@ -198,6 +200,26 @@ absl::Status Frame::GiveOutput(const Plan& plan, size_t i, absl::Span<const Tens
     if (!copy.ok()) return copy.status();
     if (keep && output.is_static) own_[i] = *copy;
     *result = *std::move(copy);
+  }
+  return absl::OkStatus();
+}
+
+// A body hands out its constants as they are, and a result may be one: whoever gets a result may
+// have the next run write there, so it must not be the program's own. What was fed is the caller's.
+absl::Status Frame::OwnDynamicResults(const Plan& plan, absl::Span<const Tensor> inputs,
+                                      absl::Span<const Tensor> given,
+                                      std::vector<Tensor>* results) {
+  for (size_t i = 0; i < results->size(); ++i) {
+    Tensor& result = (*results)[i];
+    if (plan.slots()[plan.outputs()[i].slot].kind != SlotKind::kDynamic) continue;
+    if ((i < given.size() && given[i].valid()) || result.owner().use_count() <= 1) continue;
+    const bool fed = std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& input) {
+      return input.owner() == result.owner();
+    });
+    if (fed) continue;
+    absl::StatusOr<Tensor> copy = Duplicate(result);
+    if (!copy.ok()) return copy.status();
+    result = *std::move(copy);
   }
   return absl::OkStatus();
 }
@@ -300,6 +322,9 @@ absl::Status Frame::Run(const Plan& plan, absl::Span<const Tensor> inputs,
     if (!s.ok()) return s;
   }
   for (Tensor& t : dynamic_) t = Tensor();
+  if (!plan.inner()) {
+    if (absl::Status s = OwnDynamicResults(plan, inputs, given, results); !s.ok()) return s;
+  }
   if (!keep) {
     for (Tensor& t : kept_) t = Tensor();
   }

@@ -124,6 +124,7 @@ class Plan {
   int64_t packed_bytes() const { return packed_bytes_; }
   double specialise_ms() const { return specialise_ms_; }
   const std::string& peak_node() const { return peak_node_; }
+  bool inner() const { return inner_; }  // of a body, or of one node: results stay in the program
 
   // Slots, steps and memory, one line each: deterministic, for tests and people.
   std::string ToString() const;
@@ -157,6 +158,7 @@ class Plan {
   int num_inputs_ = 0, num_dynamic_ = 0;
   int64_t arena_bytes_ = 0, packed_bytes_ = 0, peak_live_bytes_ = 0;
   double specialise_ms_ = 0;  // what making it took
+  bool inner_ = false;
   std::string peak_node_;
 };
 
@@ -174,6 +176,11 @@ class Frame {
                    absl::Span<const Tensor> given, std::vector<Tensor>* results, RunContext* run,
                    bool keep = false);
 
+  // The memory that stays for result `i` from call to call, where there is one; gives it up, so
+  // that the next run takes another.
+  const Tensor& own(size_t i) const { return own_[i]; }
+  void ForgetOwn(size_t i) { own_[i] = Tensor(); }
+
  private:
   struct Launch {
     const Kernel* kernel;  // null: a dynamic step
@@ -187,6 +194,9 @@ class Frame {
                            bool keep);
   absl::Status GiveOutput(const Plan& plan, size_t i, absl::Span<const Tensor> inputs,
                           const Tensor& given, Tensor* result, RunContext* run, bool keep);
+  static absl::Status OwnDynamicResults(const Plan& plan, absl::Span<const Tensor> inputs,
+                                        absl::Span<const Tensor> given,
+                                        std::vector<Tensor>* results);
   // One step; looks at the clock or the token before it, or keeps a profile, where `watched`.
   absl::Status RunWatched(const Plan& plan, size_t index, absl::Span<const Tensor> inputs,
                           RunContext* run, int lane, std::vector<ProfileEvent>* events);

@@ -202,7 +202,6 @@ Program::Totals Program::Stats() const {
   totals.plans = static_cast<int64_t>(entries_.size());
   if (!entries_.empty()) totals.specialise_ms = entries_.front().plan->specialise_ms();
   for (const Entry& e : entries_) {
-    totals.packed_bytes += e.plan->packed_bytes();
     if (e.plan->arena_bytes() < totals.arena_bytes) continue;
     totals.arena_bytes = e.plan->arena_bytes();
     totals.peak_node = e.plan->peak_node();

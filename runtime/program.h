@@ -71,7 +71,7 @@ class Program {
   void ReturnFrame(const std::shared_ptr<const Plan>& plan, std::unique_ptr<Frame> frame);
 
   struct Totals {
-    int64_t plans = 0, arena_bytes = 0, packed_bytes = 0;
+    int64_t plans = 0, arena_bytes = 0;
     double specialise_ms = 0;  // of the plan used last
     std::string peak_node;
   };

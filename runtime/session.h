@@ -77,11 +77,12 @@ struct RunOptions {
   const CancelToken* cancel = nullptr;           // Cancelled once set
   Profile* profile = nullptr;                    // filled when given; slows the run a little
   // Where results go, by fetch position: a tensor whose memory is written in place (dtype and
-  // extents must fit), or an invalid one for fresh memory.
+  // extents must fit; aligned; none may overlap another, or a feed), or an invalid one for fresh
+  // memory. Of Session::Run alone: a callable is given its outputs directly.
   std::vector<Tensor> outputs;
 };
 
-// What a callable is compiled for.
+// What a callable is compiled for: each input once, any outputs.
 struct CallableOptions {
   std::vector<std::string> feeds, fetches;
 };
@@ -91,7 +92,8 @@ class Callable;
 class Session {
  public:
   // Copies and compiles `graph` for all of its outputs. The graph may go away afterwards; constants
-  // are shared, not copied.
+  // are shared, not copied. InvalidArgument for options out of range, a graph without outputs, or
+  // one that was left half built (Graph::status()).
   static absl::StatusOr<std::unique_ptr<Session>> Create(const Graph& graph,
                                                          SessionOptions options = {});
   ~Session();
@@ -117,8 +119,8 @@ class Session {
     return Run(feeds, absl::Span<const std::string>(fetches.begin(), fetches.size()), options);
   }
 
-  // A fixed signature for the hot path; owns its frame, so one thread at a time may call it. The
-  // session must outlive it.
+  // A fixed signature for the hot path; owns its frame, so one thread at a time may call it. It may
+  // outlive the session, but runs no more then.
   absl::StatusOr<std::unique_ptr<Callable>> MakeCallable(const CallableOptions& options);
 
   // The compile report: passes, kernels, memory plan. As text, or as JSON.
@@ -138,29 +140,31 @@ class Session {
   struct MemoryStats {
     int64_t arena_bytes = 0;     // of the largest plan held now
     int64_t peak_run_bytes = 0;  // activations of the largest run so far, dynamic results included
-    int64_t packed_bytes = 0;    // weights in kernels' own formats
+    int64_t packed_bytes = 0;    // weights in kernels' own formats, those of all plans once
     int64_t plans = 0;
     double specialise_ms = 0;  // what the plan used last took to make
     std::string peak_node;     // the step at which the largest arena is fullest
   };
   MemoryStats Memory() const;
 
-  // Frees plans, frames, variables and threads. Runs under way end first; later calls are
-  // FailedPrecondition.
+  // Frees plans, frames, variables and threads. Runs under way end first, those of callables too;
+  // later calls are FailedPrecondition.
   absl::Status Close();
 
  private:
   Session();
   friend class Callable;
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 class Callable {
  public:
   ~Callable();
-  // Inputs and outputs in the order of the signature. Given outputs are written in place; without,
-  // the results are views of the callable's own memory, good until the next call.
+  // Inputs and outputs in the order of the signature. Given outputs are written in place, under the
+  // conditions of RunOptions::outputs; without, the results are views of the callable's own memory,
+  // good until the next call. What the last call put into `outputs` counts as not given, and may be
+  // fed to the next. FailedPrecondition where another thread is inside, or the session is closed.
   absl::Status Run(absl::Span<const Tensor> inputs, absl::Span<Tensor> outputs,
                    const RunOptions& options = {});
 

@@ -23,6 +23,7 @@ absl::StatusOr<std::shared_ptr<const Plan>> Specialiser::Make(const Graph& graph
   absl::StatusOr<std::unique_ptr<Graph>> concrete = Concrete(graph, inputs, contents, fetches);
   if (!concrete.ok()) return concrete.status();
   plan_->graph_ = *std::move(concrete);
+  plan_->inner_ = options_.all_effects || options_.deferred;
   Graph& g = *plan_->graph_;
 
   // What the fetches need, in order, each node made a step with its kernel; stretches that pay,

@@ -108,6 +108,8 @@ class EinsumPlanner {
 
   int buffers = 0;
   std::vector<int64_t> sizes;  // elements of the buffers behind the inputs; the last is the output
+  // Which contraction fills each; the next one is the last to read it.
+  std::vector<size_t> filled_by;
   std::vector<EinsumStep> steps;
 
   absl::Status Plan(const std::vector<Dims>& inputs) {
@@ -137,16 +139,18 @@ class EinsumPlanner {
     for (int label : equation_.output) {
       if (extents_[label] != 1) out.push_back(label);
     }
+    std::vector<size_t> last_view(extents_.size(), 0);  // that has the label
+    for (size_t i = 0; i < views.size(); ++i) {
+      for (int label : views[i].labels) last_view[label] = i;
+    }
     for (size_t i = 1; i < views.size(); ++i) {
-      auto kept = [&](int label) {
-        bool later = Has(out, label);
-        for (size_t j = i + 1; j < views.size(); ++j) later = later || Has(views[j].labels, label);
-        return later;
-      };
+      contraction_ = i;
+      const auto kept = [&](int label) { return Has(out, label) || last_view[label] > i; };
       absl::Status s = Contract(&current, views[i], kept, out);
       if (!s.ok()) return s;
     }
     // The output's order, and sums over what is left.
+    ++contraction_;
     bool done = current.buffer >= static_cast<int>(inputs.size()) && current.labels == out;
     if (!done) return AddCopy(&current, out);
     return absl::OkStatus();
@@ -159,6 +163,7 @@ class EinsumPlanner {
     absl::StatusOr<int64_t> count = ElementCount(dims, 8);
     if (!count.ok()) return count.status();
     sizes.push_back(*count);
+    filled_by.push_back(contraction_);
     return buffers++;
   }
 
@@ -280,6 +285,7 @@ class EinsumPlanner {
 
   const EinsumEquation& equation_;
   const std::vector<int64_t> extents_;
+  size_t contraction_ = 0;
 };
 
 class Einsum final : public Kernel {
@@ -321,13 +327,8 @@ class Einsum final : public Kernel {
       kernel->offsets_.push_back(
           convert ? kernel->layout_.Take(static_cast<size_t>(Product(dims)) * element) : 0);
     }
-    for (size_t i = 0; i < planner.sizes.size(); ++i) {
-      const bool last = i + 1 == planner.sizes.size();
-      kernel->elements_.push_back(planner.sizes[i]);
-      kernel->offsets_.push_back(
-          last && !convert ? 0
-                           : kernel->layout_.Take(static_cast<size_t>(planner.sizes[i]) * element));
-    }
+    kernel->elements_.insert(kernel->elements_.end(), planner.sizes.begin(), planner.sizes.end());
+    kernel->PlaceBuffers(planner, element);
     kernel->inputs_ = inputs.size();
     kernel->steps_ = std::move(planner.steps);
     if (Product(context.output_dims(0)) != kernel->elements_.back()) {
@@ -374,6 +375,25 @@ class Einsum final : public Kernel {
   size_t scratch_bytes() const override { return layout_.bytes(); }
 
  private:
+  // Two areas that contractions fill in turn: what one fills, the next one reads last. The output
+  // has its own memory unless it is converted.
+  void PlaceBuffers(const EinsumPlanner& planner, size_t element) {
+    const size_t count = planner.sizes.size() - (converts() ? 0 : 1);
+    size_t area[2] = {0, 0}, filled = 0;
+    std::vector<size_t> within;
+    for (size_t i = 0; i < count; ++i) {
+      if (i == 0 || planner.filled_by[i] != planner.filled_by[i - 1]) filled = 0;
+      within.push_back(filled);
+      filled += (static_cast<size_t>(planner.sizes[i]) * element + 63) / 64 * 64;
+      size_t& largest = area[planner.filled_by[i] % 2];
+      largest = std::max(largest, filled);
+    }
+    const size_t base[2] = {layout_.Take(area[0]), layout_.Take(area[1])};
+    for (size_t i = 0; i < count; ++i)
+      offsets_.push_back(base[planner.filled_by[i] % 2] + within[i]);
+    if (!converts()) offsets_.push_back(0);
+  }
+
   // u32 and u64 are computed in the bits of i32 and i64.
   bool converts() const { return ByteSize(dtype_) != ByteSize(compute_); }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "graph/graph.h"
 #include "kernels/cpu/tile_program.h"
+#include "kernels/kernel.h"
 
 namespace sluice::cpu {
 
@@ -23,6 +24,11 @@ struct TileValue {
 // where the op, or the op in this dtype, has no steps.
 absl::StatusOr<TileProgram::ValueId> LowerElementwise(TileProgram& program, const Node& node,
                                                       absl::Span<const TileValue> inputs);
+
+// The next operand of `program`, which runs over `space`: input `i` of the node, broadcast.
+// InvalidArgument where its shape does not fit, Unimplemented for strings.
+absl::StatusOr<TileValue> ReadOperand(const PrepareContext& context, size_t i, const Dims& space,
+                                      TileProgram* program);
 
 // Whether LowerElementwise() knows the op, in some dtype.
 bool HasTileSteps(absl::string_view op);

@@ -9,14 +9,14 @@
 
 namespace sluice::cpu {
 
+// Of extents larger than 1: the elements of more would not be counted in 64 bits.
 inline constexpr size_t kMaxTileRank = 64;
 
 // A box of `dims` seen in row-major order, whose elements lie `strides` apart.
 class TileOperand {
  public:
   TileOperand() = default;
-  // Extents of 1 are dropped and neighbours that lie alike are merged. Precondition: at most
-  // kMaxTileRank extents.
+  // Extents of 1 are dropped and neighbours that lie alike are merged.
   TileOperand(size_t element_size, absl::Span<const int64_t> dims,
               absl::Span<const int64_t> strides);
 

@@ -49,8 +49,7 @@ TileProgram::TileProgram(Dims space, Range reduced) : impl_(std::make_unique<Imp
   const int rank = static_cast<int>(space.size());
   impl_->space = std::move(space);
   impl_->reduced = reduced;
-  if (rank > static_cast<int>(kMaxTileRank) || reduced.first < 0 || reduced.last < reduced.first ||
-      reduced.last > rank) {
+  if (reduced.first < 0 || reduced.last < reduced.first || reduced.last > rank) {
     impl_->Fail(absl::InvalidArgumentError(absl::StrCat("tile program over ", rank,
                                                         " extents, reduced from ", reduced.first,
                                                         " to ", reduced.last)));

@@ -145,5 +145,66 @@ TEST(Builders, AnErrorInABodyIsTheOuterBuildersError) {
   EXPECT_EQ(y.carried[0], nullptr);
 }
 
+TEST(Builders, WrongCallsOfControlFlowEndInAnErrorAndNullResults) {
+  Graph other(StandardOps(), "other");
+  GraphBuilder o(&other);
+  Value* foreign = o.Input("theirs", Type::Tensor(DType::kF32, Shape{2}));
+  for (const char* wrong : {"null", "foreign", "foreign result", "failed", "leaked", "counts"}) {
+    SCOPED_TRACE(wrong);
+    const absl::string_view what = wrong;
+    Graph graph(StandardOps(), "mine");
+    GraphBuilder g(&graph);
+    Value* x = g.Input("x", Type::Tensor(DType::kF32, Shape{2}));
+    Value* cond = g.Input("cond", Type::Tensor(DType::kBool, Shape{}));
+    if (what == "failed") ops::MatMul(g, x, nullptr);
+    Value* first = what == "null" ? nullptr : what == "foreign" ? foreign : x;
+    Value* leaked = nullptr;
+    const auto in_a_branch = [&](GraphBuilder& b) {
+      Value* inside = ops::Relu(b, x);
+      if (leaked == nullptr) leaked = inside;  // of the other branch where there is one
+      if (what == "leaked") inside = leaked;
+      return ops::Values{what == "foreign result" ? foreign : inside};
+    };
+    const auto other_branch = [&](GraphBuilder& b) {
+      ops::Values values = in_a_branch(b);
+      if (what == "counts") values.push_back(x);
+      return values;
+    };
+    const bool in_values = what == "null" || what == "foreign";
+    const ops::Values y = ops::If(g, in_values ? first : cond, in_a_branch, other_branch);
+    const ops::LoopOutputs z =
+        ops::Loop(g, nullptr, nullptr, {first},
+                  [&](GraphBuilder& b, Value*, Value*, absl::Span<Value* const> carried) {
+                    return ops::LoopBody{.carried = {ops::Relu(b, carried[0])}};
+                  });
+    const ops::ScanBody s =
+        ops::Scan(g, {first}, {first},
+                  [&](GraphBuilder& b, absl::Span<Value* const> states, absl::Span<Value* const>) {
+                    return ops::ScanBody{{ops::Relu(b, states[0])}, {}};
+                  });
+    EXPECT_FALSE(g.status().ok());
+    ASSERT_FALSE(y.empty());
+    EXPECT_EQ(y[0], nullptr);
+    EXPECT_EQ(z.carried, ops::Values{nullptr});
+    EXPECT_EQ(s.states, ops::Values{nullptr});
+  }
+}
+
+TEST(Builders, AValueThatLeavesItsBodyIsRefusedOutside) {
+  Graph graph(StandardOps(), "mine");
+  GraphBuilder g(&graph);
+  Value* x = g.Input("x", Type::Tensor(DType::kF32, Shape{2}));
+  Value* leaked = nullptr;
+  ops::Loop(g, g.Scalar<int64_t>(3), nullptr, {x},
+            [&](GraphBuilder& b, Value*, Value*, absl::Span<Value* const> carried) {
+              leaked = ops::Relu(b, carried[0]);
+              return ops::LoopBody{.carried = {leaked}};
+            });
+  ASSERT_TRUE(g.status().ok()) << g.status();
+  EXPECT_EQ(ops::Neg(g, leaked), nullptr);
+  EXPECT_NE(g.status().message().find("is a value of graph 'body'"), std::string::npos)
+      << g.status();
+}
+
 }  // namespace
 }  // namespace sluice

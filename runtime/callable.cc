@@ -1,0 +1,139 @@
+#include <mutex>
+#include <shared_mutex>
+
+#include "absl/strings/str_cat.h"
+#include "graph/text.h"
+#include "runtime/session_impl.h"
+
+namespace sluice {
+
+bool Callable::Impl::PlanFits() const {
+  if (plan == nullptr) return false;
+  for (size_t i = 0; i < ordered.size(); ++i) {
+    const auto& [dtype, dims] = planned[i];
+    if (dtype != ordered[i].dtype() || ordered[i].dims() != absl::MakeSpan(dims)) return false;
+  }
+  return true;
+}
+
+bool Callable::Impl::IsGiven(size_t i, const Tensor& output) const {
+  if (!output.valid()) return false;
+  return i >= results.size() || !handed[i] || results[i].raw() != output.raw() ||
+         results[i].owner() != output.owner();
+}
+
+void Callable::Impl::LeaveOwn() {
+  for (size_t i = 0; i < given.size(); ++i) {
+    if (given[i].valid() || !frame->own(i).valid()) continue;
+    const MemoryRange own(frame->own(i));
+    if (OverlapsAny(own, fed) || OverlapsAny(own, places)) frame->ForgetOwn(i);
+  }
+}
+
+Callable::Callable() : impl_(std::make_unique<Impl>()) {}
+
+Callable::~Callable() {
+  if (impl_->session == nullptr) return;
+  std::lock_guard<std::mutex> lock(impl_->session->callables_mutex);
+  std::erase(impl_->session->callables, this);
+}
+
+absl::StatusOr<std::unique_ptr<Callable>> Session::MakeCallable(const CallableOptions& options) {
+  std::shared_lock<std::shared_mutex> lock(impl_->state);
+  if (impl_->closed) return Closed();
+  absl::StatusOr<std::vector<int>> feeds =
+      impl_->Find(options.feeds, impl_->input_index, impl_->inputs, "input");
+  if (!feeds.ok()) return feeds.status();
+  absl::StatusOr<std::vector<int>> fetches =
+      impl_->Find(options.fetches, impl_->output_index, impl_->outputs, "output");
+  if (!fetches.ok()) return fetches.status();
+  std::unique_ptr<Callable> callable(new Callable());
+  Callable::Impl& c = *callable->impl_;
+  c.feeds = *std::move(feeds);
+  c.fetches = *std::move(fetches);
+  c.position.assign(impl_->inputs.size(), -1);
+  for (size_t i = 0; i < c.feeds.size(); ++i) {
+    if (c.position[c.feeds[i]] >= 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("input ", Shown(options.feeds[i]), " stands among the feeds twice"));
+    }
+    c.position[c.feeds[i]] = static_cast<int>(i);
+  }
+  for (size_t i = 0; i < impl_->inputs.size(); ++i) {
+    if (c.position[i] < 0) {
+      return absl::InvalidArgumentError(absl::StrCat("input ", Shown(impl_->inputs[i].name),
+                                                     " of type ", impl_->inputs[i].type.ToString(),
+                                                     " is not among the feeds"));
+    }
+  }
+  c.ordered.resize(impl_->inputs.size());
+  c.given.resize(c.fetches.size());
+  c.handed.resize(c.fetches.size());
+  c.session = impl_;
+  std::lock_guard<std::mutex> listed(impl_->callables_mutex);
+  impl_->callables.push_back(callable.get());
+  return callable;
+}
+
+absl::Status Callable::Run(absl::Span<const Tensor> inputs, absl::Span<Tensor> outputs,
+                           const RunOptions& options) {
+  Session::Impl& session = *impl_->session;
+  std::shared_lock<std::shared_mutex> shared(session.state, std::defer_lock);
+  std::unique_lock<std::shared_mutex> exclusive(session.state, std::defer_lock);
+  if (session.assigns) {
+    exclusive.lock();
+  } else if (session.has_variables) {
+    shared.lock();
+  }
+  if (impl_->busy.exchange(true)) {
+    return absl::FailedPreconditionError(
+        "another thread is inside this callable: make one for each thread");
+  }
+  absl::Status status = session.closed.load() ? Closed() : impl_->Run(inputs, outputs, options);
+  impl_->busy.store(false, std::memory_order_release);
+  return status;
+}
+
+absl::Status Callable::Impl::Run(absl::Span<const Tensor> inputs, absl::Span<Tensor> outputs,
+                                 const RunOptions& options) {
+  if (inputs.size() != feeds.size() || outputs.size() != fetches.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the callable takes ", feeds.size(), " inputs and ", fetches.size(),
+                     " outputs, but gets ", inputs.size(), " and ", outputs.size()));
+  }
+  if (!options.outputs.empty()) {
+    return absl::InvalidArgumentError(
+        "RunOptions::outputs is for Session::Run; a callable takes them as its second argument");
+  }
+  for (size_t i = 0; i < ordered.size(); ++i) {
+    ordered[i] = inputs[position[i]];
+    if (absl::Status s = AlignFeed(&ordered[i]); !s.ok()) return s;
+  }
+  for (size_t i = 0; i < outputs.size(); ++i)
+    given[i] = IsGiven(i, outputs[i]) ? outputs[i] : Tensor();
+  if (!PlanFits()) {
+    absl::StatusOr<std::shared_ptr<const Plan>> made =
+        session->compiled.program->PlanFor(ordered, fetches);
+    if (!made.ok()) return made.status();
+    plan = *std::move(made);
+    frame = std::make_unique<Frame>(*plan);
+    planned.clear();
+    for (const Tensor& t : ordered)
+      planned.emplace_back(t.dtype(), Dims(t.dims().begin(), t.dims().end()));
+  }
+  ListRanges(ordered, &fed);
+  ListRanges(given, &places);
+  if (absl::Status s = CheckGiven(given, places, fed, *plan); !s.ok()) return s;
+  LeaveOwn();
+  RunContext run = session->Context(options);
+  absl::Status status = frame->Run(*plan, ordered, given, &results, &run, /*keep=*/true);
+  session->NotePeak(run);
+  if (!status.ok()) return status;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    handed[i] = !given[i].valid();
+    if (handed[i]) outputs[i] = results[i];
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sluice
