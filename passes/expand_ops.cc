@@ -28,8 +28,13 @@ absl::StatusOr<bool> Expand(Node& node, PassContext& context, int depth) {
   const std::string op(node.op_name());
   Patch patch(node.graph(), &node, kPass);
   absl::StatusOr<std::vector<Value*>> values = node.op().expand(patch.builder(), node);
-  if (!values.ok()) return values.status();
-  if (!patch.builder().status().ok()) return patch.builder().status();
+  const absl::Status built = values.ok() ? patch.builder().status() : values.status();
+  if (absl::IsInvalidArgument(built)) {
+    context.Refused(kPass, node,
+                    built.message().substr(0, 200));  // it fails when it runs, if it does
+    return false;
+  }
+  if (!built.ok()) return built;
   if (values->size() < node.num_outputs()) {
     return NodeError(node, absl::StatusCode::kInternal,
                      absl::StrCat("its expansion gives ", values->size(), " of ",

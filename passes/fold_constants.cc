@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/effects.h"
+#include "graph/infer.h"
 #include "graph/patch.h"
 #include "passes/match.h"
 #include "passes/rewrite.h"
@@ -66,8 +67,12 @@ std::optional<int64_t> BytesNeeded(const Node& node) {
   return bytes < 0x1p62 ? static_cast<int64_t>(bytes) : INT64_MAX;
 }
 
-absl::StatusOr<bool> Replace(Node& node, PassContext& context, std::vector<Tensor> results) {
+// `refined`: set where a result tells more than its type did.
+absl::StatusOr<bool> Replace(Node& node, PassContext& context, std::vector<Tensor> results,
+                             bool* refined) {
   int64_t bytes = 0;
+  for (size_t i = 0; i < results.size(); ++i)
+    *refined |= node.output(i)->used() && Type::Of(results[i]) != node.output(i)->type();
   for (const Tensor& t : results) bytes += static_cast<int64_t>(t.bytes());
   context.fold_total_bytes -= bytes;
   Patch patch(node.graph(), &node, kPass);
@@ -80,7 +85,7 @@ absl::StatusOr<bool> Replace(Node& node, PassContext& context, std::vector<Tenso
   return true;
 }
 
-absl::StatusOr<bool> Fold(Node& node, PassContext& context) {
+absl::StatusOr<bool> Fold(Node& node, PassContext& context, bool* refined) {
   if (node.Is("Constant") || !IsPure(node) || !node.bodies().empty() ||
       !node.control_inputs().empty() || !node.control_uses().empty()) {
     return false;
@@ -91,7 +96,7 @@ absl::StatusOr<bool> Fold(Node& node, PassContext& context) {
       if (!context.Spend()) return false;
       std::vector<Tensor> results;
       results.push_back(std::move(known));
-      return Replace(node, context, std::move(results));
+      return Replace(node, context, std::move(results), refined);
     }
   }
   if (!context.evaluate || !AllInputsConstant(node)) return false;
@@ -115,18 +120,23 @@ absl::StatusOr<bool> Fold(Node& node, PassContext& context) {
     context.Refused(kPass, node, absl::StrCat("cannot be computed ahead: ", why));
     return false;
   }
-  return Replace(node, context, *std::move(results));
+  return Replace(node, context, *std::move(results), refined);
 }
 
 }  // namespace
 
 absl::StatusOr<bool> FoldConstants::Run(Graph& graph, PassContext& context) const {
-  return VisitNodes(graph, [&](Node& node) -> absl::StatusOr<bool> {
+  bool refined = false;
+  absl::StatusOr<bool> changed = VisitNodes(graph, [&](Node& node) -> absl::StatusOr<bool> {
     const bool kept =
         keep_quantized_ && node.Is("DequantizeLinear") && ByteSize(DTypeOf(node.input(0))) == 1;
     if (kept) return false;
-    return Fold(node, context);
+    return Fold(node, context, &refined);
   });
+  // Extents that depended on data are numbers now, and so are those that follow from them. What
+  // contradicts them fails when it runs, if it does.
+  if (refined) static_cast<void>(InferTypes(&graph));
+  return changed;
 }
 
 }  // namespace sluice

@@ -5,6 +5,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/infer.h"
 #include "graph/text.h"
 #include "passes/assign_layouts.h"
 #include "passes/eliminate_common_subexpressions.h"
@@ -55,6 +56,7 @@ constexpr AssignLayouts kAssignLayouts;
 struct Group {
   int max_rounds;
   std::vector<const Pass*> passes;
+  bool infers = false;  // types again behind it
 };
 
 std::vector<Group> Pipeline() {
@@ -64,21 +66,21 @@ std::vector<Group> Pipeline() {
   first.front() = &kFoldButQuantized;
   return {
       {1, {&kInlineCalls, &kPrune}},  // rules see through calls, and only what results need
-      {8, first},
+      {8, first, true},
       {1, {&kSinkTransposes}},  // what stood between them and a product is its steps again
-      {8, first},
+      {8, first, true},
       {1, {&kRecognizeActivations, &kRecognizeNorms}},  // while no scale of theirs is in weights
       {1, {&kMoveQuantization, &kFuseQuantized}},       // before 8-bit weights fold into f32
       {1, {&kFusePads, &kPrune}},
       {4, {&kFoldBatchNorm, &kFoldConstants, &kPrune}},  // chains of scales fold one by one
       {1, {&kFuseAttention}},  // while its products have no steps of their own
       {4, {&kSimplifyShapes, &kEliminateCommonSubexpressions, &kPrune}},  // views that it left
-      {1, {&kFuseBiasActivation}},   // first whole ops: an expansion may hide a step's name
-      {1, {&kFlattenConvolutions}},  // with the steps that they have now
-      {1, {&kExpandOps}},            // what no kernel takes
-      {8, simplify},                 // of what came out
+      {1, {&kFuseBiasActivation}},  // first whole ops: an expansion may hide a step's name
+      {1, {&kFlattenConvolutions, &kMoveQuantization}},  // with the steps that they have now
+      {1, {&kExpandOps}},                                // what no kernel takes
+      {8, simplify, true},                               // of what came out
       {1, {&kFuseBiasActivation, &kPrune}},
-      {1, {&kFuseLoops, &kPrune}},  // last: what other passes know by its ops goes into bodies
+      {3, {&kFuseLoops, &kPrune}},  // last: what other passes know by its ops goes into bodies
       {1, {&kAssignLayouts}},       // rules before it see plain tensors only
   };
 }
@@ -154,11 +156,20 @@ class Manager {
           changed |= *result;
         }
       }
+      if (group.infers) Reinfer();
     }
+    Reinfer();
     return std::move(report_);
   }
 
  private:
+  // Rules refine types and name extents anew; after this all that follows from them is as a reader
+  // of the graph would infer it. What contradicts them fails when it runs, if it does.
+  void Reinfer() {
+    if (stale_) static_cast<void>(InferTypes(&graph_));
+    stale_ = false;
+  }
+
   absl::StatusOr<bool> RunPass(const Pass& pass) {
     const auto start = std::chrono::steady_clock::now();
     PassReport& report = ReportOf(pass);
@@ -169,6 +180,7 @@ class Manager {
     absl::StatusOr<bool> changed = pass.Run(graph_, context_);
     context_.findings = nullptr;
     if (!changed.ok()) return changed;
+    stale_ |= *changed;
     if (*changed && options_.verify) {
       if (absl::Status s = Verify(graph_); !s.ok()) {
         return absl::InternalError(absl::StrCat("it broke the graph: ", s.message()));
@@ -197,6 +209,7 @@ class Manager {
   PassContext context_;
   OptimizeReport report_;
   Findings findings_;
+  bool stale_ = false;  // the types of what follows from something that changed
 };
 
 }  // namespace

@@ -37,7 +37,12 @@ absl::StatusOr<bool> Apply(const Rule& rule, Node& node, PassContext& context, c
   Site site(node, patch.builder());
   Value* value = rule.apply(site);
   if (!site.reason().empty()) context.Refused(pass, node, site.reason());
-  if (!patch.builder().status().ok()) return patch.builder().status();
+  if (const absl::Status& s = patch.builder().status(); absl::IsInvalidArgument(s)) {
+    context.Refused(pass, node, s.message().substr(0, 200));  // it fails when it runs, if it does
+    return false;
+  } else if (!s.ok()) {
+    return s;
+  }
   if (value == nullptr || value == node.output()) return false;
   if (ReadsAssigned(*value, patch.builder().added(), node)) {
     context.Refused(pass, node, "the program assigns the variable, so its reads keep their places");
