@@ -88,6 +88,9 @@ Value* ArithmeticRule(Site& s) {
     std::vector<double> scale(p->channels, 1), shift(p->channels, 0);
     for (int64_t i = 0; i < p->channels; ++i) {
       const double v = (*c)[i];
+      if ((node.Is("Mul") || node.Is("Div")) && v != 0 && !IsModerate(v, kModerateWeight)) {
+        return s.Refuse("its factor is so large or small that the product needs it behind");
+      }
       if (node.Is("Mul")) scale[i] = v;
       if (node.Is("Div")) scale[i] = 1 / v;
       if (node.Is("Add")) shift[i] = v;

@@ -22,6 +22,7 @@ class FoldBatchNorm final : public Pass {
  public:
   const char* name() const override { return "fold_batch_norm"; }
   absl::StatusOr<bool> Run(Graph& graph, PassContext& context) const override;
+  bool exact() const override { return false; }
 };
 
 }  // namespace sluice

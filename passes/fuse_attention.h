@@ -23,6 +23,7 @@ class FuseAttention final : public Pass {
  public:
   const char* name() const override { return "fuse_attention"; }
   absl::StatusOr<bool> Run(Graph& graph, PassContext& context) const override;
+  bool exact() const override { return false; }
 };
 
 }  // namespace sluice

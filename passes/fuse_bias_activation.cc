@@ -27,15 +27,20 @@ Scaled ReadScaled(Value* input, const Node& matmul) {
       !node->control_uses().empty()) {
     return {input};
   }
-  for (size_t side : {0, 1}) {
-    const bool divides = node->Is("Div") && side == 0;
-    if (!divides && !node->Is("Mul")) continue;
-    const std::optional<double> c = ConstantScalar(node->input(1 - side));
-    if (!c.has_value() || *c == 0 || !std::isfinite(*c)) continue;
-    if (!SameType(*node->input(side), *input)) continue;
-    return {node->input(side), divides ? 1 / *c : *c};
-  }
-  return {input};
+  const std::optional<Scaling> s = ScalingOf(*node);
+  return s.has_value() ? Scaled{s->value, s->factor} : Scaled{input};
+}
+
+// What a step multiplies the product by, where that may be its alpha, which is an f32 and goes into
+// packed weights.
+std::optional<double> AlphaOf(const ChainStep& step, DType dtype) {
+  const bool scales = step.node->Is("Mul");
+  const std::optional<double> c = ConstantScalar(step.operand);
+  if (!c.has_value() || !IsModerate(*c, kModerateScale)) return std::nullopt;
+  if (!scales && !step.node->Is("Div")) return std::nullopt;
+  const double alpha = scales ? *c : 1 / *c;
+  return dtype == DType::kF64 && static_cast<float>(alpha) != alpha ? std::nullopt
+                                                                    : std::optional(alpha);
 }
 
 // The input of a Transpose that swaps the last two axes for this use alone; null else.
@@ -78,7 +83,7 @@ Value* ConvBias(GraphBuilder& b, const Node& conv, const ChainStep& step) {
   return tensor.ok() ? b.Constant(*std::move(tensor)) : nullptr;
 }
 
-Start StartOf(GraphBuilder& b, const Node& node, const std::vector<ChainStep>& steps) {
+Start StartOf(GraphBuilder& b, const Node& node, const std::vector<ChainStep>& steps, bool strict) {
   Start start;
   size_t& used = start.used;
   auto skip_nothing = [&] {
@@ -108,7 +113,9 @@ Start StartOf(GraphBuilder& b, const Node& node, const std::vector<ChainStep>& s
   Value* bias = node.input(2);  // a MatMul has none
   double alpha = 1;
   Scaled left{node.input(0)}, right{node.input(1)};
-  if (node.Is("MatMul") && DTypeOf(node.output()) != DType::kF16) {  // f16 may need it before
+  const DType dtype = DTypeOf(node.output());
+  // f16 may need a scale before the product; an f64 one is no f32.
+  if (node.Is("MatMul") && !strict && dtype != DType::kF16 && dtype != DType::kF64) {
     left = ReadScaled(node.input(0), node);
     right = ReadScaled(node.input(1), node);
     alpha = left.scale * right.scale;
@@ -126,11 +133,9 @@ Start StartOf(GraphBuilder& b, const Node& node, const std::vector<ChainStep>& s
   if (node.Is("Gemm")) {
     alpha = node.Float("alpha");
     start.attrs = {{"transpose_a", node.Int("transA")}, {"transpose_b", node.Int("transB")}};
-  } else if (skip_nothing() && steps[used].operand != nullptr) {
-    const std::optional<double> c = ConstantScalar(steps[used].operand);
-    const bool scales = steps[used].node->Is("Mul"), divides = steps[used].node->Is("Div");
-    if (c.has_value() && (scales || (divides && *c != 0))) {
-      alpha *= scales ? *c : 1 / *c;
+  } else if (!strict && skip_nothing() && steps[used].operand != nullptr) {
+    if (const std::optional<double> c = AlphaOf(steps[used], dtype); c.has_value()) {
+      alpha *= *c;
       ++used;
     }
   }
@@ -150,7 +155,7 @@ absl::StatusOr<bool> Fuse(Node& node, const std::vector<ChainStep>& steps, PassC
   Origin origin = node.origin();
   absl::StrAppend(&origin.passes, origin.passes.empty() ? "" : ",", kPass);
   patch.builder().SetOrigin(std::move(origin));
-  Start start = StartOf(patch.builder(), node, steps);
+  Start start = StartOf(patch.builder(), node, steps, context.strict);
   std::vector<std::string> activations, told = {std::string(node.op_name())};
   std::vector<float> params;
   for (size_t i = 0; i < steps.size(); ++i) {
@@ -193,6 +198,8 @@ absl::StatusOr<bool> FuseFrom(Node& node, PassContext& context) {
       !node.control_uses().empty()) {
     return false;
   }
+  // Between the steps of a fused node 16-bit floats are not rounded.
+  if (context.strict && ByteSize(DTypeOf(node.output())) == 2) return false;
   PostOpChain chain = FollowPostOps(node.output());
   if (node.Is("Gemm") && node.input(2) != nullptr && node.Float("beta") != 1 &&
       !chain.steps.empty()) {

@@ -26,6 +26,7 @@ class FuseQuantized final : public Pass {
  public:
   const char* name() const override { return "fuse_quantized"; }
   absl::StatusOr<bool> Run(Graph& graph, PassContext& context) const override;
+  bool exact() const override { return false; }
 };
 
 }  // namespace sluice

@@ -149,13 +149,17 @@ std::optional<std::vector<int64_t>> Permutation(const Node& node) {
   return perm.size() == static_cast<size_t>(*rank) ? std::optional(perm) : std::nullopt;
 }
 
+bool IsModerate(double x, int exponent) {
+  return std::abs(x) >= std::ldexp(1, -exponent) && std::abs(x) <= std::ldexp(1, exponent);
+}
+
 std::optional<Scaling> ScalingOf(const Node& node) {
   const bool divides = node.Is("Div");
   if (!divides && !node.Is("Mul")) return std::nullopt;
   for (size_t side : {0, 1}) {
     if (divides && side == 1) continue;
     const std::optional<double> c = ConstantScalar(node.input(1 - side));
-    if (!c.has_value() || *c == 0 || !std::isfinite(*c)) continue;
+    if (!c.has_value() || !IsModerate(*c, kModerateScale)) continue;
     if (SameType(*node.input(side), *node.output()))
       return Scaling{node.input(side), divides ? 1 / *c : *c};
   }

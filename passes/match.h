@@ -48,7 +48,13 @@ std::optional<std::vector<int64_t>> ShapeFor(const Value& from, const Type& to);
 // Of a Transpose, its default written out. Empty where the rank is unknown.
 std::optional<std::vector<int64_t>> Permutation(const Node& node);
 
-// A Mul or Div of a value by one finite constant that is not zero.
+// 2^-exponent <= |x| <= 2^exponent. What may go from one side of a product to the other must lie in
+// such a range: the product could overflow without it.
+bool IsModerate(double x, int exponent);
+inline constexpr int kModerateScale = 12;   // of activations
+inline constexpr int kModerateWeight = 40;  // into constant weights, where none may overflow
+
+// A Mul or Div of a value by one constant of moderate size.
 struct Scaling {
   Value* value;
   double factor;

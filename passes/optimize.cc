@@ -94,6 +94,7 @@ bool Contains(const std::vector<std::string>& names, absl::string_view name) {
 bool IsOn(const Pass* pass, const PassOptions& options) {
   if (Contains(options.without, pass->name())) return false;
   if (IsRequired(pass)) return true;
+  if (options.strict && !pass->exact()) return false;
   return options.enabled && (options.only.empty() || Contains(options.only, pass->name()));
 }
 
@@ -136,6 +137,7 @@ class Manager {
     context_.evaluate = evaluate;
     context_.target = target;
     context_.fuel = options.fuel;
+    context_.strict = options.strict;
     context_.fold_total_bytes = options.fold_total_bytes;
     context_.fold_result_bytes = options.fold_result_bytes;
   }

@@ -48,6 +48,7 @@ struct PassContext {
   int64_t fold_result_bytes = 64 << 20;         // one result, unless it shrinks the model
   // How many more applications are allowed: bisects a wrong rewrite. Counted over all passes.
   int64_t fuel = INT64_MAX;
+  bool strict = false;  // PassOptions::strict
   std::vector<Finding>* findings = nullptr;
 
   // A rule asks before it edits; false: leave the place alone (out of fuel).
@@ -66,10 +67,15 @@ class Pass {
   virtual const char* name() const = 0;  // "fold_constants"
   // True if the graph changed. The graph verifies before and after; on an error it is discarded.
   virtual absl::StatusOr<bool> Run(Graph& graph, PassContext& context) const = 0;
+  // False: what it writes may round elsewhere, and over- or underflow where the graph did not, or
+  // the other way round. A strict session goes without.
+  virtual bool exact() const { return true; }
 };
 
 struct PassOptions {
   bool enabled = true;  // false: only what running needs (expansion, calls inlined)
+  // Only rewrites that keep each operation of the graph: see Pass::exact().
+  bool strict = false;
   std::vector<std::string> only, without;  // by name; `only` empty means all
   int64_t fuel = INT64_MAX;
   int64_t fold_total_bytes = int64_t{1} << 30;

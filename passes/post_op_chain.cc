@@ -24,6 +24,10 @@ std::optional<std::vector<float>> ParamsOf(const Node& node, const PostOpDef& de
     for (size_t i : {1, 2}) {
       const std::optional<double> bound = ConstantScalar(node.input(i));
       if (node.input(i) != nullptr && !bound.has_value()) return std::nullopt;
+      // No NaN, and no f64 that a parameter would round.
+      if (bound.has_value() && static_cast<double>(static_cast<float>(*bound)) != *bound) {
+        return std::nullopt;
+      }
       params.push_back(bound.has_value() ? static_cast<float>(*bound) : i == 1 ? -kInf : kInf);
     }
     return params;

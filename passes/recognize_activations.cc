@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "absl/container/flat_hash_set.h"
@@ -33,12 +34,14 @@ double TanhNormal(double x) {
 double HardGate(double x) { return std::clamp(x / 6 + 0.5, 0.0, 1.0); }
 double TanhSoftplus(double x) { return std::tanh(x > 30 ? x : std::log1p(std::exp(x))); }
 
-// Points that no spelling meets by chance, dense where activations bend.
+// Points that no spelling meets by chance, dense where activations bend; and what is no number.
 const std::vector<double>& Points() {
   static const std::vector<double>* const points = [] {
     auto* p = new std::vector<double>;
     for (double x = 0.0137; x < 12; x = x * 1.31 + 0.0191) p->insert(p->end(), {x, -x});
     for (double x = 17.3; x < 1e30; x *= 1.7e3) p->insert(p->end(), {x, -x});
+    constexpr double kInf = std::numeric_limits<double>::infinity();
+    p->insert(p->end(), {kInf, -kInf, std::numeric_limits<double>::quiet_NaN()});
     return p;
   }();
   return *points;
@@ -49,6 +52,10 @@ Activation Recognize(const ScalarFunction& f, double tolerance) {
   auto is = [&](const std::function<double(double)>& gate) {
     for (double x : Points()) {
       const double expected = x * gate(x), actual = f(x);
+      if (!std::isfinite(expected)) {
+        if (actual == expected || (std::isnan(actual) && std::isnan(expected))) continue;
+        return false;
+      }
       // Far out the tails differ in how they get to zero, by what no float sum would notice.
       if (!(std::abs(actual - expected) <= tolerance * std::max(std::abs(expected), 1e-2))) {
         return false;

@@ -26,6 +26,7 @@ class RecognizeActivations final : public Pass {
  public:
   const char* name() const override { return "recognize_activations"; }
   absl::StatusOr<bool> Run(Graph& graph, PassContext& context) const override;
+  bool exact() const override { return false; }
 };
 
 }  // namespace sluice

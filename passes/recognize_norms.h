@@ -27,6 +27,7 @@ class RecognizeNorms final : public Pass {
  public:
   const char* name() const override { return "recognize_norms"; }
   absl::StatusOr<bool> Run(Graph& graph, PassContext& context) const override;
+  bool exact() const override { return false; }
 };
 
 }  // namespace sluice

@@ -34,7 +34,7 @@ bool ReadsAssigned(const Value& value, absl::Span<Node* const> added, const Node
 
 absl::StatusOr<bool> Apply(const Rule& rule, Node& node, PassContext& context, const char* pass) {
   Patch patch(node.graph(), &node, pass);
-  Site site(node, patch.builder());
+  Site site(node, patch.builder(), context.strict);
   Value* value = rule.apply(site);
   if (!site.reason().empty()) context.Refused(pass, node, site.reason());
   if (const absl::Status& s = patch.builder().status(); absl::IsInvalidArgument(s)) {

@@ -23,10 +23,11 @@ absl::StatusOr<bool> VisitNodes(Graph& graph, absl::FunctionRef<absl::StatusOr<b
 // again unless the rule returns it.
 class Site {
  public:
-  Site(Node& node, GraphBuilder& builder) : node(node), b(builder) {}
+  Site(Node& node, GraphBuilder& builder, bool strict) : node(node), b(builder), strict(strict) {}
 
   Node& node;
   GraphBuilder& b;
+  const bool strict;  // PassOptions::strict
 
   // For a near match that a user would wonder about: return site.Refuse("...").
   Value* Refuse(absl::string_view reason) {

@@ -22,8 +22,50 @@ Value* Neutral(Site& s, double neutral, bool either_side) {
   return either_side && IsFilledWith(x, neutral) ? KeepsType(s, y) : nullptr;
 }
 
-Value* AddZero(Site& s) { return Neutral(s, 0, true); }
-Value* SubZero(Site& s) { return Neutral(s, 0, false); }
+// A constant of zeros of one sign.
+bool IsZero(const Value* v, bool negative) {
+  if (!IsFilledWith(v, 0)) return false;
+  const std::vector<double> values = *ConstantDoubles(v);
+  return std::all_of(values.begin(), values.end(),
+                     [&](double zero) { return std::signbit(zero) == negative; });
+}
+
+// Whether the sign of a zero in x means nothing, since a sum made it: how that begins, and in which
+// order it goes on, is a kernel's choice.
+bool IsSum(const Value* x) {
+  static constexpr absl::string_view kSums[] = {"MatMul",        "Gemm",       "Conv",
+                                                "ConvTranspose", "Einsum",     "ReduceSum",
+                                                "ReduceMean",    "AveragePool"};
+  for (int steps = 0; steps < 8 && x != nullptr && x->producer() != nullptr; ++steps) {
+    const Node& node = *x->producer();
+    if (std::find(std::begin(kSums), std::end(kSums), node.op_name()) != std::end(kSums)) {
+      return true;
+    }
+    if (IsView(&node) || node.Is("Transpose")) {
+      x = node.input(0);
+    } else if (const std::optional<Scaling> scaling = ScalingOf(node); scaling.has_value()) {
+      x = scaling->value;
+    } else {
+      return false;
+    }
+  }
+  return false;
+}
+
+// -0 + 0 is 0, so floats are left but where nobody minds; x + -0 and x - 0 are x.
+Value* AddZero(Site& s) {
+  if (!IsFloat(DTypeOf(s.node.output()))) return Neutral(s, 0, true);
+  for (size_t i : {0, 1}) {
+    Value *x = s.node.input(i), *zero = s.node.input(1 - i);
+    if (IsZero(zero, true) || (IsFilledWith(zero, 0) && IsSum(x))) return KeepsType(s, x);
+  }
+  return nullptr;
+}
+Value* SubZero(Site& s) {
+  Value *x = s.node.input(0), *zero = s.node.input(1);
+  if (IsZero(zero, false) || (IsFilledWith(zero, 0) && IsSum(x))) return KeepsType(s, x);
+  return nullptr;
+}
 Value* TimesOne(Site& s) { return Neutral(s, 1, true); }
 Value* OverOne(Site& s) { return Neutral(s, 1, false); }
 
@@ -63,14 +105,17 @@ Operand SplitConstant(const Node& node) {
   return a->constant() != nullptr ? Operand{b, a} : Operand{};
 }
 
-bool AllWithin(const Value* constant, double low, double high) {
-  const std::optional<std::vector<double>> values = ConstantDoubles(constant);
-  return values.has_value() && std::all_of(values->begin(), values->end(), [&](double v) {
-           return v == 0 || (std::abs(v) >= low && std::abs(v) <= high);
-         });
+// All numbers of both constants.
+bool All(const Operand& a, const Operand& b, bool (*holds)(double)) {
+  for (const Value* constant : {a.constant, b.constant}) {
+    const std::optional<std::vector<double>> values = ConstantDoubles(constant);
+    if (!values.has_value() || !std::all_of(values->begin(), values->end(), holds)) return false;
+  }
+  return true;
 }
 
-Value* MergeConstants(Site& s, double low, double high) {
+Value* MergeConstants(Site& s, bool (*joins)(const Operand& inner, const Operand& outer)) {
+  if (s.strict) return nullptr;  // it rounds elsewhere
   const std::string op(s.node.op_name());
   const Operand outer = SplitConstant(s.node);
   if (outer.x == nullptr) return nullptr;
@@ -86,18 +131,28 @@ Value* MergeConstants(Site& s, double low, double high) {
     return nullptr;
   }
   const DType dtype = DTypeOf(s.node.output());
-  if (IsFloat(dtype) &&
-      (!AllWithin(inner.constant, low, high) || !AllWithin(outer.constant, low, high))) {
-    return s.Refuse(
-        "the two constants are too large or too small to be joined without changing results");
+  if (IsFloat(dtype) && !joins(inner, outer)) {
+    return s.Refuse("joined, the two constants would change more of a result than its rounding");
   }
   if (!IsFloat(dtype) && !IsInt(dtype)) return nullptr;
   return s.b.Op(op, {inner.x, s.b.Op(op, {inner.constant, outer.constant})});
 }
 
-// Products stay normal numbers also in f16; sums lose no more than f16 rounds anyway.
-Value* MulMul(Site& s) { return MergeConstants(s, 1.0 / 64, 64); }
-Value* AddAdd(Site& s) { return MergeConstants(s, 0, 1024); }
+// What overflows, or loses digits near 0, after the first factor would after both: they go the same
+// way. Their product stays a normal number also in f16.
+Value* MulMul(Site& s) {
+  return MergeConstants(s, [](const Operand& a, const Operand& b) {
+    return All(a, b, [](double v) { return std::abs(v) >= 1 && std::abs(v) <= 64; }) ||
+           All(a, b, [](double v) { return std::abs(v) >= 1.0 / 64 && std::abs(v) <= 1; });
+  });
+}
+// Of one sign, so that the second does not take away what the first has rounded to.
+Value* AddAdd(Site& s) {
+  return MergeConstants(s, [](const Operand& a, const Operand& b) {
+    return All(a, b, [](double v) { return v >= 0 && v <= 1024; }) ||
+           All(a, b, [](double v) { return v <= 0 && v >= -1024; });
+  });
+}
 
 // ---- Unary pairs
 

@@ -64,8 +64,10 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& optio
   log("inferred types");
 
   // The passes see this machine only through two values: an evaluator and a target.
+  PassOptions passes = options.passes;
+  passes.strict |= options.accuracy == Accuracy::kStrict;
   absl::StatusOr<OptimizeReport> report =
-      Optimize(program.get(), options.passes, CpuEvaluator(pool), CpuTarget());
+      Optimize(program.get(), passes, CpuEvaluator(pool), CpuTarget());
   if (!report.ok()) return report.status();
   compiled.report = *std::move(report);
   compiled.nodes_after = program->num_nodes_with_bodies();

@@ -33,7 +33,8 @@ struct SessionOptions {
   PassOptions passes;
   // Results do not depend on the number of threads: all work is split for a fixed number of them.
   bool deterministic = false;
-  // kStrict: no algebraic rewriting inside kernels (Winograd), at the cost of speed.
+  // kStrict: each operation as the graph has it, at the cost of speed: no passes that are not
+  // Pass::exact(), no algebraic rewriting inside kernels (Winograd).
   Accuracy accuracy = Accuracy::kStandard;
   // A file: kernels are chosen by trying each candidate on the real shapes, not by their estimates,
   // and the winners are kept there for later sessions. Empty: no trials. Ignored when

@@ -84,7 +84,8 @@ void SessionFlags::AddTo(CLI::App* command, bool with_passes) {
   command->add_flag("--deterministic", deterministic,
                     "The same bits whatever the number of threads");
   command->add_flag("--strict", strict,
-                    "No rewriting of sums inside kernels (Winograd): slower, a little closer");
+                    "Each operation as the model has it, none rounded or overflowing elsewhere "
+                    "(no folded scales, no Winograd): slower, a little closer");
   command
       ->add_option("--tune", tuning_cache,
                    "Choose kernels by trying them, and keep the winners in this file")

@@ -102,6 +102,7 @@ absl::Status Opt(const Options& o) {
   passes.only = o.passes;
   passes.without = o.without;
   passes.fuel = o.fuel;
+  passes.strict = o.session.strict;
   passes.after_pass = [&](const char* pass, const Graph& g) {
     progress.Show(pass);
     if (o.print_after == pass || o.print_after == "all") {

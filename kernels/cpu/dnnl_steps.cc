@@ -13,7 +13,7 @@ absl::StatusOr<DnnlSteps> DnnlSteps::Split(const FusedSteps& p, DType dtype, DTy
   size_t binary = 0;
   for (PostOp step : p.steps) {
     const size_t i = step.operand >= 0 ? binary++ : 0;
-    if (inside && split.tail.empty() &&
+    if (inside && split.tail.empty() && DnnlKeepsNaN(step) &&
         AppendDnnlStep(step, step.operand < 0 ? dnnl::memory::desc() : operand(i), &split.post)
             .ok()) {
       continue;

@@ -39,7 +39,8 @@ void AddFloats(StepTable& t) {
   AddUnary<CeilF, T>(t, StepOp::kCeil);
   AddUnary<RoundF, T>(t, StepOp::kRound);
   AddUnary<SqrtF, T>(t, StepOp::kSqrt, 4);
-  AddUnary<RsqrtF, T>(t, StepOp::kRsqrt, 6);
+  AddUnary<PowHalfF, T>(t, StepOp::kPowHalf, 5);
+  AddUnary<PowMinusHalfF, T>(t, StepOp::kPowMinusHalf, 7);
   AddUnary<ReciprocalF, T>(t, StepOp::kReciprocal, 3);
   AddUnary<SoftsignF, T>(t, StepOp::kSoftsign, 3);
   AddParameter<LeakyReluF, T>(t, StepOp::kLeakyRelu);

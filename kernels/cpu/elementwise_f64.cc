@@ -19,8 +19,6 @@ namespace {
 
 double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 double Softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
-// x times a factor that falls to 0 faster than x grows.
-double Damped(double x, double factor) { return factor == 0 ? 0 : x * factor; }
 
 SLUICE_F64_FUNCTION(Exp, std::exp(x))
 SLUICE_F64_FUNCTION(Log, std::log(x))
@@ -42,11 +40,11 @@ SLUICE_F64_FUNCTION(Softplus, Softplus(x))
 SLUICE_F64_FUNCTION(Elu, x < 0 ? a * std::expm1(x) : x)
 SLUICE_F64_FUNCTION(Selu, b*(x < 0 ? a * std::expm1(x) : x))
 SLUICE_F64_FUNCTION(Celu, std::max(x, 0.0) + std::min(a * std::expm1(x / a), 0.0))
-SLUICE_F64_FUNCTION(Gelu, Damped(x, 0.5 * std::erfc(-x / std::numbers::sqrt2)))
-SLUICE_F64_FUNCTION(GeluTanh, Damped(x, Sigmoid(2 * std::numbers::sqrt2 * std::numbers::inv_sqrtpi *
-                                                (x + 0.044715 * x * x * x))))
-SLUICE_F64_FUNCTION(Mish, Damped(x, std::tanh(Softplus(x))))
-SLUICE_F64_FUNCTION(Swish, Damped(x, Sigmoid(a* x)))
+SLUICE_F64_FUNCTION(Gelu, x * 0.5 * std::erfc(-x / std::numbers::sqrt2))
+SLUICE_F64_FUNCTION(GeluTanh, x* Sigmoid(2 * std::numbers::sqrt2 * std::numbers::inv_sqrtpi *
+                                         (x + 0.044715 * x * x * x)))
+SLUICE_F64_FUNCTION(Mish, x* std::tanh(Softplus(x)))
+SLUICE_F64_FUNCTION(Swish, x* Sigmoid(a* x))
 #undef SLUICE_F64_FUNCTION
 
 template <typename F>

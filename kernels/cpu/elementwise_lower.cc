@@ -98,6 +98,12 @@ std::optional<double> ConstantExponent(const Lowering& l) {
       []() -> std::optional<double> { return std::nullopt; });
 }
 
+// A known exponent that f32 holds exactly.
+bool FitsF32(const Lowering& l) {
+  const std::optional<double> n = ConstantExponent(l);
+  return n.has_value() && static_cast<double>(static_cast<float>(*n)) == *n;
+}
+
 Id LowerPow(const Lowering& l) {
   TileProgram& p = l.program;
   const Id x = l.input(0);
@@ -108,12 +114,15 @@ Id LowerPow(const Lowering& l) {
     if (*n == 3) return p.Step(StepOp::kMul, {p.Step(StepOp::kSquare, {x}), x});
     if (*n == 4) return p.Step(StepOp::kSquare, {p.Step(StepOp::kSquare, {x})});
     if (IsFloat(dtype)) {
-      if (*n == 0.5) return p.Step(StepOp::kSqrt, {x});
-      if (*n == -0.5) return p.Step(StepOp::kRsqrt, {x});
+      if (*n == 0.5) return p.Step(StepOp::kPowHalf, {x});
+      if (*n == -0.5) return p.Step(StepOp::kPowMinusHalf, {x});
       if (*n == -1) return p.Step(StepOp::kReciprocal, {x});
     }
   }
-  if (IsInt(dtype) && IsFloat(exponent)) {
+  // In f64 where the base's type does not hold every exponent: a large one would lose its parity.
+  const bool wider = exponent == DType::kF64 || exponent == DType::kI32 ||
+                     exponent == DType::kU32 || exponent == DType::kI64 || exponent == DType::kU64;
+  if ((IsInt(dtype) && IsFloat(exponent)) || (dtype == DType::kF32 && wider && !FitsF32(l))) {
     const Id power =
         p.Step(StepOp::kPow, {p.Convert(x, DType::kF64), p.Convert(l.input(1), DType::kF64)});
     return p.Convert(power, dtype);

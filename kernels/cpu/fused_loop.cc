@@ -157,17 +157,17 @@ class Lowering {
       case LoopRole::kPointwise: {
         absl::StatusOr<TileProgram::ValueId> id = LowerElementwise(p, node, inputs);
         if (!id.ok()) return id.status();
-        Set(*node.output(), *id);
+        Set(p, *node.output(), *id);
         return absl::OkStatus();
       }
       case LoopRole::kView:
-        Set(*node.output(), inputs[0].id);
+        Set(p, *node.output(), inputs[0].id);
         return absl::OkStatus();
       case LoopRole::kReduce: {
         if (inputs[0].dtype == DType::kBool)
           return absl::UnimplementedError("a reduction of bools");
         const bool reduces = Reduces(node);
-        Set(*node.output(), LowerReduction(p, node, inputs[0].id, reduces ? row_ : 1));
+        Set(p, *node.output(), LowerReduction(p, node, inputs[0].id, reduces ? row_ : 1));
         return absl::OkStatus();
       }
       case LoopRole::kNormalize:
@@ -193,7 +193,7 @@ class Lowering {
     }
     const TileProgram::ValueId x = inputs[0].id;
     if (node.Is("Softmax") || node.Is("LogSoftmax")) {
-      Set(*node.output(), node.Is("Softmax") ? SoftmaxSteps(p, x) : LogSoftmaxSteps(p, x));
+      Set(p, *node.output(), node.Is("Softmax") ? SoftmaxSteps(p, x) : LogSoftmaxSteps(p, x));
       return absl::OkStatus();
     }
     const NormSteps n{p, row_, NormType({inputs[0].dtype, inputs[1].dtype})};
@@ -202,13 +202,13 @@ class Lowering {
     };
     const double epsilon = node.Float("epsilon");
     if (node.Is("RMSNormalization")) {
-      Set(*node.output(), n.RmsNorm(widened(0), widened(1), epsilon));
+      Set(p, *node.output(), n.RmsNorm(widened(0), widened(1), epsilon));
       return absl::OkStatus();
     }
     const auto [y, mean, inverse] = n.LayerNorm(widened(0), widened(1), widened(2), epsilon);
     const TileProgram::ValueId made[] = {y, mean, inverse};
     for (size_t i = 0; i < node.num_outputs(); ++i)
-      Set(*node.output(i), p.Convert(made[i], ComputeType(node.output(i)->type().dtype())));
+      Set(p, *node.output(i), p.Convert(made[i], ComputeType(node.output(i)->type().dtype())));
     return absl::OkStatus();
   }
 
@@ -234,7 +234,15 @@ class Lowering {
     return absl::OkStatus();
   }
 
-  void Set(const Value& v, TileProgram::ValueId id) { values_[&v] = {id, v.type().dtype(), {}}; }
+  // Between the nodes of a loop 16-bit floats are f32, neither rounded nor out of range, unless
+  // each operation is asked for as the graph has it.
+  void Set(TileProgram& p, const Value& v, TileProgram::ValueId id) {
+    const DType dtype = v.type().dtype();
+    if (context_.accuracy == Accuracy::kStrict && dtype != ComputeType(dtype)) {
+      id = p.Convert(p.Convert(id, dtype), ComputeType(dtype));
+    }
+    values_[&v] = {id, dtype, {}};
+  }
 
   const PrepareContext& context_;
   const Graph& body_;

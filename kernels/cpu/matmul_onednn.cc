@@ -126,7 +126,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> DnnlMatMul::Make(const PrepareContext& c
   DnnlPostOps post;
   Desc bias;
   bool as_bias = p.has_c && p.alpha == 1 && Product(p.c.dims) == p.n && p.c.dims.back() == p.n;
-  if (p.alpha != 1) post.ops.append_eltwise(dnnl::algorithm::eltwise_linear, p.alpha, 0);
+  if (p.alpha != 1) post.ops.append_eltwise(dnnl::algorithm::eltwise_linear, p.alpha, -0.0f);
   if (as_bias) {
     bias = DnnlPlain(p.c.dims, compute);
   } else if (p.has_c) {
@@ -139,7 +139,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> DnnlMatMul::Make(const PrepareContext& c
   Epilogue tail(compute, out_dims);
   for (PostOp step : p.steps) {
     const MatMulProblem::Operand* operand = step.operand >= 0 ? &p.operands[step.operand] : nullptr;
-    if (tail.empty() &&
+    if (tail.empty() && DnnlKeepsNaN(step) &&
         AppendDnnlStep(step, operand == nullptr ? Desc() : DnnlPlain(operand->dims, compute), &post)
             .ok()) {
       continue;

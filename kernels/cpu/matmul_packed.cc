@@ -175,6 +175,9 @@ absl::StatusOr<std::unique_ptr<Kernel>> PreparePackedMatMul(const PrepareContext
   if (p->transpose_a && p->m > 1 && p->k > 1) {
     return absl::UnimplementedError("the rows of A lie across memory");
   }
+  if (p->alpha != 1 && context.accuracy == Accuracy::kStrict) {
+    return absl::UnimplementedError("the panels would hold alpha B");
+  }
   if (p->n < 8) return absl::UnimplementedError("fewer columns than a vector has lanes");
   if (!context.IsConstant(1)) return absl::UnimplementedError("B is no constant to pack once");
   auto kernel = std::make_unique<PackedMatMul>(*p);

@@ -274,6 +274,11 @@ bool DnnlHasScalarSteps(absl::string_view implementation) {
          absl::StrContains(implementation, "conv:any");
 }
 
+bool DnnlKeepsNaN(const PostOp& step) {
+  const absl::string_view name = step.def->name;
+  return name != "Max" && name != "Min" && name != "Log";
+}
+
 absl::Status AppendDnnlStep(const PostOp& step, const dnnl::memory::desc& operand,
                             DnnlPostOps* list) {
   using A = dnnl::algorithm;
@@ -311,7 +316,7 @@ absl::Status AppendDnnlStep(const PostOp& step, const dnnl::memory::desc& operan
       {"Softplus", A::eltwise_soft_relu, 1, 0},
       {"Mish", A::eltwise_mish, 0, 0},
       {"Abs", A::eltwise_abs, 0, 0},
-      {"Neg", A::eltwise_linear, -1, 0},
+      {"Neg", A::eltwise_linear, -1, -0.0f},
       {"Sqrt", A::eltwise_sqrt, 0, 0},
       {"Exp", A::eltwise_exp, 0, 0},
       {"Log", A::eltwise_log, 0, 0},

@@ -101,6 +101,9 @@ struct DnnlPostOps {
   };
   std::vector<Operand> operands;
 };
+// Whether oneDNN's post-op gives back what is no number as the step does: its maximum and minimum
+// of two tensors lose a NaN of the first, its logarithm is off where numbers are denormal.
+bool DnnlKeepsNaN(const PostOp& step);
 // Appends `step`; the operand's layout is `operand` (ignored for unary steps). Unimplemented where
 // oneDNN has no such post-op. Throws dnnl::error: call inside DnnlTry().
 absl::Status AppendDnnlStep(const PostOp& step, const dnnl::memory::desc& operand,

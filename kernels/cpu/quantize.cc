@@ -256,6 +256,7 @@ class Quantize final : public RowsKernel {
         precision_(context.node.GetDType("precision")),
         loops_(HWY_DYNAMIC_DISPATCH(FindLoops)(out_)),
         divide_(HWY_DYNAMIC_DISPATCH(FindDivide)()) {
+    in_double_ = in_ == DType::kI32 && precision_ == DType::kInvalid;
     if (precision_ == DType::kInvalid) precision_ = context.input_dtype(1);
     if (!IsFloat(precision_)) precision_ = DType::kF32;
   }
@@ -265,15 +266,23 @@ class Quantize final : public RowsKernel {
              int64_t zero, int64_t step) const override {
     alignas(64) float x[kChunk], q[kChunk];
     const void* in[1] = {context.input<char>(0) + first * static_cast<int64_t>(ByteSize(in_))};
-    FindConversion(in_, DType::kF32)(in, x, static_cast<size_t>(n), {});
-    float rounded_scale[kChunk];
-    if (precision_ != DType::kF32) {
-      Round(x, x, n);
-      Round(scale, rounded_scale, step == 0 ? 1 : n);
-      scale = rounded_scale;
+    if (in_double_) {
+      const int32_t* whole = static_cast<const int32_t*>(in[0]);
+      for (int64_t i = 0; i < n; ++i) {
+        // Beyond 2^24 an f32 would not hold the result; there it saturates.
+        q[i] = static_cast<float>(std::rint(whole[i] / double{scale[i * step]}));
+      }
+    } else {
+      FindConversion(in_, DType::kF32)(in, x, static_cast<size_t>(n), {});
+      float rounded_scale[kChunk];
+      if (precision_ != DType::kF32) {
+        Round(x, x, n);
+        Round(scale, rounded_scale, step == 0 ? 1 : n);
+        scale = rounded_scale;
+      }
+      divide_(x, scale, step, q, n);
+      if (precision_ != DType::kF32) Round(q, q, n);
     }
-    divide_(x, scale, step, q, n);
-    if (precision_ != DType::kF32) Round(q, q, n);
     const int64_t size = static_cast<int64_t>(ByteSize(out_));
     const char* z = context.input<char>(2);
     loops_.finish(q, z == nullptr ? nullptr : z + zero * size, step,
@@ -292,6 +301,7 @@ class Quantize final : public RowsKernel {
 
   const DType in_, out_;
   DType precision_;
+  bool in_double_;  // integers by a scale, unless another precision is asked for
   const QuantizeLoops loops_;
   const DivideFn divide_;
 };

@@ -22,6 +22,7 @@ struct Recipe {
   ReduceOp combine = ReduceOp::kSum;
   std::optional<StepOp> before, after;
   bool mean = false;         // divides by the count at last
+  bool whole_mean = false;   // of integers, instead of all the above
   bool log_sum_exp = false;  // instead of all the above
   bool fractional = false;   // integers are computed in f64
   double of_nothing = 0;
@@ -52,6 +53,26 @@ ValueId LogSumExp(TileProgram& p, ValueId x, bool reduces) {
   return p.Step(StepOp::kAdd, {p.Step(StepOp::kLog, {p.Reduce(ReduceOp::kSum, e)}), shift});
 }
 
+// The mean of integers toward zero, exact whatever their size.
+ValueId WholeMean(TileProgram& p, ValueId x, int64_t count) {
+  const bool narrow = ByteSize(p.dtype(x)) < 8, natural = IsUnsignedInt(p.dtype(x));
+  const DType wide = natural ? DType::kU64 : DType::kI64;
+  x = p.Convert(x, wide);
+  const ValueId n = p.Scalar(wide, static_cast<double>(count));
+  if (narrow) return p.Step(StepOp::kDiv, {p.Reduce(ReduceOp::kSum, x), n});
+  // The sum might not fit. The quotients' does, and the remainders': each is less than the count.
+  const ValueId quotients = p.Reduce(ReduceOp::kSum, p.Step(StepOp::kDiv, {x, n}));
+  const ValueId rests = p.Reduce(ReduceOp::kSum, p.Step(StepOp::kFmod, {x, n}));
+  const ValueId mean = p.Step(StepOp::kAdd, {quotients, p.Step(StepOp::kDiv, {rests, n})});
+  if (natural) return mean;
+  // A remainder of the other sign takes the mean one nearer to zero.
+  const ValueId zero = p.Scalar(wide, 0);
+  const ValueId sign = p.Step(StepOp::kSign, {p.Step(StepOp::kFmod, {rests, n})});
+  const ValueId product = p.Step(StepOp::kMul, {p.Step(StepOp::kSign, {mean}), sign});
+  const ValueId differ = p.Step(StepOp::kLess, {product, zero});
+  return p.Step(StepOp::kAdd, {mean, p.Step(StepOp::kWhere, {differ, sign, zero})});
+}
+
 struct Part {
   bool reduces, first, last;
   int64_t count;
@@ -61,6 +82,7 @@ struct Part {
 ValueId Lower(TileProgram& p, const Recipe& recipe, ValueId v, const Part& part) {
   if (recipe.fractional && IsInt(p.dtype(v))) v = p.Convert(v, DType::kF64);
   if (recipe.log_sum_exp) return LogSumExp(p, v, part.reduces);
+  if (recipe.whole_mean) return part.reduces ? WholeMean(p, v, part.count) : v;
   if (part.first && recipe.before.has_value()) v = p.Step(*recipe.before, {v});
   if (part.reduces) v = p.Reduce(recipe.combine, v);
   if (part.last && recipe.mean) {
@@ -162,6 +184,7 @@ class ReduceKernel : public Kernel {
 
 // How many reduced elements one slice holds; 0 where one level is best.
 int64_t SliceSize(const Recipe& recipe, const ReduceView& view, DType computed) {
+  if (recipe.whole_mean) return 0;
   const bool columns = view.inner > 1;
   const int64_t slice = columns ? 128 : 16384;
   // f32 sums lose a bit each time their length doubles.
@@ -321,7 +344,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> Prepare(const PrepareContext& context,
 
 // The op's recipe for a dtype.
 Recipe RecipeOf(absl::string_view op, DType dtype) {
-  if (op == "ReduceMean") return {.mean = true, .fractional = true, .of_nothing = kNaN};
+  if (op == "ReduceMean" && IsInt(dtype)) return {.whole_mean = true, .of_nothing = kNaN};
+  if (op == "ReduceMean") return {.mean = true, .of_nothing = kNaN};
   if (op == "ReduceMax") return {.combine = ReduceOp::kMax, .of_nothing = -kInf};
   if (op == "ReduceMin") return {.combine = ReduceOp::kMin, .of_nothing = kInf};
   if (op == "ReduceProd") return {.combine = ReduceOp::kProd, .of_nothing = 1};

@@ -1,4 +1,5 @@
 // Conversions between every two dtypes, portable; tile_convert.cc replaces the frequent ones.
+#include <bit>
 #include <cstring>
 
 #include "kernels/cpu/simd.h"
@@ -8,13 +9,29 @@
 namespace sluice::cpu {
 namespace {
 
+// The nearest float; where that is another number, the one beside x whose last bit is 1. So
+// rounding it once more, to 16 bits, gives what rounding x itself would.
+template <typename From>
+SLUICE_INLINE float OddFloat(From x) {
+  const float f = static_cast<float>(x);
+  if constexpr (sizeof(From) < 4 || std::is_same_v<From, float>) {
+    return f;
+  } else {
+    using Wide = std::conditional_t<sizeof(From) == 8, long double, double>;  // hold every x
+    const Wide wide = static_cast<Wide>(x), nearest = static_cast<Wide>(f);
+    if (nearest == wide || wide != wide) return f;
+    const bool away = (nearest < 0 ? -nearest : nearest) > (wide < 0 ? -wide : wide);
+    return std::bit_cast<float>((std::bit_cast<uint32_t>(f) - (away ? 1u : 0u)) | 1u);
+  }
+}
+
 template <typename To, typename From>
 SLUICE_INLINE To ConvertOne(From x) {
   constexpr bool kHalf = std::is_same_v<From, Float16> || std::is_same_v<From, BFloat16>;
   if constexpr (kHalf) {
     return ConvertOne<To>(static_cast<float>(x));
   } else if constexpr (std::is_same_v<To, Float16> || std::is_same_v<To, BFloat16>) {
-    return To(static_cast<float>(x));
+    return To(OddFloat(x));
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
     return SaturatingCast<To>(x);
   } else {

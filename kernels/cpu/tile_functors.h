@@ -63,7 +63,6 @@ SLUICE_UNARY_FUNCTOR(FloorF, __builtin_elementwise_floor(x))
 SLUICE_UNARY_FUNCTOR(CeilF, __builtin_elementwise_ceil(x))
 SLUICE_UNARY_FUNCTOR(RoundF, __builtin_elementwise_roundeven(x))
 SLUICE_UNARY_FUNCTOR(SqrtF, __builtin_elementwise_sqrt(x))
-SLUICE_UNARY_FUNCTOR(RsqrtF, T(1) / __builtin_elementwise_sqrt(x))
 SLUICE_UNARY_FUNCTOR(ReciprocalF, T(1) / x)
 SLUICE_UNARY_FUNCTOR(ReluF, x < T(0) ? T(0) : x)
 SLUICE_UNARY_FUNCTOR(SoftsignF, x / (T(1) + __builtin_elementwise_abs(x)))
@@ -161,6 +160,20 @@ SLUICE_COMPARE_FUNCTOR(EqualF, a == b)
 SLUICE_COMPARE_FUNCTOR(BoolEqualF, (a != 0) == (b != 0))
 SLUICE_COMPARE_FUNCTOR(LessF, a < b)
 SLUICE_COMPARE_FUNCTOR(LessOrEqualF, a <= b)
+
+struct PowHalfF {
+  template <typename T>
+  static SLUICE_INLINE T Of(T x) {
+    constexpr T kInfinity = std::numeric_limits<T>::infinity();
+    return __builtin_elementwise_sqrt(x == -kInfinity ? kInfinity : x + T(0));
+  }
+};
+struct PowMinusHalfF {
+  template <typename T>
+  static SLUICE_INLINE T Of(T x) {
+    return T(1) / PowHalfF::Of(x);
+  }
+};
 
 #undef SLUICE_WRAPPING
 #undef SLUICE_UNARY_FUNCTOR

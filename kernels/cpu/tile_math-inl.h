@@ -145,7 +145,7 @@ HWY_INLINE VF Erf(VF x) {
 }
 
 // x Phi(x), where Phi(-t) = 2^p(t) for t >= 0: 7e-7 of the larger of |y| and 0.1; no cancellation
-// below 0. 0 from -9 down (1e-18).
+// below 0. Phi is 0 from -9 down (1e-18). Like all that is x times a gate: NaN at -infinity.
 HWY_INLINE VF Gelu(VF x) {
   // p(t) = log2 Phi(-t) on [0, 9], fitted to the error of the result.
   static constexpr float kC[] = {-0.9999990079f,    -1.151119758f,     -0.4591419521f,
@@ -160,13 +160,13 @@ HWY_INLINE VF Gelu(VF x) {
                                     0.05550357114f, 0.009676031918f, 0.001339086337f};
   const VF tail = TimesPow2(Polynomial(hn::Sub(p, n), kPow2), n);
   const VF phi = hn::IfThenElse(hn::Lt(x, hn::Zero(DF())), tail, hn::Sub(Num(1.0f), tail));
-  return hn::IfThenZeroElse(hn::Le(x, Num(-9.0f)), hn::Mul(x, phi));
+  return hn::Mul(x, hn::IfThenZeroElse(hn::Le(x, Num(-9.0f)), phi));
 }
 // x/2 (1 + tanh u) = x sigmoid(2u) for u = sqrt(2/pi) (x + 0.044715 x^3).
 HWY_INLINE VF GeluTanh(VF x) {
   const VF u2 =
       hn::Mul(hn::Mul(x, Num(1.59576912f)), hn::MulAdd(hn::Mul(x, x), Num(0.044715f), Num(1.0f)));
-  return hn::IfThenZeroElse(hn::Lt(u2, Num(-87.0f)), hn::Mul(x, SigmoidAbove(u2)));
+  return hn::Mul(x, Sigmoid(u2));
 }
 
 // max(x, 0) + log(1 + e^-|x|): 4 ulp.
@@ -178,13 +178,9 @@ HWY_INLINE VF Softplus(VF x) {
 HWY_INLINE VF Mish(VF x) {
   const VF e = Exp(hn::Min(x, Num(20.0f)));
   const VF n = hn::Mul(e, hn::Add(e, Num(2.0f)));
-  const VF y = hn::Mul(x, hn::Div(n, hn::Add(n, Num(2.0f))));
-  return KeepNaN(x, hn::IfThenElse(hn::Eq(n, hn::Zero(DF())), hn::Zero(DF()), y));
+  return hn::Mul(x, hn::Div(n, hn::Add(n, Num(2.0f))));
 }
-HWY_INLINE VF Swish(VF x, VF alpha) {
-  const VF t = hn::Mul(alpha, x);
-  return hn::IfThenZeroElse(hn::Lt(t, Num(-87.0f)), hn::Mul(x, SigmoidAbove(t)));
-}
+HWY_INLINE VF Swish(VF x, VF alpha) { return hn::Mul(x, Sigmoid(hn::Mul(alpha, x))); }
 
 // By e^(|x|/2), so that nothing overflows before the result does: 5 ulp.
 HWY_INLINE VF Cosh(VF x) {

@@ -17,15 +17,16 @@ constexpr int64_t kMinColumns = 128;       // of a piece, where columns are shar
 constexpr int64_t kMinTaskWork = 1 << 16;  // additions' worth: below, a thread costs more
 
 const char* const kStepNames[] = {
-    "abs",         "neg",       "sign",     "floor",     "ceil",   "round",    "sqrt",  "rsqrt",
-    "recip",       "square",    "exp",      "log",       "sin",    "cos",      "tan",   "asin",
-    "acos",        "atan",      "sinh",     "cosh",      "tanh",   "asinh",    "acosh", "atanh",
-    "erf",         "sigmoid",   "relu",     "leakyrelu", "elu",    "selu",     "celu",  "threshold",
-    "hardsigmoid", "hardswish", "softplus", "softsign",  "gelu",   "gelutanh", "mish",  "swish",
-    "shrink",      "not",       "bitnot",   "isnan",     "isinf",  "add",      "sub",   "mul",
-    "div",         "mod",       "fmod",     "pow",       "max",    "min",      "prelu", "and",
-    "or",          "xor",       "bitand",   "bitor",     "bitxor", "shl",      "shr",   "equal",
-    "less",        "lessequal", "where"};
+    "abs",       "neg",          "sign",  "floor",     "ceil",      "round",       "sqrt",
+    "powhalf",   "powminushalf", "recip", "square",    "exp",       "log",         "sin",
+    "cos",       "tan",          "asin",  "acos",      "atan",      "sinh",        "cosh",
+    "tanh",      "asinh",        "acosh", "atanh",     "erf",       "sigmoid",     "relu",
+    "leakyrelu", "elu",          "selu",  "celu",      "threshold", "hardsigmoid", "hardswish",
+    "softplus",  "softsign",     "gelu",  "gelutanh",  "mish",      "swish",       "shrink",
+    "not",       "bitnot",       "isnan", "isinf",     "add",       "sub",         "mul",
+    "div",       "mod",          "fmod",  "pow",       "max",       "min",         "prelu",
+    "and",       "or",           "xor",   "bitand",    "bitor",     "bitxor",      "shl",
+    "shr",       "equal",        "less",  "lessequal", "where"};
 static_assert(sizeof(kStepNames) / sizeof(kStepNames[0]) == static_cast<size_t>(StepOp::kCount));
 
 const char* const kReduceNames[] = {"sum", "prod", "rmax", "rmin"};
@@ -165,7 +166,9 @@ TileProgram::ValueId TileProgram::Convert(ValueId value, DType to) {
   // Through f32, whose conversions from and to 16 bits are fast.
   const auto half = [](DType d) { return d == DType::kF16 || d == DType::kBF16; };
   if (half(from) && to != DType::kF32) value = Convert(value, DType::kF32);
-  if (half(to) && from != DType::kF32) value = Convert(value, DType::kF32);
+  // But not what f32 would round a first time.
+  const bool rounds = from == DType::kF64 || (to == DType::kBF16 && ByteSize(from) >= 4);
+  if (half(to) && from != DType::kF32 && !rounds) value = Convert(value, DType::kF32);
   if (!impl_->status.ok()) return -1;
   const StepFn fn = FindConversion(impl_->nodes[value].dtype, to);
   if (fn == nullptr) {

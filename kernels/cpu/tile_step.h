@@ -23,7 +23,8 @@ enum class StepOp : uint8_t {
   kCeil,
   kRound,
   kSqrt,
-  kRsqrt,
+  kPowHalf,       // x^0.5: not sqrt(x) at -infinity (infinity) and -0 (0)
+  kPowMinusHalf,  // x^-0.5
   kReciprocal,
   kSquare,
   kExp,

@@ -224,8 +224,8 @@ TEST(TileProgram, NormalisesHalvesWithScaleAndBias) {
   const auto centred = p.Step(StepOp::kSub, {in, mean});
   const auto squares = p.Reduce(ReduceOp::kSum, p.Step(StepOp::kSquare, {centred}));
   const auto variance = p.Step(StepOp::kMul, {squares, share});
-  const auto scale =
-      p.Step(StepOp::kRsqrt, {p.Step(StepOp::kAdd, {variance, p.Scalar(DType::kF32, 1e-5)})});
+  const auto scale = p.Step(StepOp::kPowMinusHalf,
+                            {p.Step(StepOp::kAdd, {variance, p.Scalar(DType::kF32, 1e-5)})});
   const auto scaled =
       p.Step(StepOp::kMul, {p.Step(StepOp::kMul, {centred, scale}), p.Input(DType::kF32, {0, 1})});
   p.Output(p.Step(StepOp::kAdd, {scaled, p.Input(DType::kF32, {0, 1})}), DType::kF16,

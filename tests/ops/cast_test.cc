@@ -85,6 +85,31 @@ TEST(Cast, HalvesSurviveTheWayThroughF32AndBack) {
   }
 }
 
+// A number just above the middle between two halves, by less than f32 would keep, goes up.
+TEST(Cast, HalvesAreRoundedOnce) {
+  const double f16 = 1 + 0x1p-11, bf16 = 1 + 0x1p-8;
+  const Tensor x = MakeTensor<double>({4}, {f16, f16 + 0x1p-40, -f16 - 0x1p-40, 0x1p-60});
+  auto y = RunOp("Cast", {x}, {{"to", DType::kF16}});
+  ASSERT_TRUE(y.ok()) << y.status();
+  EXPECT_EQ(float{(*y)[0].data<Float16>()[0]}, 1);
+  EXPECT_EQ(float{(*y)[0].data<Float16>()[1]}, 1 + 0x1p-10);
+  EXPECT_EQ(float{(*y)[0].data<Float16>()[2]}, -1 - 0x1p-10);
+  EXPECT_EQ(float{(*y)[0].data<Float16>()[3]}, 0);
+  const auto bits = [](const Tensor& t) {
+    auto made = RunOp("Cast", {t}, {{"to", DType::kBF16}});
+    EXPECT_TRUE(made.ok()) << made.status();
+    return float{(*made)[0].data<BFloat16>()[0]};
+  };
+  EXPECT_EQ(bits(MakeTensor<double>({1}, {bf16})), 1);
+  EXPECT_EQ(bits(MakeTensor<double>({1}, {bf16 + 0x1p-40})), 1 + 0x1p-7);
+  EXPECT_EQ(bits(MakeTensor<double>({1}, {1e300})), INFINITY);
+  EXPECT_TRUE(std::isnan(bits(MakeTensor<double>({1}, {NAN}))));
+  EXPECT_EQ(bits(MakeTensor<int32_t>({1}, {(1 << 30) + (1 << 22)})), 0x1p30f);
+  EXPECT_EQ(bits(MakeTensor<int32_t>({1}, {(1 << 30) + (1 << 22) + 1})), 0x1p30f + 0x1p23f);
+  EXPECT_EQ(bits(MakeTensor<int64_t>({1}, {(int64_t{1} << 62) + (int64_t{1} << 54) + 1})),
+            0x1p62f + 0x1p55f);
+}
+
 TEST(Cast, F32RoundsToHalvesAsTheScalarConversionDoes) {
   std::vector<float> values;
   for (uint32_t i = 0; i < 200000; ++i) values.push_back(std::bit_cast<float>(i * 21470u + 7));

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <random>
 
 #include "graph/infer.h"
 #include "ops/op.h"
@@ -103,6 +104,28 @@ TEST(QuantizeLinear, HalvesDivideInTheScalesPrecision) {
   ASSERT_TRUE(f.ok() && h.ok());
   EXPECT_EQ((*f)[0].data<int16_t>()[0], 4097);
   EXPECT_EQ((*h)[0].data<int16_t>()[0], 4096);
+}
+
+// f32 holds neither every i32 nor every tie.
+TEST(QuantizeLinear, WholeNumbersAreDividedInDouble) {
+  std::mt19937 random(4);
+  for (float scale : {43690.668f, 2.0f, 1.0f, 100000.0f}) {
+    Tensor x = *Tensor::Allocate(DType::kI32, {2000}),
+           want = *Tensor::Allocate(DType::kI16, {2000});
+    for (int64_t i = 0; i < x.elements(); ++i) {
+      const int32_t v = static_cast<int32_t>(random()) >> (i % 24);
+      x.mutable_data<int32_t>()[i] = v;
+      const double q = std::rint(v / double{scale}) + 3;
+      want.mutable_data<int16_t>()[i] = static_cast<int16_t>(std::clamp(q, -32768.0, 32767.0));
+    }
+    x.mutable_data<int32_t>()[0] = -562145981;  // just beyond a tie of the first scale
+    want.mutable_data<int16_t>()[0] =
+        static_cast<int16_t>(std::clamp(std::rint(-562145981 / double{scale}) + 3, -32768.0, 3e4));
+    const auto y =
+        RunOp("QuantizeLinear", {x, MakeTensor<float>({}, {scale}), MakeTensor<int16_t>({}, {3})});
+    ASSERT_TRUE(y.ok()) << y.status();
+    EXPECT_EQ((*y)[0], want) << scale;
+  }
 }
 
 TEST(DequantizeLinear, TakesI32AndGivesTheAskedDType) {

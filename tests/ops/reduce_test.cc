@@ -1,6 +1,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <random>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -236,6 +237,48 @@ TEST(Reduce, IntegerSumsWrapAndMeansDoNot) {
   const Tensor x = MakeTensor<int32_t>({2}, {INT32_MAX, INT32_MAX});
   EXPECT_EQ((*RunOp("ReduceSum", {x}))[0], MakeTensor<int32_t>({1}, {-2}));
   EXPECT_EQ((*RunOp("ReduceMean", {x}))[0], MakeTensor<int32_t>({1}, {INT32_MAX}));
+}
+
+// Toward zero, whatever the size of the numbers and of their sum.
+template <typename T>
+void CheckWholeMeans(uint64_t seed) {
+  std::mt19937_64 random(seed);
+  for (const Dims& dims : {Dims{3, 7, 5}, Dims{2, 1000, 3}, Dims{70000}}) {
+    Tensor x = *Tensor::Allocate(kDTypeOf<T>, dims);
+    for (int64_t i = 0; i < x.elements(); ++i) {
+      // Large ones of either sign, and small ones that leave remainders.
+      const T large = static_cast<T>(random());
+      x.mutable_data<T>()[i] = random() % 4 == 0 ? static_cast<T>(random() % 9) : large;
+    }
+    for (int64_t axis = 0; axis < static_cast<int64_t>(dims.size()); ++axis) {
+      const Tensor axes = Tensor::Vector<int64_t>(std::vector<int64_t>{axis});
+      const auto y = RunOp("ReduceMean", {x, axes}, {}, 1, 2);
+      ASSERT_TRUE(y.ok()) << y.status();
+      int64_t inner = 1;
+      for (size_t i = static_cast<size_t>(axis) + 1; i < dims.size(); ++i) inner *= dims[i];
+      for (int64_t i = 0; i < (*y)[0].elements(); ++i) {
+        __int128 sum = 0;
+        for (int64_t k = 0; k < dims[axis]; ++k) {
+          sum += x.data<T>()[(i / inner * dims[axis] + k) * inner + i % inner];
+        }
+        ASSERT_EQ((*y)[0].data<T>()[i], static_cast<T>(sum / dims[axis])) << axis << " " << i;
+      }
+    }
+  }
+}
+
+TEST(Reduce, MeansOfIntegersAreExact) {
+  CheckWholeMeans<int64_t>(1);
+  CheckWholeMeans<uint64_t>(2);
+  CheckWholeMeans<int32_t>(3);
+  CheckWholeMeans<uint32_t>(4);
+  constexpr int64_t kOdd = (int64_t{1} << 53) + 1;  // no f64
+  EXPECT_EQ((*RunOp("ReduceMean", {MakeTensor<int64_t>({3}, {kOdd, kOdd, kOdd})}))[0],
+            MakeTensor<int64_t>({1}, {kOdd}));
+  EXPECT_EQ((*RunOp("ReduceMean", {MakeTensor<int64_t>({2}, {INT64_MIN, INT64_MAX})}))[0],
+            MakeTensor<int64_t>({1}, {0}));
+  EXPECT_EQ((*RunOp("ReduceMean", {MakeTensor<int64_t>({2}, {-7, 2})}))[0],
+            MakeTensor<int64_t>({1}, {-2}));
 }
 
 TEST(Reduce, LogSumExpOfExtremes) {
