@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -142,18 +143,65 @@ absl::StatusOr<std::shared_ptr<const MappedFile>> Folder::OpenBelow(absl::string
 
 // ---- AtomicFile
 
+namespace {
+
+constexpr size_t kLongestBase = 180;  // leaves room in a name of 255 bytes
+
+// Holds off other writers of this library while names change in `folder`; the kernel lets go of it
+// when the process ends, however that happens. On file systems without locks, and where someone
+// else holds the folder's lock for long, it does nothing.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::string& folder)
+      : fd_(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    constexpr int kTries = 1000;  // of 10 ms
+    for (int i = 0; fd_ >= 0 && i < kTries; ++i) {
+      if (flock(fd_, LOCK_EX | LOCK_NB) == 0 || (errno != EWOULDBLOCK && errno != EINTR)) return;
+      usleep(10'000);
+    }
+  }
+  ~FolderLock() {
+    if (fd_ >= 0) close(fd_);
+  }
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+  void Sync() const {
+    if (fd_ >= 0) fsync(fd_);  // some file systems cannot; the files themselves are safe
+  }
+
+ private:
+  const int fd_;
+};
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<AtomicFile>> AtomicFile::Create(const std::string& path) {
-  static std::atomic<unsigned> counter = 0;
+  struct stat target;
+  const bool exists = stat(path.c_str(), &target) == 0;
+  if (exists && !S_ISREG(target.st_mode)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "cannot write ", Quote(path), ": it is ", S_ISDIR(target.st_mode) ? "a folder" : "no file",
+        "; a file is written beside its target and then takes its place"));
+  }
+  const std::string folder = FolderOf(path);
   std::string temporary;
   int fd = -1;
+  // A name is given through /proc.
+  if (access("/proc/self/fd", X_OK) == 0)
+    fd = open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+  static std::atomic<unsigned> counter = 0;
   for (int attempt = 0; attempt < 100 && fd < 0; ++attempt) {
-    temporary =
-        absl::StrCat(FolderOf(path), "/.", BaseName(path), ".tmp", getpid(), "-", counter++);
+    temporary = absl::StrCat(folder, "/.", BaseName(path).substr(0, kLongestBase), ".tmp", getpid(),
+                             "-", counter++);
     fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0 && errno != EEXIST) break;
   }
   if (fd < 0) return SystemError(errno, "cannot write", path);
-  return std::unique_ptr<AtomicFile>(new AtomicFile(path, temporary, fd));
+  std::unique_ptr<AtomicFile> file(new AtomicFile(path, std::move(temporary), fd));
+  if (exists && fchmod(fd, target.st_mode & 0777) != 0)
+    return SystemError(errno, "cannot write", path);
+  return file;
 }
 
 AtomicFile::~AtomicFile() {
@@ -197,22 +245,80 @@ absl::Status AtomicFile::Sync() {
   if (synced_) return absl::OkStatus();
   if (absl::Status s = Flush(); !s.ok()) return s;
   if (fsync(fd_) != 0) return SystemError(errno, "cannot write", path_);
-  if (close(std::exchange(fd_, -1)) != 0) return SystemError(errno, "cannot write", path_);
   synced_ = true;
   return absl::OkStatus();
 }
 
-absl::Status AtomicFile::Commit() {
-  if (absl::Status s = Sync(); !s.ok()) return s;
+// Precondition: synced, and the folder is locked.
+absl::Status AtomicFile::Place() {
+  if (temporary_.empty()) {
+    const std::string nameless = absl::StrCat("/proc/self/fd/", fd_);
+    auto link = [&](const std::string& name) {
+      return linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+    };
+    if (link(path_)) return absl::OkStatus();
+    if (errno != EEXIST) return SystemError(errno, "cannot write", path_);
+    // A link replaces nothing, a rename does. The lock keeps this name for one writer at a time: a
+    // file that has it is what a process left that was killed between the two.
+    temporary_ =
+        absl::StrCat(FolderOf(path_), "/.", BaseName(path_).substr(0, kLongestBase), ".tmp");
+    if (!link(temporary_) &&
+        (errno != EEXIST || unlink(temporary_.c_str()) != 0 || !link(temporary_))) {
+      const int error = errno;
+      temporary_.clear();
+      return SystemError(error, "cannot write", path_);
+    }
+  }
   if (rename(temporary_.c_str(), path_.c_str()) != 0)
     return SystemError(errno, "cannot replace", path_);
   temporary_.clear();
-  const int folder = open(FolderOf(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder >= 0) {
-    fsync(folder);  // some file systems cannot; the file itself is safe
-    close(folder);
-  }
   return absl::OkStatus();
+}
+
+absl::Status AtomicFile::Commit() {
+  return CommitWithPart(this, nullptr, [] { return std::string(); });
+}
+
+absl::Status CommitWithPart(AtomicFile* file, AtomicFile* part,
+                            const std::function<std::string()>& old_part) {
+  if (absl::Status s = file->Sync(); !s.ok()) return s;
+  if (part != nullptr) {
+    if (absl::Status s = part->Sync(); !s.ok()) return s;
+  }
+  const std::string folder = FolderOf(file->path());
+  const FolderLock lock(folder);
+  const std::string old = old_part();
+  bool added = false;
+  if (part != nullptr) {
+    added = access(part->path().c_str(), F_OK) != 0;
+    if (absl::Status s = part->Place(); !s.ok()) return s;
+    lock.Sync();  // what is referred to is there before what refers to it
+  }
+  if (absl::Status s = file->Place(); !s.ok()) {
+    if (added) unlink(part->path().c_str());
+    return s;
+  }
+  lock.Sync();
+  if (!old.empty() && (part == nullptr || old != BaseName(part->path())))
+    unlink(absl::StrCat(folder, "/", old).c_str());
+  return absl::OkStatus();
+}
+
+std::string PartName(const std::string& path, absl::string_view hash, absl::string_view ending) {
+  std::string name = BaseName(path).substr(0, kLongestBase);
+  for (char& c : name) {
+    if (!absl::ascii_isgraph(static_cast<unsigned char>(c))) c = '_';
+  }
+  return absl::StrCat(name, ".", hash, ending);
+}
+
+bool IsPartName(const std::string& path, absl::string_view name, absl::string_view ending) {
+  constexpr size_t kHash = 32;
+  if (name.size() < kHash + ending.size()) return false;
+  const absl::string_view hash = name.substr(name.size() - kHash - ending.size(), kHash);
+  return std::all_of(hash.begin(), hash.end(),
+                     [](unsigned char c) { return absl::ascii_isxdigit(c); }) &&
+         name == PartName(path, hash, ending);
 }
 
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes) {

@@ -4,6 +4,7 @@
 #define SLUICE_EXCHANGE_FILE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -60,32 +61,55 @@ class Folder {
   int fd_;
 };
 
-// A file under construction beside its target. Without Commit() nothing of it is left.
+// A file under construction. It has no name before Commit() (where the file system allows that), so
+// that nothing of it is left without one, not even where the process is killed.
 class AtomicFile {
  public:
+  // InvalidArgument where something else than a regular file is in the way: it would be replaced.
   static absl::StatusOr<std::unique_ptr<AtomicFile>> Create(const std::string& path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
+  const std::string& path() const { return path_; }
   absl::Status Append(absl::string_view bytes);
   size_t size() const { return size_; }
-  // Everything is on the disk under the temporary name.
+  // Everything is on the disk; the target is as it was.
   absl::Status Sync();
-  // Sync(), then the target is replaced, then its folder is written through.
+  // Sync(), then the target is replaced, then its folder is written through. An existing target
+  // keeps its permissions.
   absl::Status Commit();
 
  private:
+  friend absl::Status CommitWithPart(AtomicFile*, AtomicFile*, const std::function<std::string()>&);
   AtomicFile(std::string path, std::string temporary, int fd)
       : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {}
   absl::Status Flush();
-  std::string path_, temporary_, buffer_;
+  absl::Status Place();
+  std::string path_, temporary_, buffer_;  // temporary_: "" while it has no name
   int fd_;
   size_t size_ = 0;
   bool synced_ = false;
 };
 
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes);
+
+// Commits `file` and a part of it that lies in a file of its own in the same folder, as one: there
+// are the old file with the old part, then the new with the new, whenever the process is killed and
+// however many write at once. For that the name of `part` depends on what is in it (PartName()):
+// both parts lie there until `file` is replaced, which is the one moment that counts.
+//
+// `part` may be null. `old_part` is called once no other writer is at work: the name, in the
+// folder, of the part that the file now in place refers to, "" where there is none. It is removed
+// at last.
+absl::Status CommitWithPart(AtomicFile* file, AtomicFile* part,
+                            const std::function<std::string()>& old_part);
+
+// The name for a part of the file at `path` with these contents: "m.txt" -> "m.txt.<hash><ending>".
+// Printable ASCII, whatever the path.
+std::string PartName(const std::string& path, absl::string_view hash, absl::string_view ending);
+// Whether PartName() gave this name for this path.
+bool IsPartName(const std::string& path, absl::string_view name, absl::string_view ending);
 
 // "a/b/c.onnx" -> "a/b" and "c.onnx"; "." where there is no slash.
 std::string FolderOf(const std::string& path);

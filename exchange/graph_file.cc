@@ -22,7 +22,8 @@ namespace sluice {
 namespace {
 
 constexpr char kGraphTensor[] = "sluice.graph";
-constexpr char kGraphHash[] = "sluice.graph.hash";  // metadata of the weights
+constexpr char kGraphHash[] = "sluice.graph.hash";                  // metadata of the weights
+constexpr char kWeights[] = "weights", kEnding[] = ".safetensors";  // in a folder
 
 absl::Status In(const std::string& path, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(Quote(path), ": ", status.message()));
@@ -50,8 +51,7 @@ absl::StatusOr<std::string> Encode(const Graph& graph, Safetensors* weights) {
 }
 
 absl::StatusOr<std::unique_ptr<Graph>> Decode(absl::string_view bytes, Safetensors weights,
-                                              const ReadOptions& options,
-                                              absl::flat_hash_set<std::string> trusted = {}) {
+                                              const ReadOptions& options) {
   auto hash = weights.metadata.find(kGraphHash);
   if (options.verify_checksums && hash != weights.metadata.end() && hash->second != HashOf(bytes)) {
     return absl::DataLossError(
@@ -60,7 +60,7 @@ absl::StatusOr<std::unique_ptr<Graph>> Decode(absl::string_view bytes, Safetenso
   }
   absl::StatusOr<proto::GraphDef> def = ParseGraphDef(bytes);
   if (!def.ok()) return def.status();
-  const WeightStore store(std::move(weights), options.verify_checksums, std::move(trusted));
+  const WeightStore store(std::move(weights), options.verify_checksums);
   ImportOptions import;
   import.max_depth = options.max_depth;
   import.max_nodes = options.max_nodes;
@@ -71,18 +71,35 @@ absl::StatusOr<std::unique_ptr<Graph>> Decode(absl::string_view bytes, Safetenso
   return graph;
 }
 
+// The weights' file in the folder of the graph with these bytes.
+std::string WeightsOf(const std::string& folder, absl::string_view graph) {
+  const std::string name = PartName(kWeights, HashOf(graph), kEnding);
+  const std::string plain = absl::StrCat(kWeights, kEnding);  // as versions before named it
+  auto exists = [&](const std::string& n) {
+    return access(absl::StrCat(folder, "/", n).c_str(), F_OK) == 0;
+  };
+  return !exists(name) && exists(plain) ? plain : name;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFolder(const std::string& path,
                                                        const ReadOptions& options) {
-  const std::string graph_path = path + "/graph.pb", weights_path = path + "/weights.safetensors";
+  const std::string graph_path = path + "/graph.pb";
   if (access(graph_path.c_str(), F_OK) != 0) {
     return absl::NotFoundError(absl::StrCat(
         Quote(path), " is a folder without graph.pb, so no model of ours; name the file inside"));
   }
   absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(graph_path);
   if (!file.ok()) return file.status();
-  absl::StatusOr<Safetensors> weights = ReadSafetensors(weights_path);
+  const std::string name = WeightsOf(path, (*file)->bytes());
+  absl::StatusOr<Safetensors> weights = ReadSafetensors(absl::StrCat(path, "/", name));
+  if (absl::IsNotFound(weights.status())) {
+    return absl::DataLossError(
+        absl::StrCat(Quote(path), " has no ", name,
+                     ", the weights of its graph.pb: that is damaged, or graph "
+                     "and weights are not of one writing"));
+  }
   if (!weights.ok()) return weights.status();
   auto graph = Decode((*file)->bytes(), *std::move(weights), options);
   if (!graph.ok()) return In(path, graph.status());
@@ -96,21 +113,22 @@ absl::Status WriteGraphFolder(const Graph& graph, const std::string& path) {
   const bool made = mkdir(path.c_str(), 0777) == 0;
   if (!made && errno != EEXIST)
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot make folder ", Quote(path)));
+  const std::string graph_path = path + "/graph.pb";
   absl::Status status = [&] {
-    auto graph_file = AtomicFile::Create(path + "/graph.pb");
+    auto graph_file = AtomicFile::Create(graph_path);
     if (!graph_file.ok()) return graph_file.status();
-    auto weights_file = AtomicFile::Create(path + "/weights.safetensors");
+    auto weights_file =
+        AtomicFile::Create(absl::StrCat(path, "/", PartName(kWeights, HashOf(*bytes), kEnding)));
     if (!weights_file.ok()) return weights_file.status();
     absl::Status s = (*graph_file)->Append(*bytes);
     if (s.ok()) s = AppendSafetensors(weights, weights_file->get());
-    if (s.ok()) s = (*graph_file)->Sync();
-    if (s.ok()) s = (*weights_file)->Commit();
-    return s.ok() ? (*graph_file)->Commit() : s;
+    if (!s.ok()) return s;
+    return CommitWithPart(graph_file->get(), weights_file->get(), [&] {
+      auto old = MappedFile::Open(graph_path);
+      return old.ok() ? WeightsOf(path, (*old)->bytes()) : "";
+    });
   }();
-  if (!status.ok() && made) {
-    unlink((path + "/weights.safetensors").c_str());
-    rmdir(path.c_str());
-  }
+  if (!status.ok() && made) rmdir(path.c_str());
   return status;
 }
 
@@ -126,12 +144,9 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFile(const std::string& path,
     return absl::InvalidArgumentError(absl::StrCat(
         Quote(path), " is a safetensors file, but no model: it has no tensor sluice.graph (U8)"));
   }
-  absl::flat_hash_set<std::string> sources;
-  PackedSet packed = TakePacked(&*content, &sources);
-  if (options.packed == nullptr || packed.key != options.packed_key) sources.clear();
+  PackedSet packed = TakePacked(&*content);
   if (options.packed != nullptr) *options.packed = std::move(packed);
-  auto graph =
-      Decode({bytes.data<char>(), bytes.bytes()}, *std::move(content), options, std::move(sources));
+  auto graph = Decode({bytes.data<char>(), bytes.bytes()}, *std::move(content), options);
   if (!graph.ok()) return In(path, graph.status());
   return graph;
 }

@@ -1,4 +1,5 @@
-// Our own binary forms: a folder (graph.pb and weights.safetensors) or one safetensors file.
+// Our own binary forms: a folder (graph.pb and weights.<hash>.safetensors, named by the graph's
+// bytes) or one safetensors file.
 #ifndef SLUICE_EXCHANGE_GRAPH_FILE_H_
 #define SLUICE_EXCHANGE_GRAPH_FILE_H_
 
@@ -12,8 +13,8 @@ namespace sluice {
 
 absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFolder(const std::string& path,
                                                        const ReadOptions& options);
-// Makes the folder where there is none. Either file replaces an older one whole; should the machine
-// stop between the two, reading says that they do not belong together.
+// Makes the folder where there is none. The renaming of graph.pb is the moment at which an older
+// model is replaced.
 absl::Status WriteGraphFolder(const Graph& graph, const std::string& path);
 
 absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFile(const std::string& path,

@@ -8,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "exchange/file.h"
 #include "exchange/graph_file.h"
 #include "exchange/onnx_export.h"
@@ -19,8 +20,6 @@
 
 namespace sluice {
 namespace {
-
-std::string WeightsBeside(const std::string& path) { return absl::StrCat(path, ".safetensors"); }
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
@@ -51,6 +50,17 @@ absl::StatusOr<ModelFormat> FormatByContent(const std::string& path) {
   return absl::EndsWith(path, ".sluice") ? ModelFormat::kFile : ModelFormat::kOnnx;
 }
 
+// The first line of a text whose larger constants lie beside it: a comment to the parser.
+constexpr char kWeightsLine[] = "// weights: ", kEnding[] = ".safetensors";
+
+// The file in the text's folder that holds its weights; "" where it has none.
+std::string WeightsOf(const std::string& path, absl::string_view text) {
+  if (absl::ConsumePrefix(&text, kWeightsLine))
+    return std::string(absl::StripAsciiWhitespace(text.substr(0, text.find('\n'))));
+  const std::string plain = absl::StrCat(BaseName(path), kEnding);  // as versions before named it
+  return Exists(absl::StrCat(FolderOf(path), "/", plain)) ? plain : "";
+}
+
 absl::StatusOr<std::unique_ptr<Graph>> ReadText(const std::string& path,
                                                 const ReadOptions& options) {
   absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path);
@@ -59,8 +69,16 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadText(const std::string& path,
   parse.file = BaseName(path);
   parse.max_depth = options.max_depth;
   parse.max_nodes = options.max_nodes;
-  if (Exists(WeightsBeside(path))) {
-    absl::StatusOr<Safetensors> weights = ReadSafetensors(WeightsBeside(path));
+  if (const std::string beside = WeightsOf(path, (*file)->bytes()); !beside.empty()) {
+    absl::StatusOr<std::shared_ptr<const Folder>> folder = Folder::Open(FolderOf(path));
+    if (!folder.ok()) return folder.status();
+    // A name that the text gives is not trusted, one that follows from the user's path is.
+    absl::StatusOr<std::shared_ptr<const MappedFile>> opened =
+        absl::StartsWith((*file)->bytes(), kWeightsLine)
+            ? (*folder)->OpenBelow(beside)
+            : MappedFile::Open(absl::StrCat(FolderOf(path), "/", beside));
+    if (!opened.ok()) return opened.status();
+    absl::StatusOr<Safetensors> weights = ReadSafetensors(*opened);
     if (!weights.ok()) return weights.status();
     auto store = std::make_shared<WeightStore>(*std::move(weights), options.verify_checksums);
     parse.find_tensor = [store](absl::string_view hash) { return store->Find(hash); };
@@ -68,24 +86,48 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadText(const std::string& path,
   return Parse((*file)->bytes(), StandardOps(), parse);
 }
 
-// The weights are in place before what refers to them.
 absl::Status WriteText(const Graph& graph, const std::string& path) {
   PrintOptions print;
   print.max_inline_elements = kMaxInlineElements;
-  const std::string text = Print(graph, print);
   const Safetensors weights = CollectWeights(graph);
   absl::StatusOr<std::unique_ptr<AtomicFile>> file = AtomicFile::Create(path);
   if (!file.ok()) return file.status();
-  absl::Status s = (*file)->Append(text);
-  if (s.ok()) s = (*file)->Sync();
-  if (s.ok() && !weights.tensors.empty()) s = WriteSafetensors(weights, WeightsBeside(path));
-  return s.ok() ? (*file)->Commit() : s;
+  std::unique_ptr<AtomicFile> part;
+  absl::Status s;
+  if (!weights.tensors.empty()) {
+    const std::string name = PartName(path, HashOfWeights(weights), kEnding);
+    auto created = AtomicFile::Create(absl::StrCat(FolderOf(path), "/", name));
+    if (!created.ok()) return created.status();
+    part = *std::move(created);
+    s = (*file)->Append(absl::StrCat(kWeightsLine, name, "\n"));
+    if (s.ok()) s = AppendSafetensors(weights, part.get());
+  }
+  if (s.ok()) s = (*file)->Append(Print(graph, print));
+  if (!s.ok()) return s;
+  return CommitWithPart(file->get(), part.get(), [&]() -> std::string {
+    auto old = MappedFile::Open(path);
+    const std::string name = old.ok() ? WeightsOf(path, (*old)->bytes()) : "";
+    const bool ours =
+        IsPartName(path, name, kEnding) || name == absl::StrCat(BaseName(path), kEnding);
+    return ours ? name : "";
+  });
 }
 
-}  // namespace
+// Which file stands at a path now: it tells whether another took its place.
+struct Identity {
+  ino_t inode = 0;
+  int64_t seconds = 0, nanoseconds = 0;
+  friend bool operator==(const Identity&, const Identity&) = default;
+};
+Identity IdentityOf(const std::string& path) {
+  struct stat info;
+  if (stat(absl::StrCat(path, "/graph.pb").c_str(), &info) != 0 && stat(path.c_str(), &info) != 0)
+    return {};
+  return {info.st_ino, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
+}
 
-absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path,
-                                                 const ReadOptions& options) {
+absl::StatusOr<std::unique_ptr<Graph>> ReadOnce(const std::string& path,
+                                                const ReadOptions& options) {
   ModelFormat format = options.format;
   if (format == ModelFormat::kAuto) {
     absl::StatusOr<ModelFormat> found = FormatByContent(path);
@@ -108,6 +150,19 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path,
   }
 }
 
+}  // namespace
+
+// A model of two files may be replaced between the opening of the one and the other.
+absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path,
+                                                 const ReadOptions& options) {
+  constexpr int kTries = 10;
+  for (int i = 1;; ++i) {
+    const Identity before = IdentityOf(path);
+    absl::StatusOr<std::unique_ptr<Graph>> graph = ReadOnce(path, options);
+    if (graph.ok() || i == kTries || IdentityOf(path) == before) return graph;
+  }
+}
+
 absl::Status WriteModel(const Graph& graph, const std::string& path, const WriteOptions& options) {
   if (!graph.status().ok()) return graph.status();  // half a program
   for (const auto& [name, function] : graph.functions()) {
@@ -120,7 +175,7 @@ absl::Status WriteModel(const Graph& graph, const std::string& path, const Write
     case ModelFormat::kFile:
       return WriteGraphFile(graph, path, options.packed);
     case ModelFormat::kOnnx:
-      return ExportOnnx(graph, path);
+      return ExportOnnx(graph, path, {.variables = options.variables});
     default:
       return WriteGraphFolder(graph, path);
   }

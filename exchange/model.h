@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "graph/graph.h"
@@ -15,36 +16,42 @@ namespace sluice {
 enum class ModelFormat {
   kAuto,    // by name: ".onnx", ".sluice" (single file), ".sluice.txt" or ".txt" (text), else a
             // folder
-  kOnnx,    // ONNX protobuf; weights over 1.5 GB in all go to <name>.data beside it
+  kOnnx,    // ONNX protobuf; weights over 1.5 GB in all go to <name>.<hash>.data beside it
   kFile,    // one safetensors file with the graph's bytes in a U8 tensor named sluice.graph
-  kFolder,  // graph.pb and weights.safetensors
-  kText,    // text form; large constants in <name>.safetensors beside it
+  kFolder,  // graph.pb and weights.<hash>.safetensors
+  kText,    // text form; large constants in <name>.<hash>.safetensors beside it, which its first
+            // line names
 };
 
 struct ReadOptions {
   ModelFormat format = ModelFormat::kAuto;
   int64_t max_nodes = 5'000'000;
   int max_depth = 64;
+  // All of the graph and its weights are compared with their checksums before they are used: 10
+  // GB/s on a few threads. Weights that come packed are compared when a kernel takes them.
   bool verify_checksums = true;
-  // Receives the weights that our single file holds packed; null: they are left alone. Where its
-  // key is `packed_key`, constants are not compared with their checksums if they stand there
-  // packed: who takes the packed form compares that.
+  // Receives the weights that our single file holds packed; null: they are left alone.
   PackedSet* packed = nullptr;
-  std::string packed_key;
 };
 
 // Weights are memory-mapped where the format allows, never copied: while the graph or a session
 // over it lives, the file must not be truncated or overwritten in place (WriteModel renames). The
 // file is untrusted: every error is a Status naming the file and the place; nothing outside the
-// model's folder is opened.
+// model's folder is opened. While others replace the model, one of theirs is read, whole.
 absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path,
                                                  const ReadOptions& options = {});
 
 struct WriteOptions {
   ModelFormat format = ModelFormat::kAuto;
   const PackedSet* packed = nullptr;  // saved beside the graph; the single file only
+  // ONNX has no state: variables are written as constants, with these values where they are given
+  // (as Session::ReadVariable() gives them), else with their initial ones; a graph that assigns
+  // them is refused. Our own forms keep variables as they are.
+  absl::flat_hash_map<std::string, Tensor> variables = {};
 };
-// Atomic: a temporary file beside the target, fsync, rename. On an error nothing of it is left.
+// Atomic, in every form: written beside the target, synced, then renamed. However it ends (an
+// error, a signal, loss of power), and however many write at once, there is one model, whole: an
+// old or a new one. On an error nothing of the new is left.
 absl::Status WriteModel(const Graph& graph, const std::string& path,
                         const WriteOptions& options = {});
 

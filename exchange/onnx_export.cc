@@ -1,6 +1,8 @@
 #include "exchange/onnx_export.h"
 
+#include <algorithm>
 #include <limits>
+#include <map>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -8,9 +10,12 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "exchange/file.h"
+#include "exchange/onnx_file.h"
 #include "exchange/onnx_lower.h"
 #include "exchange/onnx_types.h"
 #include "exchange/tensor_proto.h"
+#include "graph/default_inputs.h"
+#include "graph/hash.h"
 #include "graph/text.h"
 #include "proto/onnx.pb.h"
 
@@ -23,6 +28,7 @@ using onnx::ModelProto;
 using onnx::NodeProto;
 
 constexpr size_t kDataAlignment = 64;
+constexpr char kDataEnding[] = ".data";
 constexpr size_t kSmallTensor = 1024;  // stays in the model even beside a data file
 
 // IR version that each opset came with.
@@ -35,65 +41,69 @@ int64_t IrVersionFor(int64_t opset) {
 
 class Writer {
  public:
-  // Large tensors go to `data`, called `data_name`, where it is not null.
-  Writer(AtomicFile* data, std::string data_name) : data_(data), data_name_(std::move(data_name)) {}
+  // Large tensors go to `data`, called `data_name`, where it is not null. `values` stand for the
+  // variables of these names.
+  Writer(AtomicFile* data, std::string data_name, const VariableValues& values)
+      : data_(data), data_name_(std::move(data_name)), values_(values) {}
+
+  absl::Status WriteMain(const Graph& graph, GraphProto* proto) {
+    CollectNames(graph);
+    CollectSymbols(graph);
+    if (absl::Status s = NameOutputs(graph); !s.ok()) return s;
+    return WriteGraph(graph, proto);
+  }
+
+ private:
+  using Copy = std::pair<const Value*, std::string>;  // from a value to an output of this name
 
   absl::Status WriteGraph(const Graph& graph, GraphProto* proto) {
     const bool main = graph.owner() == nullptr;
     proto->set_name(graph.name());
-    for (const Value* input : graph.inputs()) {
-      names_[input] = input->name();
-      WriteValueInfo(input->name(), input->type(), main, proto->add_input());
+    if (main) {
+      for (const GraphInput& input : AllInputs(graph))
+        WriteValueInfo(input.value->name(), input.type, main, proto->add_input());
+    } else {
+      for (const Value* input : graph.inputs())
+        WriteValueInfo(Name(input), input->type(), main, proto->add_input());
     }
-    if (absl::Status s = NameOutputs(graph, main, proto); !s.ok()) return s;
+    std::vector<Copy> copies = main ? std::move(copies_) : CopiesOf(graph);
+    auto copy = copies.begin();
+    for (size_t i = 0; i < graph.outputs().size(); ++i) {
+      const Value* value = graph.outputs()[i];
+      const bool copied = copy != copies.end() && copy->first == value &&
+                          (!main || copy->second == graph.output_names()[i]);
+      WriteValueInfo(copied ? (copy++)->second : Name(value), value->type(), main,
+                     proto->add_output());
+    }
     for (const auto& node : graph.nodes()) {
-      absl::Status s = node->Is("Constant") || node->Is("Variable")
-                           ? WriteTensor(*node->GetTensor("value"), Name(node->output()),
-                                         proto->add_initializer())
-                           : WriteNode(*node, proto->add_node());
-      if (!s.ok()) return s;
+      if (absl::Status s = WriteNode(*node, main, proto); !s.ok()) return s;
     }
-    for (const auto& [from, to] : copies_[&graph]) {
-      NodeProto* copy = proto->add_node();
-      copy->set_op_type("Identity");
-      copy->add_input(Name(from));
-      copy->add_output(to);
+    for (const auto& [from, to] : copies) {
+      NodeProto* node = proto->add_node();
+      node->set_op_type("Identity");
+      node->set_name(UnusedNodeName(to));
+      node->add_input(Name(from));
+      node->add_output(to);
     }
     return absl::OkStatus();
   }
 
- private:
-  // A caller fetches the main graph's outputs by name, of which ONNX has one a value, made by a
-  // node inside: a value takes over its output's name where it can, and is copied where it cannot.
-  absl::Status NameOutputs(const Graph& graph, bool main, GraphProto* proto) {
-    absl::flat_hash_set<std::string> taken;
-    for (size_t i = 0; i < graph.outputs().size(); ++i) {
-      const Value* value = graph.outputs()[i];
-      const bool made_here = value->graph() == &graph && !value->is_input() &&
-                             !value->producer()->Is("Constant") &&
-                             !value->producer()->Is("Variable") && !names_.contains(value);
-      std::string name = main        ? graph.output_names()[i]
-                         : made_here ? value->name()
-                                     : graph.UniqueName(absl::StrCat(value->name(), "_out", i));
-      const Value* other = graph.FindValue(name);
-      if (made_here && (other == value || other == nullptr)) {
-        names_[value] = name;
-      } else if (other != value || !value->is_input()) {  // an input may go straight out
-        if (other != nullptr && other->is_input()) {
-          return absl::FailedPreconditionError(absl::StrCat(
-              "output ", Shown(name), " has the name of an input, which ONNX does not allow"));
-        }
-        if (other != nullptr && !names_.contains(other))
-          names_[other] = graph.UniqueName(absl::StrCat(name, "_inner", i));
-        copies_[&graph].push_back({value, name});
-      }
-      if (!taken.insert(name).second) {
-        return absl::FailedPreconditionError(
-            absl::StrCat("two outputs are called ", Shown(name), ", which ONNX does not allow"));
-      }
-      WriteValueInfo(name, value->type(), main, proto->add_output());
+  // ---- Names: ONNX wants each to stand once in a graph and all around it.
+
+  void CollectNames(const Graph& graph) {
+    auto take = [&](const Value* v) { by_name_[v->name()].push_back(v); };
+    for (const Value* v : graph.inputs()) take(v);
+    for (const auto& node : graph.nodes()) {
+      for (size_t i = 0; i < node->num_outputs(); ++i) take(node->output(i));
+      for (const auto& [name, body] : node->bodies()) CollectNames(*body);
     }
-    return absl::OkStatus();
+  }
+
+  std::string Unused(const std::string& base) {
+    std::string name = base;
+    for (int i = 1; by_name_.contains(name); ++i) name = absl::StrCat(base, "_", i);
+    by_name_[name];
+    return name;
   }
 
   const std::string& Name(const Value* value) const {
@@ -103,31 +113,132 @@ class Writer {
 
   // The imported node's name; ONNX Runtime wants each to stand once, and passes make several nodes
   // of one.
-  std::string NodeName(const Node& node) {
-    const std::string& first = node.origin().name.empty() ? node.name() : node.origin().name;
+  std::string UnusedNodeName(const std::string& first) {
     std::string name = first;
     while (!node_names_.insert(name).second) name = absl::StrCat(first, "_", ++renamed_nodes_);
     return name;
   }
 
-  // Extents inside bodies may change from one iteration to the next: left out. Scalars stay; ONNX
-  // Runtime wants to see that a loop's counter is one.
-  static void WriteValueInfo(const std::string& name, const Type& type, bool shapes,
-                             onnx::ValueInfoProto* proto) {
-    proto->set_name(name);
-    const bool scalar = type.is_tensor() && type.has_shape() && type.rank() == 0;
-    TypeToOnnx(type.is_tensor() && !shapes && !scalar ? Type::Tensor(type.dtype()) : type,
-               proto->mutable_type());
+  // ONNX has one output a value, made by a node of the same graph.
+  static bool CanBeOutput(const Graph& graph, const Value* value) {
+    return value->graph() == &graph && !value->is_input() && !value->producer()->Is("Constant") &&
+           !value->producer()->Is("Variable");
   }
 
-  absl::Status WriteNode(const Node& node, NodeProto* proto) {
+  static bool IsInput(const Graph& main, const Value* value) {
+    return value->graph() == &main && (value->is_input() || IsDefaultInput(*value));
+  }
+
+  // A caller fetches the main graph's outputs by name: a value takes over its output's name where
+  // it can, and is copied where it cannot. Whatever else has that name, here or in a body, gets
+  // another.
+  absl::Status NameOutputs(const Graph& graph) {
+    absl::flat_hash_set<absl::string_view> taken;
+    for (size_t i = 0; i < graph.outputs().size(); ++i) {
+      const Value* value = graph.outputs()[i];
+      const std::string& name = graph.output_names()[i];
+      if (!taken.insert(name).second) {
+        return absl::FailedPreconditionError(
+            absl::StrCat("two outputs are called ", Shown(name), ", which ONNX does not allow"));
+      }
+      if (IsInput(graph, value) && value->name() == name) continue;  // it may go straight out
+      if (CanBeOutput(graph, value) && names_.try_emplace(value, name).second) continue;
+      copies_.push_back({value, name});
+    }
+    for (const std::string& name : graph.output_names()) {
+      for (const Value* other : std::vector<const Value*>(by_name_[name])) {
+        if (names_.contains(other)) continue;  // an output as well
+        if (!IsInput(graph, other)) {
+          names_[other] = Unused(absl::StrCat(name, "_inner"));
+        } else if (std::any_of(copies_.begin(), copies_.end(),
+                               [&](const Copy& c) { return c.second == name; }) ||
+                   std::any_of(names_.begin(), names_.end(),
+                               [&](const auto& n) { return n.second == name; })) {
+          return absl::FailedPreconditionError(absl::StrCat(
+              "output ", Shown(name), " has the name of an input, which ONNX does not allow"));
+        }
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // A body's outputs are known by their places, so their names may be any.
+  std::vector<Copy> CopiesOf(const Graph& body) {
+    std::vector<Copy> copies;
+    absl::flat_hash_set<const Value*> seen;
+    for (const Value* value : body.outputs()) {
+      if (CanBeOutput(body, value) && seen.insert(value).second) continue;
+      copies.push_back({value, Unused(absl::StrCat(Name(value), "_out"))});
+    }
+    return copies;
+  }
+
+  // ---- Types
+
+  // The symbols that the caller's extents are named by.
+  void CollectSymbols(const Graph& graph) {
+    std::vector<std::string> symbols;
+    for (const Value* v : graph.inputs()) {
+      if (!v->type().is_tensor() || !v->type().has_shape()) continue;
+      for (const Dim& d : v->type().shape()) d.CollectSymbols(&symbols);
+    }
+    symbols_.insert(symbols.begin(), symbols.end());
+  }
+
+  // Inside bodies a symbol may stand for another number in each iteration, which ONNX has no word
+  // for: such extents are left open.
+  Type InBody(const Type& type) const {
+    if (!type.is_tensor() || !type.has_shape()) return type;
+    Shape shape = type.shape();
+    for (Dim& d : shape) {
+      std::vector<std::string> symbols;
+      d.CollectSymbols(&symbols);
+      for (const std::string& s : symbols) {
+        if (!symbols_.contains(s)) d = Dim::Unknown();
+      }
+    }
+    return Type::Tensor(type.dtype(), std::move(shape));
+  }
+
+  void WriteValueInfo(const std::string& name, const Type& type, bool main,
+                      onnx::ValueInfoProto* proto) const {
+    proto->set_name(name);
+    TypeToOnnx(main ? type : InBody(type), proto->mutable_type());
+  }
+
+  // What others may not find out themselves: the results of nodes with bodies.
+  void WriteResultTypes(const Node& node, bool main, GraphProto* proto) const {
+    if (node.bodies().empty()) return;
+    for (size_t i = 0; i < node.num_outputs(); ++i) {
+      const Value* v = node.output(i);
+      const bool is_output =
+          std::find(node.graph()->outputs().begin(), node.graph()->outputs().end(), v) !=
+          node.graph()->outputs().end();
+      if (!is_output && v->type().is_tensor() && v->type().has_shape())
+        WriteValueInfo(Name(v), v->type(), main, proto->add_value_info());
+    }
+  }
+
+  // ---- Nodes
+
+  absl::Status WriteNode(const Node& node, bool main, GraphProto* graph) {
+    if (node.Is("Constant") || node.Is("Variable")) {
+      const Tensor* value = node.GetTensor("value");
+      if (node.Is("Variable")) {
+        auto given = values_.find(node.String("name"));
+        if (given != values_.end()) value = &given->second;
+      }
+      return WriteTensor(*value, Name(node.output()), graph->add_initializer());
+    }
+    WriteResultTypes(node, main, graph);
+    NodeProto* proto = graph->add_node();
     if (node.op().domain == "sluice") {
       return NodeError(node, absl::StatusCode::kFailedPrecondition,
                        "it cannot be written as ONNX, which has no such op");
     }
     proto->set_op_type(std::string(node.op_name()));
     proto->set_domain(node.op().domain);
-    proto->set_name(NodeName(node));
+    proto->set_name(UnusedNodeName(node.origin().name.empty() ? node.name() : node.origin().name));
     for (const Value* input : node.inputs()) proto->add_input(input ? Name(input) : "");
     for (size_t i = 0; i < node.num_outputs(); ++i) proto->add_output(Name(node.output(i)));
     for (const auto& [name, value] : node.attrs()) {
@@ -212,11 +323,13 @@ class Writer {
   }
 
   AtomicFile* data_;
-  std::string data_name_;
-  absl::flat_hash_set<std::string> node_names_;
+  const std::string data_name_;
+  const VariableValues& values_;
+  absl::flat_hash_map<std::string, std::vector<const Value*>> by_name_;  // of the whole program
+  absl::flat_hash_set<std::string> node_names_, symbols_;
   int64_t renamed_nodes_ = 0;
-  absl::flat_hash_map<const Value*, std::string> names_;
-  absl::flat_hash_map<const Graph*, std::vector<std::pair<const Value*, std::string>>> copies_;
+  absl::flat_hash_map<const Value*, std::string> names_;  // of those that have another
+  std::vector<Copy> copies_;                              // of the main graph
 };
 
 void WriteMetadata(const Graph& graph, ModelProto* model) {
@@ -248,15 +361,71 @@ int64_t WeightBytes(const Graph& graph) {
   return bytes;
 }
 
-absl::StatusOr<std::unique_ptr<Graph>> Lowered(const Graph& graph) {
+// One hash of all that WeightBytes() counts.
+void AddWeights(const Graph& graph, Hasher* hasher) {
+  for (const auto& node : graph.nodes()) {
+    for (const auto& [name, value] : node->attrs()) {
+      if (value.kind() != AttrKind::kTensor) continue;
+      const std::string hash = value.as_tensor().ContentHash();
+      hasher->AddBytes(hash.data(), hash.size());
+    }
+    for (const auto& [name, body] : node->bodies()) AddWeights(*body, hasher);
+  }
+}
+std::string HashOfWeights(const Graph& graph, const VariableValues& values) {
+  Hasher hasher;
+  AddWeights(graph, &hasher);
+  for (const auto& [name, value] : std::map<std::string, Tensor>(values.begin(), values.end())) {
+    const std::string hash = value.ContentHash();
+    hasher.AddBytes(hash.data(), hash.size());
+  }
+  return hasher.Hex();
+}
+
+// The file beside the model at `path` that a writer of ours put its weights into; "" where none.
+std::string DataOf(const std::string& path) {
+  auto file = MappedFile::Open(path);
+  if (!file.ok()) return "";
+  auto old = ParseOnnx((*file)->bytes(), *file, /*max_depth=*/64);
+  if (!old.ok()) return "";
+  for (const auto& tensor : old->model.graph().initializer()) {
+    for (const auto& entry : tensor.external_data()) {
+      if (entry.key() == "location" &&
+          (IsPartName(path, entry.value(), kDataEnding) ||
+           entry.value() == absl::StrCat(BaseName(path), kDataEnding)))  // as versions before
+        return entry.value();
+    }
+  }
+  return "";
+}
+
+absl::Status CheckValues(const Graph& graph, const VariableValues& values) {
+  for (const auto& node : graph.nodes()) {
+    for (const auto& [name, body] : node->bodies()) {
+      if (absl::Status s = CheckValues(*body, values); !s.ok()) return s;
+    }
+    if (!node->Is("Variable")) continue;
+    auto given = values.find(node->String("name"));
+    const Tensor& initial = *node->GetTensor("value");
+    if (given == values.end() || Type::Of(given->second) == Type::Of(initial)) continue;
+    return NodeError(*node, absl::StatusCode::kInvalidArgument,
+                     absl::StrCat("the value given for it is ", given->second.TypeString(),
+                                  "; expected ", initial.TypeString()));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Graph>> Lowered(const Graph& graph, const VariableValues& values) {
+  if (absl::Status s = CheckValues(graph, values); !s.ok()) return s;
   std::unique_ptr<Graph> copy = graph.Clone();
+  (void)TakeGeneralProgram(copy.get());  // ONNX has no place for it
   if (absl::Status s = LowerToOnnx(copy.get()); !s.ok()) return s;
   return copy;
 }
 
 // `graph` is lowered.
 absl::StatusOr<std::string> Serialise(const Graph& graph, AtomicFile* data,
-                                      const std::string& data_name) {
+                                      const std::string& data_name, const VariableValues& values) {
   ModelProto model;
   int64_t opset = 21;
   absl::flat_hash_set<std::string> domains;
@@ -276,7 +445,7 @@ absl::StatusOr<std::string> Serialise(const Graph& graph, AtomicFile* data,
     other->set_version(domain == "ai.onnx.ml" ? 5 : 1);
   }
   WriteMetadata(graph, &model);
-  absl::Status s = Writer(data, data_name).WriteGraph(graph, model.mutable_graph());
+  absl::Status s = Writer(data, data_name, values).WriteMain(graph, model.mutable_graph());
   if (!s.ok()) return s;
   if (model.ByteSizeLong() > static_cast<size_t>(std::numeric_limits<int>::max())) {
     return absl::ResourceExhaustedError(
@@ -289,29 +458,29 @@ absl::StatusOr<std::string> Serialise(const Graph& graph, AtomicFile* data,
 
 absl::Status ExportOnnx(const Graph& graph, const std::string& path,
                         const OnnxExportOptions& options) {
-  absl::StatusOr<std::unique_ptr<Graph>> lowered = Lowered(graph);
+  const VariableValues& values = options.variables;
+  absl::StatusOr<std::unique_ptr<Graph>> lowered = Lowered(graph, values);
   if (!lowered.ok()) return lowered.status();
-  const std::string data_path = absl::StrCat(path, ".data");
   std::unique_ptr<AtomicFile> data;
   if (WeightBytes(**lowered) > options.max_inline_bytes) {
-    absl::StatusOr<std::unique_ptr<AtomicFile>> created = AtomicFile::Create(data_path);
+    const std::string name = PartName(path, HashOfWeights(**lowered, values), kDataEnding);
+    auto created = AtomicFile::Create(absl::StrCat(FolderOf(path), "/", name));
     if (!created.ok()) return created.status();
     data = *std::move(created);
   }
-  absl::StatusOr<std::string> bytes = Serialise(**lowered, data.get(), BaseName(data_path));
+  absl::StatusOr<std::string> bytes =
+      Serialise(**lowered, data.get(), data == nullptr ? "" : BaseName(data->path()), values);
   if (!bytes.ok()) return bytes.status();
   absl::StatusOr<std::unique_ptr<AtomicFile>> file = AtomicFile::Create(path);
   if (!file.ok()) return file.status();
-  absl::Status s = (*file)->Append(*bytes);
-  if (s.ok()) s = (*file)->Sync();  // both files are on the disk before either is in place
-  if (s.ok() && data != nullptr) s = data->Commit();
-  return s.ok() ? (*file)->Commit() : s;
+  if (absl::Status s = (*file)->Append(*bytes); !s.ok()) return s;
+  return CommitWithPart(file->get(), data.get(), [&] { return DataOf(path); });
 }
 
-absl::StatusOr<std::string> ExportOnnxBytes(const Graph& graph) {
-  absl::StatusOr<std::unique_ptr<Graph>> lowered = Lowered(graph);
+absl::StatusOr<std::string> ExportOnnxBytes(const Graph& graph, const VariableValues& variables) {
+  absl::StatusOr<std::unique_ptr<Graph>> lowered = Lowered(graph, variables);
   if (!lowered.ok()) return lowered.status();
-  return Serialise(**lowered, nullptr, "");
+  return Serialise(**lowered, nullptr, "", variables);
 }
 
 }  // namespace sluice

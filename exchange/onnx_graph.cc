@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "exchange/onnx_types.h"
 #include "exchange/onnx_upgrade.h"
+#include "graph/default_inputs.h"
 #include "graph/infer.h"
 #include "graph/text.h"
 
@@ -155,6 +156,7 @@ absl::Status OnnxGraphImporter::ImportGraph(const GraphProto& proto, const Envir
         "subgraphs and function calls nest deeper than ", options_.max_depth, " levels"));
   }
   for (const auto& v : proto.value_info()) scope->declared[v.name()] = &v.type();
+  for (const auto& v : proto.output()) scope->declared.try_emplace(v.name(), &v.type());
   absl::flat_hash_set<absl::string_view> used;
   for (const NodeProto& node : proto.node()) {
     scope->reserved.insert(node.output().begin(), node.output().end());
@@ -176,26 +178,32 @@ absl::Status OnnxGraphImporter::ImportGraph(const GraphProto& proto, const Envir
 absl::Status OnnxGraphImporter::ImportInitializers(
     const GraphProto& proto, const absl::flat_hash_set<absl::string_view>& used,
     const std::vector<RawPayload>* payloads, Scope* scope) {
-  absl::flat_hash_map<absl::string_view, const onnx::ValueInfoProto*> inputs;
-  for (const auto& v : proto.input()) inputs[v.name()] = &v;
+  const bool main = scope->graph->owner() == nullptr;
+  absl::flat_hash_map<absl::string_view, int> inputs;
+  for (int i = 0; i < proto.input_size(); ++i) inputs[proto.input(i).name()] = i;
   auto add = [&](const std::string& name, auto read) -> absl::Status {
     if (name.empty()) return Invalid("an initializer has no name");
     scope->reserved.insert(name);
-    if (!used.contains(name)) return Define(name, nullptr, scope);
+    const auto input = inputs.find(name);
+    if (input != inputs.end() && !main) return absl::OkStatus();  // always fed
+    if (input == inputs.end() && !used.contains(name)) return Define(name, nullptr, scope);
     if (absl::Status s = Count(1); !s.ok()) return s;
     absl::StatusOr<Tensor> tensor = read();
     if (!tensor.ok()) return tensor.status();
-    if (auto it = inputs.find(name); it != inputs.end()) {
-      absl::StatusOr<Type> type =
-          TypeFromOnnx(it->second->type(), [] { return Dim::Unknown(); }, false);
-      if (!type.ok()) return type.status();
-      if (!MergeTypes(*type, Type::Of(*tensor)).ok()) {
-        return Invalid("input ", Shown(name), " is declared ", type->ToString(),
+    Type type = Type::Of(*tensor);
+    if (input != inputs.end()) {
+      absl::StatusOr<Type> declared =
+          TypeFromOnnx(proto.input(input->second).type(), [] { return Dim::Unknown(); }, false);
+      if (!declared.ok()) return declared.status();
+      if (!MergeTypes(*declared, type).ok()) {
+        return Invalid("input ", Shown(name), " is declared ", declared->ToString(),
                        ", but its initializer is ", tensor->TypeString());
       }
+      if (declared->is_tensor() && declared->has_shape()) type = *std::move(declared);
     }
     Value* value = AddConstant(name, *std::move(tensor), name, scope);
     if (value == nullptr) return absl::InternalError("op Constant is not registered");
+    if (input != inputs.end()) MakeDefaultInput(value, input->second, type);
     return Define(name, value, scope);
   };
   for (int i = 0; i < proto.initializer_size(); ++i) {
@@ -318,10 +326,7 @@ absl::Status OnnxGraphImporter::ImportOp(const NodeProto& node, const Environmen
   for (const auto& [name, proto] : bodies) {
     Graph* body = made->AddBody(name);
     Scope inner{.graph = body, .parent = scope, .around = scope, .prefix = scope->prefix};
-    absl::flat_hash_set<absl::string_view> constants;
-    for (const auto& t : proto->initializer()) constants.insert(t.name());
-    for (const auto& input : proto->input()) {
-      if (constants.contains(input.name())) continue;
+    for (const auto& input : proto->input()) {  // the node feeds them all, defaults or not
       absl::StatusOr<Type> type =
           TypeFromOnnx(input.type(), [&] { return graph->FreshDim(); }, true);
       if (!type.ok()) return type.status();

@@ -18,11 +18,11 @@ struct OnnxImportOptions {
 };
 
 // What becomes of ONNX's concepts:
-// - Initialisers become Constant nodes, also those that are inputs too: their value is then fixed,
-//   and they are no inputs of the result. Unused ones are dropped.
+// - Initialisers become Constant nodes; those that are inputs too may be fed all the same
+//   (graph/default_inputs.h). Unused ones are dropped.
 // - Model-local functions are inlined; a function wins over an op of the same name.
 // - Symbols (dim_param) are kept; an extent that is absent or negative gets a fresh symbol.
-// - Types of intermediate values (value_info) are believed only where inference knows nothing.
+// - Declared types of outputs and intermediate values (value_info) are believed only where inference knows nothing.
 // - Nodes out of order are sorted. Names of inner values that stand for two things are changed.
 // - Metadata keeps its keys; producer, opset and so on stand under "onnx.*".
 // Errors name the node; unknown ops are all listed in one error.

@@ -1,6 +1,7 @@
 #include "exchange/onnx_lower.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "graph/builder.h"
@@ -111,11 +112,79 @@ struct AttrSince {
   const char* attr;
   int64_t opset;
 };
-constexpr AttrSince kAttrs[] = {{"Cast", "round_mode", 24},
+constexpr AttrSince kAttrs[] = {{"AveragePool", "ceil_mode", 22},  // windows in the padding alone
+                                {"Cast", "round_mode", 24},
                                 {"CastLike", "round_mode", 24},
                                 {"DequantizeLinear", "output_dtype", 23},
+                                {"LpPool", "ceil_mode", 22},
+                                {"MaxPool", "ceil_mode", 22},
                                 {"QuantizeLinear", "precision", 23},
                                 {"Range", "stash_type", 27}};
+// Element types that an older op does not take.
+constexpr Since kBFloat16[] = {{"Acos", 22},
+                               {"Acosh", 22},
+                               {"Asin", 22},
+                               {"Asinh", 22},
+                               {"Atan", 22},
+                               {"Atanh", 22},
+                               {"AveragePool", 22},
+                               {"Bernoulli", 22},
+                               {"Conv", 22},
+                               {"ConvTranspose", 22},
+                               {"Cos", 22},
+                               {"Cosh", 22},
+                               {"DeformConv", 22},
+                               {"Det", 22},
+                               {"Dropout", 22},
+                               {"Elu", 22},
+                               {"EyeLike", 22},
+                               {"GRU", 22},
+                               {"GlobalAveragePool", 22},
+                               {"GlobalLpPool", 22},
+                               {"GlobalMaxPool", 22},
+                               {"GridSample", 22},
+                               {"HardSigmoid", 22},
+                               {"HardSwish", 22},
+                               {"InstanceNormalization", 22},
+                               {"LSTM", 22},
+                               {"LpNormalization", 22},
+                               {"LpPool", 22},
+                               {"MaxPool", 22},
+                               {"MaxRoiPool", 22},
+                               {"MaxUnpool", 22},
+                               {"Mish", 22},
+                               {"Multinomial", 22},
+                               {"NegativeLogLikelihoodLoss", 22},
+                               {"RNN", 22},
+                               {"RandomNormal", 22},
+                               {"RandomNormalLike", 22},
+                               {"RandomUniform", 22},
+                               {"RandomUniformLike", 22},
+                               {"Range", 27},
+                               {"RoiAlign", 22},
+                               {"Round", 22},
+                               {"Selu", 22},
+                               {"Sin", 22},
+                               {"Sinh", 22},
+                               {"Softplus", 22},
+                               {"Softsign", 22},
+                               {"Tan", 22},
+                               {"ThresholdedRelu", 22},
+                               {"TopK", 24}};
+constexpr Since kFloat16[] = {{"Range", 27}};
+
+bool Uses(const Node& node, DType dtype) {
+  const auto is = [&](const Value* v) {
+    return v != nullptr && v->type().is_tensor() && v->type().dtype() == dtype;
+  };
+  for (const Value* v : node.inputs()) {
+    if (is(v)) return true;
+  }
+  for (size_t i = 0; i < node.num_outputs(); ++i) {
+    if (is(node.output(i))) return true;
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -132,6 +201,13 @@ int64_t OnnxOpsetOf(const Node& node) {
   }
   for (const AttrSince& s : kAttrs) {
     if (node.op_name() == s.op && node.HasAttr(s.attr)) opset = std::max(opset, s.opset);
+  }
+  for (const auto& [table, dtype] :
+       {std::pair<absl::Span<const Since>, DType>(kBFloat16, DType::kBF16),
+        {kFloat16, DType::kF16}}) {
+    for (const Since& s : table) {
+      if (node.op_name() == s.op && Uses(node, dtype)) opset = std::max(opset, s.opset);
+    }
   }
   if (node.Is("Attention") && node.input(6) != nullptr) opset = std::max<int64_t>(opset, 24);
   for (const auto& [name, body] : node.bodies()) {

@@ -114,9 +114,21 @@ absl::Status Dft(OnnxNode* n) {
 
 // ---- Meanings that changed
 
+// Without `spatial` each position of a sample has statistics of its own: scale, bias, mean and
+// variance have the extents of a sample.
 absl::Status BatchNormSpatial(OnnxNode* n) {
-  if (n->TakeInt("spatial").value_or(1) != 1)
-    return Unsupported("BatchNormalization with spatial=0 (statistics per position)");
+  if (n->TakeInt("spatial").value_or(1) != 0) return absl::OkStatus();
+  if (n->num_outputs > 1)
+    return Unsupported("BatchNormalization with spatial=0 that trains (more than one output)");
+  for (size_t i = 0; i < 5; ++i) {
+    if (n->input(i) == nullptr) return absl::OkStatus();  // the declaration will complain
+  }
+  GraphBuilder& b = *n->builder;
+  Value *x = n->input(0), *scale = n->input(1), *bias = n->input(2), *mean = n->input(3),
+        *variance = n->input(4);
+  Value* epsilon = ScalarAs(n, variance, n->TakeFloat("epsilon").value_or(1e-5f));
+  Value* factor = b.Op("Div", {scale, b.Op("Sqrt", {b.Op("Add", {variance, epsilon})})});
+  n->results = {b.Op("Add", {b.Op("Mul", {b.Op("Sub", {x, mean}), factor}), bias})};
   return absl::OkStatus();
 }
 

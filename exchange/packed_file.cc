@@ -36,27 +36,27 @@ absl::Status AddPacked(const Graph& graph, const PackedSet& set, Safetensors* co
   for (const PackedSet::Entry& e : set.entries) {
     auto it = constants.find(e.constant);
     if (it == constants.end()) continue;
+    if (it->second->constant()->ContentHash() != e.source_hash) continue;  // another by now
     absl::StatusOr<Tensor> bytes = Padded(e.bytes);
     if (!bytes.ok()) return bytes.status();
     const std::string name = absl::StrCat(kPrefix, ".", i++);
     content->tensors.push_back({name, *std::move(bytes)});
     content->metadata[name + ".constant"] = e.constant;
     content->metadata[name + ".format"] = e.format;
-    content->metadata[name + ".hash"] = e.hash;
+    content->metadata[name + ".seal"] = e.seal;
     content->metadata[name + ".bytes"] = absl::StrCat(e.bytes.elements());
-    content->metadata[name + ".source"] = it->second->constant()->ContentHash();
+    content->metadata[name + ".source"] = e.source_hash;
   }
   if (i > 0) content->metadata[kPrefix] = set.key;
   return absl::OkStatus();
 }
 
-PackedSet TakePacked(Safetensors* content, absl::flat_hash_set<std::string>* sources) {
+PackedSet TakePacked(Safetensors* content) {
   PackedSet set;
   auto key = content->metadata.find(kPrefix);
   if (key == content->metadata.end()) return set;
   set.key = key->second;
   NamedTensors rest;
-  std::vector<std::string> source_of;  // by entry: the constant's hash, which is its name here
   for (auto& [name, tensor] : content->tensors) {
     if (!absl::StartsWith(name, absl::StrCat(kPrefix, "."))) {
       rest.push_back({name, std::move(tensor)});
@@ -68,26 +68,25 @@ PackedSet TakePacked(Safetensors* content, absl::flat_hash_set<std::string>* sou
     };
     int64_t bytes = -1;
     if (!absl::SimpleAtoi(field(".bytes"), &bytes) || bytes < 0 || tensor.dtype() != DType::kU8 ||
-        bytes > tensor.elements() || field(".constant").empty() || field(".hash").empty()) {
+        bytes > tensor.elements() || field(".constant").empty() || field(".seal").empty()) {
       set.note = absl::StrCat("entry ", name.substr(0, 100), " breaks the rules of the format");
       continue;
     }
-    sources->insert(field(".source"));
-    source_of.push_back(field(".source"));
-    set.entries.push_back({field(".constant"), Tensor(), field(".format"), field(".hash"),
-                           Tensor::Wrap(DType::kU8, {bytes}, tensor.raw(), tensor.owner())});
+    set.entries.push_back(
+        {.constant = field(".constant"),
+         .source_hash = field(".source"),
+         .format = field(".format"),
+         .seal = field(".seal"),
+         .bytes = Tensor::Wrap(DType::kU8, {bytes}, tensor.raw(), tensor.owner())});
   }
   content->tensors = std::move(rest);
   absl::flat_hash_map<absl::string_view, const Tensor*> constants;
   for (const auto& [name, tensor] : content->tensors) constants.emplace(name, &tensor);
-  for (size_t i = 0; i < set.entries.size(); ++i) {
-    auto it = constants.find(source_of[i]);
-    if (it != constants.end()) set.entries[i].source = *it->second;
+  for (PackedSet::Entry& e : set.entries) {
+    auto it = constants.find(e.source_hash);  // its name in the file
+    if (it != constants.end()) e.source = *it->second;
   }
-  if (!set.note.empty()) {
-    set.entries.clear();
-    sources->clear();
-  }
+  if (!set.note.empty()) set.entries.clear();
   return set;
 }
 

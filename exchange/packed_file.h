@@ -1,12 +1,11 @@
 // A PackedSet inside a model's safetensors: tensors `sluice.packed.<i>` and, in the metadata,
-// `sluice.packed` (the key), `sluice.packed.<i>.constant`, `.format`, `.hash`, `.bytes` and
+// `sluice.packed` (the key), `sluice.packed.<i>.constant`, `.format`, `.seal`, `.bytes` and
 // `.source`, the content hash of the constant itself.
 #ifndef SLUICE_EXCHANGE_PACKED_FILE_H_
 #define SLUICE_EXCHANGE_PACKED_FILE_H_
 
 #include <string>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "exchange/safetensors.h"
 #include "graph/graph.h"
@@ -18,9 +17,9 @@ namespace sluice {
 absl::Status AddPacked(const Graph& graph, const PackedSet& set, Safetensors* content);
 
 // Takes the section out of `content`; an empty key where there is none. A section that breaks its
-// own rules is dropped with a note: packed weights are a help, never needed. `sources` receives the
-// hashes of the constants that stand in it packed.
-PackedSet TakePacked(Safetensors* content, absl::flat_hash_set<std::string>* sources);
+// own rules is dropped with a note: packed weights are a help, never needed. Whether the bytes are
+// what their seals say is for whoever takes them to check.
+PackedSet TakePacked(Safetensors* content);
 
 }  // namespace sluice
 

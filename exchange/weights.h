@@ -6,7 +6,6 @@
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "exchange/safetensors.h"
 #include "graph/graph.h"
 
@@ -19,19 +18,23 @@ inline constexpr int64_t kMaxInlineElements = 64;
 // once, whatever the number of places.
 Safetensors CollectWeights(const Graph& graph);
 
+// One hash of all of them, by their names: what a file of them can be named after.
+std::string HashOfWeights(const Safetensors& weights);
+
 // Finds tensors by content hash.
 class WeightStore {
  public:
-  // `verify` compares a tensor's content with its name when it is first found, so that a damaged
-  // file is noticed; it reads all of the tensor.
-  // Those named in `trusted` are not compared.
-  WeightStore(Safetensors content, bool verify, absl::flat_hash_set<std::string> trusted = {});
+  // `verify` reads all of every tensor, on several threads, and compares it with its name: so a
+  // damaged file is noticed before anything of it is used.
+  WeightStore(Safetensors content, bool verify);
   absl::StatusOr<Tensor> Find(absl::string_view hash) const;
 
  private:
-  absl::flat_hash_map<std::string, Tensor> tensors_;
-  bool verify_;
-  absl::flat_hash_set<std::string> trusted_;
+  struct Entry {
+    Tensor tensor;
+    bool intact = true;
+  };
+  absl::flat_hash_map<std::string, Entry> entries_;
 };
 
 }  // namespace sluice

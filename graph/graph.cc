@@ -185,8 +185,8 @@ bool Graph::CheckSeen(const Value* value, absl::string_view what) {
 
 std::string Graph::UniqueName(absl::string_view base) const {
   if (!base.empty()) {
-    bool taken = false;
-    for (const Graph* g = this; g != nullptr && !taken; g = g->parent())
+    bool taken = all_names_.contains(base);  // here, or in a body inside, which sees this graph
+    for (const Graph* g = parent(); g != nullptr && !taken; g = g->parent())
       taken = g->values_.contains(base);
     if (!taken) return std::string(base);
   }
@@ -217,13 +217,14 @@ void Graph::RegisterValue(Value* value, absl::string_view name) {
   value->name_ = UniqueName(name);
   value->graph_ = this;
   values_[value->name_] = value;
-  ++Root()->all_names_[value->name_];
+  for (Graph* g = this; g != nullptr; g = g->parent()) ++g->all_names_[value->name_];
 }
 
 void Graph::UnregisterValue(Value* value) {
   values_.erase(value->name_);
-  auto& all = Root()->all_names_;
-  if (auto it = all.find(value->name_); it != all.end() && --it->second == 0) all.erase(it);
+  for (Graph* g = this; g != nullptr; g = g->parent()) {
+    if (auto it = g->all_names_.find(value->name_); --it->second == 0) g->all_names_.erase(it);
+  }
 }
 
 void Graph::RenameValue(Value* value, absl::string_view name) {
@@ -352,13 +353,15 @@ void Graph::EraseNode(Node* node) {
   for (Node* to : node->control_uses_) std::erase(to->control_inputs_, node);
   std::vector<Graph*> inside;
   for (auto& [name, body] : node->bodies_) inside.push_back(body.get());
-  while (!inside.empty()) {  // their names leave the root's count
+  while (!inside.empty()) {  // their names are free again
     Graph* g = inside.back();
     inside.pop_back();
     g->DropUses();
     for (auto& [name, value] : g->values_) {
-      auto& all = Root()->all_names_;
-      if (auto it = all.find(name); it != all.end() && --it->second == 0) all.erase(it);
+      for (Graph* outer = this; outer != nullptr; outer = outer->parent()) {
+        auto it = outer->all_names_.find(name);
+        if (--it->second == 0) outer->all_names_.erase(it);
+      }
     }
     for (auto& n : g->nodes_) {
       for (auto& [name, body] : n->bodies_) inside.push_back(body.get());

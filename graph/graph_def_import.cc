@@ -187,7 +187,8 @@ class Importer {
     for (int i = 0; i < def.outputs_size(); ++i) {
       Value* output = node->output(static_cast<size_t>(i));
       if (output->name() != def.outputs(i).name())
-        return Invalid("two of its outputs are called ", Shown(def.outputs(i).name()));
+        return Invalid("two of its outputs are called ", Shown(def.outputs(i).name()),
+                       ", or it and a value of a body before it");
       if (!def.outputs(i).has_type()) continue;
       absl::StatusOr<Type> type = ImportType(def.outputs(i).type(), 0);
       if (!type.ok())

@@ -14,9 +14,10 @@ struct PackedSet {
   struct Entry {
     std::string constant;  // the value's name in the graph
     Tensor source;         // that constant: an entry counts for this very memory, not for its name
-    std::string format;    // what the bytes depend on besides the contents: the packer's own words
-    std::string hash;      // Tensor::ContentHash() of `bytes`
-    Tensor bytes;          // u8[n]
+    std::string source_hash;  // its Tensor::ContentHash()
+    std::string format;  // what the bytes depend on besides the contents: the packer's own words
+    std::string seal;    // one hash of source_hash, format and bytes: they belong together
+    Tensor bytes;        // u8[n]
   };
   std::string key;   // what all depends on: instruction set, versions
   std::string note;  // why a file's set could not be read; then it is empty

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "graph/hash.h"
 #include "kernels/kernel.h"
 
 namespace sluice {
@@ -18,6 +19,14 @@ std::string SavedKey(const std::string& name, const std::string& format) {
 }
 
 }  // namespace
+
+std::string PackedSeal(const PackedSet::Entry& entry) {
+  Hasher hasher;
+  for (const std::string* text : {&entry.source_hash, &entry.format})
+    hasher.AddBytes(text->data(), text->size());
+  hasher.AddBytes(entry.bytes.raw(), entry.bytes.bytes());
+  return hasher.Hex();
+}
 
 PackedWeights::PackedWeights(std::shared_ptr<const PackedSet> saved) : saved_(std::move(saved)) {
   if (saved_ == nullptr) return;
@@ -35,7 +44,7 @@ Tensor PackedWeights::FromSaved(const std::string& name, const Tensor& constant,
     return Tensor();
   const bool sound = e.bytes.dtype() == DType::kU8 && e.bytes.elements() == bytes &&
                      reinterpret_cast<uintptr_t>(e.bytes.raw()) % kAlignment == 0 &&
-                     e.bytes.ContentHash() == e.hash;
+                     PackedSeal(e) == e.seal;
   std::lock_guard<std::mutex> lock(mutex_);
   ++(sound ? counts_.from_saved : counts_.damaged);
   return sound ? e.bytes : Tensor();
@@ -92,11 +101,15 @@ PackedSet PackedWeights::Collect(std::string key) const {
     if (owner == nullptr || source == nullptr || form.name.empty() || form.format == kCopy)
       continue;
     const int64_t bytes = static_cast<int64_t>(form.view.bytes());
-    Tensor tensor = Tensor::Wrap(DType::kU8, {bytes}, form.view.raw(), std::move(owner));
-    std::string hash = tensor.ContentHash();
     const Tensor& s = form.source;
-    set.entries.push_back({form.name, Tensor::Wrap(s.dtype(), s.dims(), s.raw(), std::move(source)),
-                           form.format, std::move(hash), std::move(tensor)});
+    PackedSet::Entry e{
+        .constant = form.name,
+        .source = Tensor::Wrap(s.dtype(), s.dims(), s.raw(), std::move(source)),
+        .format = form.format,
+        .bytes = Tensor::Wrap(DType::kU8, {bytes}, form.view.raw(), std::move(owner))};
+    e.source_hash = e.source.ContentHash();
+    e.seal = PackedSeal(e);
+    set.entries.push_back(std::move(e));
   }
   std::sort(set.entries.begin(), set.entries.end(), [](const auto& a, const auto& b) {
     return std::tie(a.constant, a.format) < std::tie(b.constant, b.format);

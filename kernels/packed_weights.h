@@ -63,6 +63,9 @@ class PackedWeights {
   Counts counts_;
 };
 
+// What an entry's `seal` must be.
+std::string PackedSeal(const PackedSet::Entry& entry);
+
 // `constant` itself where it is aligned, else a copy that the plans of a program share.
 absl::StatusOr<Tensor> SharedAligned(const std::string& name, const Tensor& constant,
                                      PackedWeights* packed);

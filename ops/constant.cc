@@ -51,6 +51,9 @@ SLUICE_DECLARE_OP(Constant) {
       .Doc("A tensor that the program carries.")
       .Output("output", "")
       .RequiredAttr("value", AttrKind::kTensor)
+      .Attr("input", int64_t{-1},
+            "The place among the program's inputs, where a caller may feed another value; else -1.")
+      .OptionalAttr("input_type", AttrKind::kType, "what may be fed there (default: the value's)")
       .Infer(InferConstant)
       .NotDifferentiable("it does not depend on anything");
 }

@@ -138,7 +138,7 @@ absl::StatusOr<std::vector<Value*>> ExpandFusedAttention(GraphBuilder& b, const 
   }
   if (node.Int("is_causal") != 0) {
     Value* ones = b.Op("ConstantOfShape", {b.Op("Shape", {scores}, {{"start", int64_t{2}}})},
-                       {{"value", Tensor::Vector<uint8_t>({1})}});
+                       {{"value", Tensor::Vector<float>({1})}});  // as ONNX Runtime takes it
     Value* seen =
         b.Op("Cast", {b.Op("Trilu", {ones}, {{"upper", int64_t{0}}})}, {{"to", DType::kBool}});
     scores = b.Op("Where",

@@ -5,6 +5,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/default_inputs.h"
 #include "graph/infer.h"
 #include "graph/text.h"
 #include "passes/assign_layouts.h"
@@ -239,7 +240,15 @@ const Pass* FindPass(absl::string_view name) {
 absl::StatusOr<OptimizeReport> Optimize(Graph* graph, const PassOptions& options,
                                         const Evaluator& evaluate, const TargetInfo& target) {
   if (absl::Status s = CheckNames(options); !s.ok()) return s;
-  return Manager(graph, options, evaluate, target).Run();
+  std::unique_ptr<Graph> general = SplitGeneralProgram(graph);
+  if (general != nullptr) {  // it becomes a function, which holds no others
+    PassContext context;
+    if (absl::StatusOr<bool> s = kInlineCalls.Run(*general, context); !s.ok()) return s.status();
+    general->functions().clear();
+  }
+  absl::StatusOr<OptimizeReport> report = Manager(graph, options, evaluate, target).Run();
+  KeepGeneralProgram(std::move(general), graph);
+  return report;
 }
 
 }  // namespace sluice

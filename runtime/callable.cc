@@ -39,6 +39,13 @@ Callable::~Callable() {
 }
 
 absl::StatusOr<std::unique_ptr<Callable>> Session::MakeCallable(const CallableOptions& options) {
+  if (const std::vector<std::string> fed = impl_->variants.Among(options.feeds); !fed.empty()) {
+    absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
+    if (!variant.ok()) return variant.status();
+    absl::StatusOr<std::unique_ptr<Callable>> callable = (*variant)->MakeCallable(options);
+    if (callable.ok()) (*callable)->impl_->variant = *std::move(variant);
+    return callable;
+  }
   std::shared_lock<std::shared_mutex> lock(impl_->state);
   if (impl_->closed) return Closed();
   absl::StatusOr<std::vector<int>> feeds =

@@ -5,6 +5,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "graph/default_inputs.h"
 #include "graph/infer.h"
 #include "graph/text.h"
 #include "kernels/cpu/cpu_kernels.h"
@@ -43,7 +44,7 @@ absl::Status CollectVariables(const Graph& graph, absl::flat_hash_set<std::strin
 }  // namespace
 
 absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& options,
-                                 ThreadPool* pool) {
+                                 ThreadPool* pool, std::shared_ptr<PackedWeights> packed) {
   const auto start = std::chrono::steady_clock::now();
   auto log = [&](const std::string& line) {
     if (options.log) options.log(line);
@@ -70,6 +71,7 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& optio
       Optimize(program.get(), passes, CpuEvaluator(pool), CpuTarget());
   if (!report.ok()) return report.status();
   compiled.report = *std::move(report);
+  compiled.general = TakeGeneralProgram(program.get());
   compiled.nodes_after = program->num_nodes_with_bodies();
   for (const PassReport& p : compiled.report.passes) {
     log(absl::StrFormat("pass %s: %d applied, %d refused, %.2f ms, %d nodes", p.pass, p.applied,
@@ -93,7 +95,8 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& optio
   } else if (saved != nullptr && !saved->note.empty()) {
     compiled.packed_note = absl::StrCat("packed again: ", saved->note);
   }
-  compiled.packed = std::make_shared<PackedWeights>(std::move(saved));
+  compiled.packed =
+      packed != nullptr ? std::move(packed) : std::make_shared<PackedWeights>(std::move(saved));
 
   // Kernels, layouts and memory wait for concrete shapes: Specialise() makes a plan for each.
   ProgramOptions program_options{.threads = pool->threads(),
@@ -103,8 +106,11 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& optio
                                  .memory_limit = options.memory_limit,
                                  .accuracy = options.accuracy,
                                  .packed = compiled.packed};
-  if (!options.tuning_cache.empty() && !options.deterministic)
-    program_options.tuner = std::make_shared<Tuner>(options.tuning_cache, pool);
+  if (!options.tuning_cache.empty() && !options.deterministic) {
+    auto tuner = Tuner::Open(options.tuning_cache, pool, options.warn);
+    if (!tuner.ok()) return tuner.status();
+    program_options.tuner = *std::move(tuner);
+  }
   compiled.program =
       std::make_unique<Program>(std::move(program), program_options, compiled.variables);
   compiled.milliseconds =

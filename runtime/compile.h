@@ -15,6 +15,8 @@ namespace sluice {
 
 struct Compiled {
   std::unique_ptr<Program> program;
+  // The graph for runs that feed an input that has a default; null where none has.
+  std::unique_ptr<Graph> general;
   std::shared_ptr<PackedWeights> packed;
   std::string packed_note;  // what became of weights that came packed; empty where none did
   OptimizeReport report;
@@ -25,8 +27,9 @@ struct Compiled {
   double milliseconds = 0;
 };
 
+// `packed` is shared with another program over the same constants; null: weights of its own.
 absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& options,
-                                 ThreadPool* pool);
+                                 ThreadPool* pool, std::shared_ptr<PackedWeights> packed = nullptr);
 
 }  // namespace sluice
 

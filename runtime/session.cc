@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <numeric>
 #include <shared_mutex>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/default_inputs.h"
 #include "graph/text.h"
 #include "kernels/cpu/cost.h"
 #include "kernels/cpu/cpu_kernels.h"
@@ -56,7 +58,7 @@ absl::StatusOr<std::vector<Tensor>> Session::Impl::OrderFeeds(const Feeds& feeds
     auto it = input_index.find(name);
     if (it == input_index.end()) {
       return absl::NotFoundError(absl::StrCat("the graph has no input ", Shown(name),
-                                              "; its inputs are: ", Names(inputs)));
+                                              "; its inputs are: ", Names(all_inputs)));
     }
     if (ordered[it->second].valid())
       return absl::InvalidArgumentError(absl::StrCat("input ", Shown(name), " is fed twice"));
@@ -98,6 +100,11 @@ Session::~Session() { (void)Close(); }
 
 absl::StatusOr<std::unique_ptr<Session>> Session::Create(const Graph& graph,
                                                          SessionOptions options) {
+  return Create(graph, std::move(options), nullptr);
+}
+
+absl::StatusOr<std::unique_ptr<Session>> Session::Create(const Graph& graph, SessionOptions options,
+                                                         std::shared_ptr<PackedWeights> packed) {
   if (absl::Status s = CheckOptions(options); !s.ok()) return s;
   if (absl::Status s = CheckOutputs(graph); !s.ok()) return s;
   std::unique_ptr<Session> session(new Session());
@@ -106,7 +113,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(const Graph& graph,
                                              : std::make_shared<ThreadPool>(options.threads);
   if (options.deterministic)
     impl.pool = std::make_shared<ThreadPool>(*impl.pool, kDeterministicSplit);
-  absl::StatusOr<Compiled> compiled = Compile(graph, options, impl.pool.get());
+  absl::StatusOr<Compiled> compiled = Compile(graph, options, impl.pool.get(), std::move(packed));
   if (!compiled.ok()) return compiled.status();
   impl.options = std::move(options);
   impl.compiled = *std::move(compiled);
@@ -114,6 +121,14 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(const Graph& graph,
   for (const Value* v : program.inputs()) {
     impl.input_index[v->name()] = static_cast<int>(impl.inputs.size());
     impl.inputs.push_back({v->name(), v->type()});
+  }
+  impl.all_inputs = impl.inputs;
+  if (const Graph* general = impl.compiled.general.get(); general != nullptr) {
+    impl.all_inputs.clear();
+    for (const GraphInput& input : AllInputs(*general)) {
+      impl.all_inputs.push_back({input.value->name(), input.type, input.has_default});
+      if (input.has_default) impl.variants.names.insert(input.value->name());
+    }
   }
   for (size_t i = 0; i < program.outputs().size(); ++i) {
     impl.output_index.try_emplace(program.output_names()[i], static_cast<int>(i));
@@ -130,11 +145,16 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(const Graph& graph,
 }
 
 const std::vector<Session::Port>& Session::inputs() const { return impl_->inputs; }
+const std::vector<Session::Port>& Session::all_inputs() const { return impl_->all_inputs; }
 const std::vector<Session::Port>& Session::outputs() const { return impl_->outputs; }
 
 absl::StatusOr<std::vector<Tensor>> Session::Run(const Feeds& feeds,
                                                  absl::Span<const std::string> fetches,
                                                  const RunOptions& options) {
+  if (const std::vector<std::string> fed = impl_->variants.Among(feeds); !fed.empty()) {
+    absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
+    return variant.ok() ? (*variant)->Run(feeds, fetches, options) : variant.status();
+  }
   std::shared_lock<std::shared_mutex> shared(impl_->state, std::defer_lock);
   std::unique_lock<std::shared_mutex> exclusive(impl_->state, std::defer_lock);
   if (impl_->assigns) {
@@ -201,6 +221,10 @@ absl::Status Session::AssignVariable(absl::string_view name, const Tensor& value
 }
 
 absl::StatusOr<std::string> Session::PlanText(const Feeds& feeds) {
+  if (const std::vector<std::string> fed = impl_->variants.Among(feeds); !fed.empty()) {
+    absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
+    return variant.ok() ? (*variant)->PlanText(feeds) : variant.status();
+  }
   std::shared_lock<std::shared_mutex> lock(impl_->state);
   if (impl_->closed) return Closed();
   absl::StatusOr<std::vector<Tensor>> inputs = impl_->OrderFeeds(feeds);
@@ -243,20 +267,55 @@ std::string Session::ExplainJson() const {
 }
 
 absl::Status Session::Close() {
-  std::unique_lock<std::shared_mutex> lock(impl_->state);
-  if (impl_->closed.exchange(true)) return absl::OkStatus();
-  std::lock_guard<std::mutex> listed(impl_->callables_mutex);
-  for (Callable* callable : impl_->callables) {
-    while (callable->impl_->busy.load()) std::this_thread::yield();
-    callable->impl_->plan.reset();
-    callable->impl_->frame.reset();
+  {
+    std::unique_lock<std::shared_mutex> lock(impl_->state);
+    if (impl_->closed.exchange(true)) return absl::OkStatus();
+    std::lock_guard<std::mutex> listed(impl_->callables_mutex);
+    for (Callable* callable : impl_->callables) {
+      while (callable->impl_->busy.load()) std::this_thread::yield();
+      callable->impl_->plan.reset();
+      callable->impl_->frame.reset();
+    }
+    impl_->compiled.program.reset();
+    impl_->compiled.general.reset();
+    impl_->compiled.packed.reset();
+    impl_->compiled.initial.clear();
+    impl_->variables.clear();
+    impl_->pool.reset();
   }
-  impl_->compiled.program.reset();
-  impl_->compiled.packed.reset();
-  impl_->compiled.initial.clear();
-  impl_->variables.clear();
-  impl_->pool.reset();
+  std::lock_guard<std::mutex> lock(impl_->variants.mutex);  // there come no more
+  for (const auto& [names, session] : impl_->variants.sessions) (void)session->Close();
+  impl_->variants.sessions.clear();
   return absl::OkStatus();
+}
+
+// Compiled with these inputs as inputs, and kept.
+absl::StatusOr<std::shared_ptr<Session>> Session::VariantFor(const std::vector<std::string>& fed) {
+  Variants& variants = impl_->variants;
+  std::lock_guard<std::mutex> one_at_a_time(variants.mutex);
+  for (auto it = variants.sessions.begin(); it != variants.sessions.end(); ++it) {
+    if (it->first != fed) continue;
+    variants.sessions.splice(variants.sessions.begin(), variants.sessions, it);
+    return it->second;
+  }
+  std::shared_lock<std::shared_mutex> lock(impl_->state);
+  if (impl_->closed) return Closed();
+  if (impl_->has_variables) {
+    return absl::UnimplementedError(
+        absl::StrCat("input ", Shown(fed[0]),
+                     " has a default, and the program has variables: feeding such an "
+                     "input is not supported there; make it an input without a default"));
+  }
+  std::unique_ptr<Graph> graph = impl_->compiled.general->Clone();
+  FeedDefaults(fed, graph.get());
+  SessionOptions options = impl_->options;
+  options.thread_pool = impl_->pool;
+  auto session = Create(*graph, std::move(options), impl_->compiled.packed);
+  if (!session.ok()) return session.status();
+  variants.sessions.emplace_front(fed, *std::move(session));
+  if (variants.sessions.size() > std::max<size_t>(1, impl_->options.max_plans))
+    variants.sessions.pop_back();
+  return variants.sessions.front().second;
 }
 
 }  // namespace sluice

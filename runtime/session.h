@@ -38,7 +38,7 @@ struct SessionOptions {
   Accuracy accuracy = Accuracy::kStandard;
   // A file: kernels are chosen by trying each candidate on the real shapes, not by their estimates,
   // and the winners are kept there for later sessions. Empty: no trials. Ignored when
-  // `deterministic`, since a trial is none.
+  // `deterministic`, since a trial is none. A file that is something else is an error.
   std::string tuning_cache;
   // Weights that an earlier session packed (Session::Packed()), read with the model. Taken where
   // made for this machine and library and sound; anything else is packed again, and Explain() says
@@ -47,6 +47,8 @@ struct SessionOptions {
   int64_t memory_limit = 0;  // bytes of activations one run may hold; 0: unlimited
   size_t max_plans = 16;     // plans kept for different input shapes, least recently used out first
   std::function<void(absl::string_view line)> log;  // one line a compile step; null: silent
+  // What went wrong without an error: winners of trials that could not be kept. Null: silent.
+  std::function<void(absl::string_view line)> warn;
 };
 
 // Set from any thread to stop the runs that hold it.
@@ -89,6 +91,7 @@ struct CallableOptions {
 };
 
 class Callable;
+class PackedWeights;
 
 class Session {
  public:
@@ -103,8 +106,13 @@ class Session {
   struct Port {
     std::string name;
     Type type;
+    bool has_default = false;
   };
-  const std::vector<Port>& inputs() const;
+  const std::vector<Port>& inputs() const;  // those that every run feeds
+  // In the model's order also those that have a default, which a run may feed. The first run that
+  // feeds some of these compiles a program for just these, which is kept; all others run with the
+  // defaults as constants. Unimplemented for a program with variables.
+  const std::vector<Port>& all_inputs() const;
   const std::vector<Port>& outputs() const;
 
   // Results in the order of `fetches` (names of graph outputs); no fetches: all outputs. Errors:
@@ -154,6 +162,9 @@ class Session {
 
  private:
   Session();
+  static absl::StatusOr<std::unique_ptr<Session>> Create(const Graph& graph, SessionOptions options,
+                                                         std::shared_ptr<PackedWeights> packed);
+  absl::StatusOr<std::shared_ptr<Session>> VariantFor(const std::vector<std::string>& fed);
   friend class Callable;
   struct Impl;
   std::shared_ptr<Impl> impl_;

@@ -2,7 +2,9 @@
 #ifndef SLUICE_RUNTIME_SESSION_IMPL_H_
 #define SLUICE_RUNTIME_SESSION_IMPL_H_
 
+#include <algorithm>
 #include <atomic>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
@@ -10,6 +12,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "runtime/compile.h"
 #include "runtime/run_checks.h"
@@ -19,12 +22,35 @@ namespace sluice {
 
 inline absl::Status Closed() { return absl::FailedPreconditionError("the session is closed"); }
 
+// Sessions for runs that feed inputs with a default, by which ones, the latest first.
+struct Variants {
+  absl::flat_hash_set<std::string> names;  // of the inputs with a default
+  std::mutex mutex;                        // held while one is made
+  std::list<std::pair<std::vector<std::string>, std::shared_ptr<Session>>> sessions;
+
+  static const std::string& NameOf(const std::string& feed) { return feed; }
+  static const std::string& NameOf(const Feeds::value_type& feed) { return feed.first; }
+  // Those of the feeds that are such, sorted; mostly none.
+  template <typename List>
+  std::vector<std::string> Among(const List& feeds) const {
+    std::vector<std::string> among;
+    if (names.empty()) return among;
+    for (const auto& feed : feeds) {
+      if (names.contains(NameOf(feed))) among.push_back(NameOf(feed));
+    }
+    std::sort(among.begin(), among.end());
+    among.erase(std::unique(among.begin(), among.end()), among.end());
+    return among;
+  }
+};
+
 struct Session::Impl {
   SessionOptions options;
   std::shared_ptr<ThreadPool> pool;
   Compiled compiled;
-  std::vector<Port> inputs, outputs;
+  std::vector<Port> inputs, all_inputs, outputs;
   absl::flat_hash_map<std::string, int> input_index, output_index;
+  Variants variants;
   std::vector<Tensor> variables;
   bool assigns = false, has_variables = false;
   std::atomic<int64_t> peak_run_bytes{0};
@@ -48,6 +74,7 @@ struct Session::Impl {
 };
 
 struct Callable::Impl {
+  std::shared_ptr<Session> variant;  // that `session` belongs to; null where it is the user's
   std::shared_ptr<Session::Impl> session;
   std::atomic<bool> busy{false};
   std::vector<int> feeds, fetches;

@@ -54,7 +54,7 @@ absl::StatusOr<std::shared_ptr<const Plan>> Specialiser::Make(const Graph& graph
   MemoryPlanner memory(options_, plan_.get(), std::move(last_read_));
   if (absl::Status s = memory.Run(fetched); !s.ok()) return s;
   // Winners are a help to later sessions, not a result of this one: they may fail to be written.
-  if (options_.tuner != nullptr) (void)options_.tuner->Save();
+  if (options_.tuner != nullptr) options_.tuner->Save();
   plan_->specialise_ms_ = static_cast<double>(NowNs() - start) / 1e6;
   return std::shared_ptr<const Plan>(std::move(plan_));
 }

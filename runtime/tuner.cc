@@ -5,13 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -23,7 +23,7 @@
 namespace sluice {
 namespace {
 
-constexpr char kHeader[] = "sluice tuning 1";
+constexpr char kMagic[] = "sluice tuning ", kHeader[] = "sluice tuning 1";
 constexpr off_t kMaxFileBytes = 16 << 20;
 constexpr int kRuns = 7;
 constexpr double kEnoughNs = 30e6;  // of trials for one candidate
@@ -174,12 +174,16 @@ absl::Status CannotWrite(absl::string_view path) {
   return absl::ErrnoToStatus(errno, absl::StrCat("cannot write the tuning cache ", path));
 }
 
-// Beside the target, then in its place.
+// Beside the target, then in its place, with the permissions of the file before it.
 absl::Status Replace(const std::string& path, const std::string& text) {
-  std::string temporary = absl::StrCat(path, ".XXXXXX");
-  const int fd = mkostemp(temporary.data(), O_CLOEXEC);
+  static std::atomic<unsigned> counter = 0;
+  const std::string temporary = absl::StrCat(path, ".tmp", getpid(), "-", counter++);
+  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd < 0) return CannotWrite(path);
   absl::Status status;
+  struct stat before;
+  if (stat(path.c_str(), &before) == 0 && fchmod(fd, before.st_mode & 0777) != 0)
+    status = CannotWrite(path);
   for (size_t done = 0; done < text.size() && status.ok();) {
     const ssize_t n = write(fd, text.data() + done, text.size() - done);
     if (n >= 0) {
@@ -195,14 +199,17 @@ absl::Status Replace(const std::string& path, const std::string& text) {
   return status;
 }
 
-// A file of ordinary size, else nothing.
-std::string Contents(const std::string& path) {
+// All of a file of ordinary size, else its beginning; "" where there is no file.
+absl::StatusOr<std::string> Contents(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return "";
+  if (fd < 0 && errno == ENOENT) return "";
+  if (fd < 0)
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot read the tuning cache ", path));
   std::string text;
   struct stat info;
-  if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size <= kMaxFileBytes) {
-    text.resize(static_cast<size_t>(info.st_size));
+  const bool regular = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+  if (regular) {
+    text.resize(static_cast<size_t>(info.st_size <= kMaxFileBytes ? info.st_size : 4096));
     size_t done = 0;
     for (ssize_t n; done < text.size(); done += static_cast<size_t>(n)) {
       n = read(fd, text.data() + done, text.size() - done);
@@ -211,30 +218,50 @@ std::string Contents(const std::string& path) {
     text.resize(done);
   }
   close(fd);
+  if (!regular) return absl::InvalidArgumentError(absl::StrCat(path, " is no regular file"));
   return text;
 }
 
 }  // namespace
 
-Tuner::Tuner(std::string path, ThreadPool* pool)
-    : path_(std::move(path)), pool_(pool), winners_(Read(path_)) {}
+absl::StatusOr<std::shared_ptr<Tuner>> Tuner::Open(
+    std::string path, ThreadPool* pool, std::function<void(absl::string_view line)> warn) {
+  std::shared_ptr<Tuner> tuner(new Tuner(std::move(path), pool, std::move(warn)));
+  absl::StatusOr<Winners> winners = Read(tuner->path_);
+  if (!winners.ok()) return winners.status();
+  tuner->winners_ = *std::move(winners);
+  const size_t slash = tuner->path_.find_last_of('/');
+  const std::string folder = slash == std::string::npos ? "." : tuner->path_.substr(0, slash + 1);
+  if (access(tuner->path_.c_str(), F_OK) != 0 && access(folder.c_str(), W_OK | X_OK) != 0)
+    return CannotWrite(tuner->path_);
+  return tuner;
+}
 
-Tuner::Winners Tuner::Read(const std::string& path) {
-  const std::string text = Contents(path);
-  const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n');
-  if (lines.size() < 3 || lines.front() != kHeader || !lines.back().empty()) return {};
+absl::StatusOr<Tuner::Winners> Tuner::Read(const std::string& path) {
+  absl::StatusOr<std::string> text = Contents(path);
+  if (!text.ok()) return text.status();
+  if (text->empty()) return Winners();
+  if (!absl::StartsWith(*text, kMagic)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path,
+                     " is no tuning cache, so it is left alone; expected a file that begins "
+                     "with '",
+                     kMagic, "', an empty one, or none"));
+  }
+  const std::vector<absl::string_view> lines = absl::StrSplit(*text, '\n');
+  if (lines.size() < 3 || lines.front() != kHeader || !lines.back().empty()) return Winners();
   Winners winners;
   for (size_t i = 1; i + 2 < lines.size(); ++i) {
     const std::vector<absl::string_view> fields = absl::StrSplit(lines[i], '\t');
     double ns;
     if (fields.size() != 3 || fields[0].size() != 32 || fields[2].empty() ||
         !absl::SimpleAtod(fields[1], &ns) || !(ns >= 0) || std::isinf(ns)) {
-      return {};
+      return Winners();
     }
     winners[std::string(fields[0])] = {std::string(fields[2]), ns};
   }
   // The last line is there when all before it are.
-  if (lines[lines.size() - 2] != absl::StrCat("end\t", winners.size())) return {};
+  if (lines[lines.size() - 2] != absl::StrCat("end\t", winners.size())) return Winners();
   return winners;
 }
 
@@ -284,18 +311,25 @@ absl::StatusOr<std::unique_ptr<Kernel>> Tuner::Prepare(const KernelTable& table,
   return best;
 }
 
-absl::Status Tuner::Save() {
-  std::lock_guard<std::mutex> lock(mutex_);
-  if (!changed_) return absl::OkStatus();
-  Winners all = Read(path_);
-  for (const auto& [key, winner] : winners_) all[key] = winner;
+absl::Status Tuner::Write() const {
+  absl::StatusOr<Winners> all = Read(path_);
+  if (!all.ok()) return all.status();
+  for (const auto& [key, winner] : winners_) (*all)[key] = winner;
   std::string text = absl::StrCat(kHeader, "\n");
-  for (const auto& [key, winner] : all)
+  for (const auto& [key, winner] : *all)
     absl::StrAppendFormat(&text, "%s\t%.0f\t%s\n", key, winner.nanoseconds, winner.candidate);
-  absl::StrAppend(&text, "end\t", all.size(), "\n");
-  if (absl::Status s = Replace(path_, text); !s.ok()) return s;
-  changed_ = false;
-  return absl::OkStatus();
+  absl::StrAppend(&text, "end\t", all->size(), "\n");
+  return Replace(path_, text);
+}
+
+void Tuner::Save() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (!changed_) return;
+  const absl::Status status = Write();
+  changed_ = !status.ok();
+  if (status.ok() || warn_ == nullptr || warned_) return;
+  warned_ = true;
+  warn_(absl::StrCat("what was measured is not kept: ", status.message()));
 }
 
 }  // namespace sluice

@@ -3,16 +3,19 @@
 //
 // The file is text, a line a choice: the key (a hash of op, attributes, types, which inputs are
 // constant, threads, accuracy, instruction set and library versions), the candidate's name and its
-// time. It is not trusted: a file that does not read in full is dropped and made anew, and a name
+// time. It is not trusted: a cache that does not read in full is dropped and made anew, and a name
 // in it only moves that candidate to the front, which still has to take the node. It is replaced
-// atomically, with what other sessions have added in the meantime.
+// atomically, with what other sessions have added in the meantime. A file that is no cache is never
+// touched.
 #ifndef SLUICE_RUNTIME_TUNER_H_
 #define SLUICE_RUNTIME_TUNER_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "kernels/kernel.h"
@@ -21,8 +24,11 @@ namespace sluice {
 
 class Tuner {
  public:
-  // A file that cannot be read counts as empty. `pool` runs the trials and must outlive the tuner.
-  Tuner(std::string path, ThreadPool* pool);
+  // A file that is not there counts as empty. InvalidArgument where the file is something else than
+  // a tuning cache, and an error where there is none and none can be made. `pool` runs the trials
+  // and must outlive the tuner. `warn` may be null; it is told once where winners cannot be kept.
+  static absl::StatusOr<std::shared_ptr<Tuner>> Open(
+      std::string path, ThreadPool* pool, std::function<void(absl::string_view line)> warn);
 
   // As KernelTable::Prepare(), but by trial where there are several candidates. Nodes with bodies,
   // with tensors among their attributes, or with results sized by the data go by the estimates.
@@ -31,8 +37,9 @@ class Tuner {
                                                   const PrepareContext& context,
                                                   std::string* choice);
 
-  // Writes what was measured since the last call. An error costs the next session its trials only.
-  absl::Status Save();
+  // Writes what was measured since the last call. An error costs the next session its trials only,
+  // and is told by `warn`.
+  void Save();
 
  private:
   struct Winner {
@@ -40,13 +47,17 @@ class Tuner {
     double nanoseconds = 0;
   };
   using Winners = std::map<std::string, Winner>;  // by key
-  static Winners Read(const std::string& path);
+  Tuner(std::string path, ThreadPool* pool, std::function<void(absl::string_view line)> warn)
+      : path_(std::move(path)), pool_(pool), warn_(std::move(warn)) {}
+  static absl::StatusOr<Winners> Read(const std::string& path);
+  absl::Status Write() const;
 
   const std::string path_;
   ThreadPool* const pool_;
+  const std::function<void(absl::string_view line)> warn_;
   std::mutex mutex_;
   Winners winners_;
-  bool changed_ = false;
+  bool changed_ = false, warned_ = false;
 };
 
 }  // namespace sluice

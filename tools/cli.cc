@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -12,9 +13,9 @@
 #include "exchange/model.h"
 #include "exchange/npy.h"
 #include "exchange/tensor_proto.h"
+#include "graph/default_inputs.h"
 #include "graph/scalar_text.h"
 #include "graph/text.h"
-#include "kernels/cpu/cpu_kernels.h"
 
 namespace sluice::cli {
 
@@ -37,7 +38,6 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadWithPacked(const std::string& path,
   auto packed = std::make_shared<PackedSet>();
   ReadOptions read;
   read.packed = packed.get();
-  read.packed_key = CpuKernelsVersion();
   absl::StatusOr<std::unique_ptr<Graph>> graph = ReadModel(path, read);
   if (!packed->key.empty()) options->packed = std::move(packed);
   return graph;
@@ -98,6 +98,9 @@ SessionOptions SessionFlags::Options() const {
   options.passes.enabled = !plain;
   options.accuracy = strict ? Accuracy::kStrict : Accuracy::kStandard;
   options.tuning_cache = tuning_cache;
+  options.warn = [](absl::string_view line) {
+    std::fprintf(stderr, "warning: %s\n", Printable(line).c_str());
+  };
   return options;
 }
 
@@ -121,7 +124,8 @@ void InputOptions::AddTo(CLI::App* command, bool with_batch) {
 
 std::vector<Session::Port> PortsOf(const Graph& graph) {
   std::vector<Session::Port> ports;
-  for (const Value* v : graph.inputs()) ports.push_back({v->name(), v->type()});
+  for (const GraphInput& input : AllInputs(graph))
+    ports.push_back({input.value->name(), input.type, input.has_default});
   return ports;
 }
 
@@ -203,12 +207,14 @@ absl::StatusOr<Inputs> LoadInputs(const std::vector<Session::Port>& ports,
           absl::StrCat("--dim ", name, "=", text, ": not a number of elements"));
     }
   }
+  const size_t needed =
+      std::count_if(ports.begin(), ports.end(), [](const auto& port) { return !port.has_default; });
   std::vector<Tensor> numbered;
   if (!options.folder.empty()) {
     absl::StatusOr<std::vector<Tensor>> read = ReadNumbered(options.folder, "input");
     if (!read.ok()) return read.status();
     numbered = *std::move(read);
-    if (numbered.empty())
+    if (numbered.empty() && needed > 0)
       return absl::NotFoundError(
           absl::StrCat(options.folder, " holds no input_0.npy or input_0.pb"));
     if (numbered.size() > ports.size()) {
@@ -216,15 +222,23 @@ absl::StatusOr<Inputs> LoadInputs(const std::vector<Session::Port>& ports,
                                                      " inputs, the model takes ", ports.size()));
     }
   }
+  // Files in order are for all inputs, or, where there are no more of them, for those without a
+  // default.
+  const bool for_all = numbered.size() > needed;
   Inputs inputs;
+  size_t next = 0;  // of `numbered`
   for (size_t i = 0; i < ports.size(); ++i) {
     absl::StatusOr<Tensor> t;
+    const Tensor* in_order = nullptr;
+    if ((for_all || !ports[i].has_default) && next < numbered.size()) in_order = &numbered[next++];
     auto it = files->find(ports[i].name);
     if (it != files->end()) {
       t = ReadTensorFile(it->second);
       files->erase(it);
-    } else if (i < numbered.size()) {
-      t = numbered[i];
+    } else if (in_order != nullptr) {
+      t = *in_order;
+    } else if (ports[i].has_default) {
+      continue;
     } else {
       std::string line;
       t = Generate(ports[i], dims, i + 1, &line);

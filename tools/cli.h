@@ -77,13 +77,14 @@ struct Inputs {
   Feeds feeds;
   std::vector<std::string> generated;  // lines that say what was made up
 };
+// Inputs with a default are fed where a file says so, the others always.
 absl::StatusOr<Inputs> LoadInputs(const std::vector<Session::Port>& ports,
                                   const InputOptions& options);
 // `kind`_0.npy, `kind`_1.pb, ... in order.
 absl::StatusOr<std::vector<Tensor>> ReadNumbered(const std::string& folder,
                                                  const std::string& kind);
 
-// The graph's inputs as ports, before a session exists.
+// The graph's inputs as ports, those with a default included, in the model's order.
 std::vector<Session::Port> PortsOf(const Graph& graph);
 
 }  // namespace sluice::cli

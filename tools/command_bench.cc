@@ -107,7 +107,7 @@ absl::Status Vary(Session* session, const Options& o) {
     InputOptions inputs = o.inputs;
     const int64_t extent = from + i * step % n;
     inputs.dims.push_back(absl::StrCat(named.first, "=", extent));
-    absl::StatusOr<Inputs> loaded = LoadInputs(session->inputs(), inputs);
+    absl::StatusOr<Inputs> loaded = LoadInputs(session->all_inputs(), inputs);
     if (!loaded.ok()) return loaded.status();
     absl::StatusOr<std::vector<Tensor>> results = session->Run(loaded->feeds);
     if (!results.ok()) return results.status();
@@ -143,7 +143,7 @@ absl::Status Bench(const Options& o) {
   graph->reset();
   const double create_ms = Milliseconds(start);
   if (!o.vary.empty()) return Vary(session->get(), o);
-  absl::StatusOr<Inputs> inputs = LoadInputs((*session)->inputs(), o.inputs);
+  absl::StatusOr<Inputs> inputs = LoadInputs((*session)->all_inputs(), o.inputs);
   if (!inputs.ok()) return inputs.status();
   for (const std::string& line : inputs->generated) std::fprintf(stderr, "%s\n", line.c_str());
 

@@ -57,22 +57,18 @@ bool IsFolder(const std::string& path) {
 absl::StatusOr<bool> CheckFolder(Session& session, const std::string& folder, const Options& o) {
   InputOptions options;
   options.folder = folder;
-  Inputs inputs;
-  if (!session.inputs().empty()) {
-    absl::StatusOr<Inputs> loaded = LoadInputs(session.inputs(), options);
-    if (!loaded.ok()) return loaded.status();
-    inputs = *std::move(loaded);
-    if (!inputs.generated.empty()) {
-      return absl::NotFoundError(
-          absl::StrCat(folder, " holds ", session.inputs().size() - inputs.generated.size(),
-                       " inputs, the model takes ", session.inputs().size()));
-    }
+  absl::StatusOr<Inputs> inputs = LoadInputs(session.all_inputs(), options);
+  if (!inputs.ok()) return inputs.status();
+  if (!inputs->generated.empty()) {
+    return absl::NotFoundError(absl::StrCat(folder, " holds ",
+                                            session.inputs().size() - inputs->generated.size(),
+                                            " inputs, the model takes ", session.inputs().size()));
   }
   absl::StatusOr<std::vector<Tensor>> expected = ReadNumbered(folder, "output");
   if (!expected.ok()) return expected.status();
   if (expected->empty())
     return absl::NotFoundError(absl::StrCat(folder, " holds no output_0.npy or output_0.pb"));
-  absl::StatusOr<std::vector<Tensor>> results = session.Run(inputs.feeds);
+  absl::StatusOr<std::vector<Tensor>> results = session.Run(inputs->feeds);
   if (!results.ok()) return results.status();
   bool agree = true;
   for (size_t i = 0; i < expected->size(); ++i) {

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "exchange/model.h"
+#include "graph/default_inputs.h"
 #include "graph/infer.h"
 #include "graph/text.h"
 #include "runtime/evaluate.h"
@@ -22,7 +23,7 @@ struct Options {
   std::vector<std::string> passes, without;
   InputOptions inputs;
   SessionFlags session;
-  bool explain = false, json = false, no_packed = false;
+  bool explain = false, json = false, no_packed = false, fix_inputs = false;
   int64_t fuel = INT64_MAX;
 };
 
@@ -135,6 +136,13 @@ absl::Status Opt(const Options& o) {
                    p.nodes_after);
     }
   }
+  if (o.fix_inputs) {
+    (void)TakeGeneralProgram(graph->get());
+  } else if (absl::EndsWith(o.out, ".onnx") && &GeneralProgram(**graph) != graph->get()) {
+    std::fprintf(stderr,
+                 "note: inputs with a default are constants in the optimised ONNX model; a .sluice "
+                 "file keeps them as inputs\n");
+  }
   if (o.out == "-") {
     std::printf("%s", Print(**graph).c_str());
     return absl::OkStatus();
@@ -174,6 +182,9 @@ void AddOpt(CLI::App& app, Job* job) {
   command->add_flag(
       "--no-packed", o->no_packed,
       "Leave out the weights as this machine's kernels pack them (.sluice holds both)");
+  command->add_flag("--fix-inputs", o->fix_inputs,
+                    "Inputs that have a default become constants for good: leaves out the model as "
+                    "it was, which is kept for runs that feed them");
   CLI::Option* explain =
       command->add_flag("--explain", o->explain,
                         "Print what each pass did and refused, the kernels and the memory plan");

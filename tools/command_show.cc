@@ -43,8 +43,10 @@ absl::Status Show(const Options& o) {
   }
   nlohmann::json json;
   json["name"] = (*graph)->name();
-  for (const Value* v : (*graph)->inputs())
-    json["inputs"].push_back({{"name", v->name()}, {"type", v->type().ToString()}});
+  for (const Session::Port& port : PortsOf(**graph)) {
+    json["inputs"].push_back({{"name", port.name}, {"type", port.type.ToString()}});
+    if (port.has_default) json["inputs"].back()["has_default"] = true;
+  }
   for (size_t i = 0; i < (*graph)->outputs().size(); ++i) {
     json["outputs"].push_back({{"name", (*graph)->output_names()[i]},
                                {"type", (*graph)->outputs()[i]->type().ToString()}});
@@ -83,9 +85,10 @@ absl::Status Show(const Options& o) {
   }
   auto ports = [&](const char* kind) {
     for (const auto& p : json.value(kind, nlohmann::json::array())) {
-      std::printf("  %s %s: %s\n", kind[0] == 'i' ? "in " : "out",
+      std::printf("  %s %s: %s%s\n", kind[0] == 'i' ? "in " : "out",
                   Escaped(p["name"].get<std::string>()).c_str(),
-                  p["type"].get<std::string>().c_str());
+                  p["type"].get<std::string>().c_str(),
+                  p.contains("has_default") ? ", by default a constant" : "");
     }
   };
   std::printf("%s\n", Escaped((*graph)->name()).c_str());

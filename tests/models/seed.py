@@ -9,6 +9,7 @@ Generated numbers keep the mean and spread of the real ones, and their range whe
 """
 import json
 import math
+import os
 import re
 import sys
 
@@ -51,7 +52,10 @@ def generator(dtype, values, seed):
 
 def main():
     path = sys.argv[1]
-    weights = read_safetensors(path + ".safetensors")
+    with open(path, encoding="utf-8") as text:
+        first = text.readline()
+    beside = first.removeprefix("// weights: ").strip()
+    weights = read_safetensors(os.path.join(os.path.dirname(path), beside)) if beside != first.strip() else {}
     seeds = {}
 
     def replace(match):
@@ -72,6 +76,8 @@ def main():
         return f"{dtype}[{dims}] {generator(dtype, values.astype('f8'), seed)}"
 
     for line in open(path, encoding="utf-8"):
+        if line.startswith("// weights: "):
+            continue
         if " = Constant" in line:
             line = CONSTANT.sub(replace, line)
             line = re.sub(r" : \S+$", "", line.rstrip("\n")) + "\n"  # its own type again

@@ -76,10 +76,23 @@ TEST(PackedWeights, SavedFormsAreTakenWhereTheyAreSound) {
   const Tensor saved = Numbers(7), weights = Numbers(1);
   const Tensor bytes = Tensor::Wrap(DType::kU8, {256}, saved.raw(), saved.owner());
   auto set = std::make_shared<PackedSet>();
-  set->entries.push_back({"sound", weights, "f", bytes.ContentHash(), bytes});
-  set->entries.push_back({"changed", weights, "f", Numbers(8).ContentHash(), bytes});
-  set->entries.push_back({"short", weights, "f", bytes.ContentHash(), bytes});
-  set->entries.push_back({"folded", Numbers(1), "f", bytes.ContentHash(), bytes});
+  const auto add = [&](const char* name, const Tensor& source) {
+    PackedSet::Entry e{.constant = name, .source = source, .format = "f", .bytes = bytes};
+    e.source_hash = source.ContentHash();
+    e.seal = PackedSeal(e);
+    set->entries.push_back(e);
+    return &set->entries.back();
+  };
+  add("sound", weights);
+  add("changed", weights)->seal[0] ^= 1;
+  add("short", weights);
+  add("folded", Numbers(1));
+  // What was packed of other weights, under the name of these.
+  PackedSet::Entry* swapped = add("swapped", Numbers(9));
+  swapped->source = weights;
+  swapped->source_hash = weights.ContentHash();
+  add("renamed", weights)->seal =
+      PackedSeal({.source_hash = weights.ContentHash(), .format = "another", .bytes = bytes});
   PackedWeights packed(set);
   Packer packer;
   EXPECT_EQ(packed.Get("sound", weights, "f", 256, packer)->raw(), saved.raw());
@@ -87,13 +100,13 @@ TEST(PackedWeights, SavedFormsAreTakenWhereTheyAreSound) {
   EXPECT_NE(packed.Get("sound", weights, "other", 256, packer)->raw(), saved.raw());
   EXPECT_EQ(packed.counts().from_saved, 1);
   // "folded": a pass has put another constant where this name was.
-  for (const char* name : {"changed", "short", "folded"}) {
+  for (const char* name : {"changed", "short", "folded", "swapped", "renamed"}) {
     PackedWeights wrong(set);
-    const int64_t bytes_wanted = name[0] == 's' ? 512 : 256;
+    const int64_t bytes_wanted = name == std::string("short") ? 512 : 256;
     EXPECT_NE(wrong.Get(name, weights, "f", bytes_wanted, packer)->raw(), saved.raw()) << name;
     EXPECT_EQ(wrong.counts().damaged, name[0] == 'f' ? 0 : 1) << name;
   }
-  EXPECT_EQ(packer.calls, 4);
+  EXPECT_EQ(packer.calls, 6);
 }
 
 }  // namespace

@@ -2,10 +2,13 @@
 #include "runtime/tuner.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <sstream>
 
+#include "absl/strings/str_cat.h"
 #include "graph/builder.h"
 #include "ops/op.h"
 #include "sluice.h"
@@ -63,12 +66,63 @@ TEST_F(TunerTest, ABrokenFileIsMadeAnew) {
   Explained(options);
   const std::string good = Slurp(path_);
   for (const std::string& broken :
-       {std::string("hello"), good.substr(0, good.size() - 3), good + "x\n", "junk\n" + good,
-        std::string(1000, '\0'), good.substr(0, 16) + "end\t0\nend\t0\n"}) {
+       {std::string(), good.substr(0, good.size() - 3), good + "x\n",
+        good.substr(0, 16) + "end\t0\nend\t0\n", "sluice tuning 2\n" + good.substr(16)}) {
     std::ofstream(path_) << broken;
     EXPECT_NE(Explained(options).find("onednn measured"), std::string::npos) << broken;
     EXPECT_NE(Slurp(path_).find("end\t1\n"), std::string::npos) << broken;
   }
+}
+
+TEST_F(TunerTest, AFileThatIsNoCacheIsLeftAlone) {
+  const SessionOptions options{.threads = 1, .tuning_cache = path_};
+  for (const std::string& text : {std::string("hello"), std::string("junk\nsluice tuning 1\n"),
+                                  std::string(1000, '\0'), std::string("\n")}) {
+    std::ofstream(path_) << text;
+    const auto session = Session::Create(*Product(24), options);
+    EXPECT_FALSE(session.ok());
+    EXPECT_NE(session.status().message().find("is no tuning cache"), std::string::npos)
+        << session.status();
+    EXPECT_EQ(Slurp(path_), text);
+  }
+}
+
+TEST_F(TunerTest, ThePermissionsOfTheCacheStay) {
+  const SessionOptions options{.threads = 1, .tuning_cache = path_};
+  const auto mode = [&] {
+    struct stat info = {};
+    stat(path_.c_str(), &info);
+    return info.st_mode & 0777;
+  };
+  const mode_t mask = umask(022);
+  Explained(options);
+  EXPECT_EQ(mode(), 0644u);
+  chmod(path_.c_str(), 0660);
+  Explained(options, 40);
+  EXPECT_EQ(mode(), 0660u);
+  umask(mask);
+}
+
+TEST_F(TunerTest, ACacheThatCannotBeKeptIsSaid) {
+  std::string warnings;
+  SessionOptions options{.threads = 1, .tuning_cache = "/nonexistent/cache"};
+  options.warn = [&](absl::string_view line) { absl::StrAppend(&warnings, line, "\n"); };
+  const auto session = Session::Create(*Product(24), options);
+  EXPECT_FALSE(session.ok());
+  EXPECT_NE(session.status().message().find("/nonexistent/cache"), std::string::npos);
+
+  // The folder goes away once the session is made.
+  const std::string folder = path_ + ".d";
+  mkdir(folder.c_str(), 0777);
+  options.tuning_cache = folder + "/cache";
+  auto later = Session::Create(*Product(24), options);
+  ASSERT_TRUE(later.ok()) << later.status();
+  rmdir(folder.c_str());
+  for (int i = 0; i < 2; ++i) {
+    Tensor x = *Tensor::Random(DType::kF32, {24, 24}, {.seed = 1});
+    EXPECT_TRUE((*later)->Run({{"x", x}}).ok()) << "a run does not fail for it";
+  }
+  EXPECT_NE(warnings.find("cannot write the tuning cache"), std::string::npos) << warnings;
 }
 
 TEST_F(TunerTest, ACandidateThatDoesNotExistIsMeasuredAgain) {
@@ -77,11 +131,6 @@ TEST_F(TunerTest, ACandidateThatDoesNotExistIsMeasuredAgain) {
   const std::string key = Slurp(path_).substr(16, 32);
   std::ofstream(path_) << "sluice tuning 1\n" << key << "\t10\tmagic\nend\t1\n";
   EXPECT_NE(Explained(options).find("onednn measured"), std::string::npos);
-}
-
-TEST_F(TunerTest, AnUnwritablePlaceCostsNothingButTheTrials) {
-  EXPECT_NE(Explained({.threads = 1, .tuning_cache = "/nowhere/at/all"}).find("onednn measured"),
-            std::string::npos);
 }
 
 TEST_F(TunerTest, DeterministicSessionsTryNothing) {
