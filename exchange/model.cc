@@ -15,6 +15,7 @@
 #include "exchange/onnx_import.h"
 #include "exchange/safetensors.h"
 #include "exchange/weights.h"
+#include "graph/no_throw.h"
 #include "graph/text.h"
 #include "ops/op.h"
 
@@ -154,16 +155,19 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadOnce(const std::string& path,
 
 // A model of two files may be replaced between the opening of the one and the other.
 absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path,
-                                                 const ReadOptions& options) {
+                                                 const ReadOptions& options) try {
   constexpr int kTries = 10;
   for (int i = 1;; ++i) {
     const Identity before = IdentityOf(path);
     absl::StatusOr<std::unique_ptr<Graph>> graph = ReadOnce(path, options);
     if (graph.ok() || i == kTries || IdentityOf(path) == before) return graph;
   }
+} catch (...) {
+  return ExceptionStatus();
 }
 
-absl::Status WriteModel(const Graph& graph, const std::string& path, const WriteOptions& options) {
+absl::Status WriteModel(const Graph& graph, const std::string& path,
+                        const WriteOptions& options) try {
   if (!graph.status().ok()) return graph.status();  // half a program
   for (const auto& [name, function] : graph.functions()) {
     if (function == nullptr)
@@ -179,6 +183,8 @@ absl::Status WriteModel(const Graph& graph, const std::string& path, const Write
     default:
       return WriteGraphFolder(graph, path);
   }
+} catch (...) {
+  return ExceptionStatus();
 }
 
 }  // namespace sluice

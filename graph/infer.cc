@@ -1,5 +1,6 @@
 #include "graph/infer.h"
 
+#include "graph/no_throw.h"
 #include "graph/signature.h"
 #include "graph/text.h"
 
@@ -164,12 +165,14 @@ absl::StatusOr<std::vector<Type>> InferContext::InferBody(absl::string_view name
   return outputs;
 }
 
-absl::Status InferTypes(Graph* graph) {
+absl::Status InferTypes(Graph* graph) try {
   if (graph == nullptr) return absl::InvalidArgumentError("no graph to infer: it is null");
   for (auto& [name, function] : graph->functions()) {
     if (absl::Status s = InferTypes(function.get()); !s.ok()) return s;
   }
   return InferGraph(graph, /*overwrite=*/false);
+} catch (...) {
+  return ExceptionStatus();
 }
 
 absl::StatusOr<Shape> BroadcastShapes(const Shape& a, const Shape& b,

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/infer.h"
 #include "graph/lexer.h"
+#include "graph/no_throw.h"
 #include "graph/scalar_text.h"
 #include "graph/text.h"
 #include "graph/text_names.h"
@@ -624,8 +625,10 @@ class Parser {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Graph>> Parse(absl::string_view text, const OpRegistry& ops,
-                                             const ParseOptions& options) {
+                                             const ParseOptions& options) try {
   return Parser(text, ops, options).Run();
+} catch (...) {
+  return ExceptionStatus();
 }
 
 }  // namespace sluice

@@ -1,6 +1,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "graph/graph.h"
+#include "graph/no_throw.h"
 #include "graph/signature.h"
 #include "graph/text.h"
 
@@ -220,7 +221,7 @@ absl::Status VerifyVariables(const Graph& graph) {
 
 }  // namespace
 
-absl::Status Verify(const Graph& graph) {
+absl::Status Verify(const Graph& graph) try {
   if (!graph.status().ok()) return graph.status();
   if (absl::Status s = Verifier().VerifyGraph(graph, 0); !s.ok()) return s;
   if (absl::Status s = VerifyVariables(graph); !s.ok()) return s;
@@ -251,6 +252,8 @@ absl::Status Verify(const Graph& graph) {
     }
   }
   return absl::OkStatus();
+} catch (...) {
+  return ExceptionStatus();
 }
 
 }  // namespace sluice

@@ -3,6 +3,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "graph/no_throw.h"
 #include "graph/patch.h"
 #include "graph/text.h"
 #include "ops/gradient_util.h"
@@ -145,7 +146,7 @@ void GradientContext::SetBroadcastInputGrad(size_t i, Value* grad) {
 }
 
 absl::StatusOr<std::vector<Value*>> AddGradients(Graph* graph, absl::Span<Value* const> losses,
-                                                 absl::Span<Value* const> values) {
+                                                 absl::Span<Value* const> values) try {
   if (graph == nullptr) return absl::InvalidArgumentError("no graph to differentiate: it is null");
   for (const Value* v : losses) {
     if (absl::Status s = CheckValue(graph, v, "loss"); !s.ok()) return s;
@@ -154,6 +155,8 @@ absl::StatusOr<std::vector<Value*>> AddGradients(Graph* graph, absl::Span<Value*
     if (absl::Status s = CheckValue(graph, v, "value"); !s.ok()) return s;
   }
   return Backward(graph, values).Run(graph, losses, values);
+} catch (...) {
+  return ExceptionStatus();
 }
 
 }  // namespace sluice

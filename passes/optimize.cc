@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "graph/default_inputs.h"
 #include "graph/infer.h"
+#include "graph/no_throw.h"
 #include "graph/text.h"
 #include "passes/assign_layouts.h"
 #include "passes/eliminate_common_subexpressions.h"
@@ -238,7 +239,7 @@ const Pass* FindPass(absl::string_view name) {
 }
 
 absl::StatusOr<OptimizeReport> Optimize(Graph* graph, const PassOptions& options,
-                                        const Evaluator& evaluate, const TargetInfo& target) {
+                                        const Evaluator& evaluate, const TargetInfo& target) try {
   if (absl::Status s = CheckNames(options); !s.ok()) return s;
   std::unique_ptr<Graph> general = SplitGeneralProgram(graph);
   if (general != nullptr) {  // it becomes a function, which holds no others
@@ -249,6 +250,8 @@ absl::StatusOr<OptimizeReport> Optimize(Graph* graph, const PassOptions& options
   absl::StatusOr<OptimizeReport> report = Manager(graph, options, evaluate, target).Run();
   KeepGeneralProgram(std::move(general), graph);
   return report;
+} catch (...) {
+  return ExceptionStatus();
 }
 
 }  // namespace sluice

@@ -2,6 +2,7 @@
 #include <shared_mutex>
 
 #include "absl/strings/str_cat.h"
+#include "graph/no_throw.h"
 #include "graph/text.h"
 #include "runtime/session_impl.h"
 
@@ -38,7 +39,7 @@ Callable::~Callable() {
   std::erase(impl_->session->callables, this);
 }
 
-absl::StatusOr<std::unique_ptr<Callable>> Session::MakeCallable(const CallableOptions& options) {
+absl::StatusOr<std::unique_ptr<Callable>> Session::MakeCallable(const CallableOptions& options) try {
   if (const std::vector<std::string> fed = impl_->variants.Among(options.feeds); !fed.empty()) {
     absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
     if (!variant.ok()) return variant.status();
@@ -80,6 +81,8 @@ absl::StatusOr<std::unique_ptr<Callable>> Session::MakeCallable(const CallableOp
   std::lock_guard<std::mutex> listed(impl_->callables_mutex);
   impl_->callables.push_back(callable.get());
   return callable;
+} catch (...) {
+  return ExceptionStatus();
 }
 
 absl::Status Callable::Run(absl::Span<const Tensor> inputs, absl::Span<Tensor> outputs,
@@ -102,7 +105,7 @@ absl::Status Callable::Run(absl::Span<const Tensor> inputs, absl::Span<Tensor> o
 }
 
 absl::Status Callable::Impl::Run(absl::Span<const Tensor> inputs, absl::Span<Tensor> outputs,
-                                 const RunOptions& options) {
+                                 const RunOptions& options) try {
   if (inputs.size() != feeds.size() || outputs.size() != fetches.size()) {
     return absl::InvalidArgumentError(
         absl::StrCat("the callable takes ", feeds.size(), " inputs and ", fetches.size(),
@@ -141,6 +144,8 @@ absl::Status Callable::Impl::Run(absl::Span<const Tensor> inputs, absl::Span<Ten
     if (handed[i]) outputs[i] = results[i];
   }
   return absl::OkStatus();
+} catch (...) {
+  return ExceptionStatus();
 }
 
 }  // namespace sluice

@@ -51,6 +51,9 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& optio
   };
   Compiled compiled;
 
+  // A processor too old for the kernels is told so before any of them runs.
+  if (absl::Status s = CheckCpu(); !s.ok()) return s;
+
   // The caller's graph stays as it is; constants are shared between the two.
   std::unique_ptr<Graph> program = graph.Clone();
   compiled.nodes_before = program->num_nodes_with_bodies();

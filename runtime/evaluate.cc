@@ -50,6 +50,7 @@ absl::Status TakesLoop(const Node& node) {
 
 absl::StatusOr<std::vector<Tensor>> EvaluateNode(const Node& node, absl::Span<const Tensor> inputs,
                                                  int64_t max_bytes, ThreadPool* pool) {
+  if (absl::Status s = CheckCpu(); !s.ok()) return s;
   if (!node.bodies().empty()) {
     return NodeError(node, absl::StatusCode::kUnimplemented,
                      "a node with bodies is not evaluated by itself");

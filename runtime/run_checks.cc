@@ -14,6 +14,11 @@ absl::Status CheckOptions(const SessionOptions& options) {
                                                    options.memory_limit,
                                                    "; expected bytes, or 0 for no limit"));
   }
+  if (options.threads < 0 || options.threads > SessionOptions::kMaxThreads) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a session of ", options.threads, " threads: expected 0 (every core that this process may ",
+        "use) to ", SessionOptions::kMaxThreads));
+  }
   return absl::OkStatus();
 }
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "graph/default_inputs.h"
+#include "graph/no_throw.h"
 #include "graph/text.h"
 #include "kernels/cpu/cost.h"
 #include "kernels/cpu/cpu_kernels.h"
@@ -104,13 +105,20 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(const Graph& graph,
 }
 
 absl::StatusOr<std::unique_ptr<Session>> Session::Create(const Graph& graph, SessionOptions options,
-                                                         std::shared_ptr<PackedWeights> packed) {
+                                                         std::shared_ptr<PackedWeights> packed) try {
   if (absl::Status s = CheckOptions(options); !s.ok()) return s;
   if (absl::Status s = CheckOutputs(graph); !s.ok()) return s;
   std::unique_ptr<Session> session(new Session());
   Impl& impl = *session->impl_;
-  impl.pool = options.thread_pool != nullptr ? options.thread_pool
-                                             : std::make_shared<ThreadPool>(options.threads);
+  impl.pool = options.thread_pool;
+  if (impl.pool == nullptr) {
+    impl.pool = std::make_shared<ThreadPool>(options.threads);
+    if (impl.pool->threads() < options.threads) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("the system gives only ", impl.pool->threads(), " of ", options.threads,
+                       " threads: a limit of threads or of memory (each needs a stack)"));
+    }
+  }
   if (options.deterministic)
     impl.pool = std::make_shared<ThreadPool>(*impl.pool, kDeterministicSplit);
   absl::StatusOr<Compiled> compiled = Compile(graph, options, impl.pool.get(), std::move(packed));
@@ -142,6 +150,8 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(const Graph& graph, Ses
   impl.assigns = impl.compiled.assigns;
   impl.has_variables = !impl.compiled.variables.empty();
   return session;
+} catch (...) {
+  return ExceptionStatus();
 }
 
 const std::vector<Session::Port>& Session::inputs() const { return impl_->inputs; }
@@ -150,7 +160,7 @@ const std::vector<Session::Port>& Session::outputs() const { return impl_->outpu
 
 absl::StatusOr<std::vector<Tensor>> Session::Run(const Feeds& feeds,
                                                  absl::Span<const std::string> fetches,
-                                                 const RunOptions& options) {
+                                                 const RunOptions& options) try {
   if (const std::vector<std::string> fed = impl_->variants.Among(feeds); !fed.empty()) {
     absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
     return variant.ok() ? (*variant)->Run(feeds, fetches, options) : variant.status();
@@ -190,9 +200,11 @@ absl::StatusOr<std::vector<Tensor>> Session::Run(const Feeds& feeds,
   absl::StatusOr<std::vector<Tensor>> results = program.Run(*plan, *inputs, options.outputs, &run);
   impl_->NotePeak(run);
   return results;
+} catch (...) {
+  return ExceptionStatus();
 }
 
-absl::StatusOr<Tensor> Session::ReadVariable(absl::string_view name) const {
+absl::StatusOr<Tensor> Session::ReadVariable(absl::string_view name) const try {
   std::shared_lock<std::shared_mutex> lock(impl_->state);
   if (impl_->closed) return Closed();
   const std::vector<std::string>& names = impl_->compiled.variables;
@@ -200,9 +212,11 @@ absl::StatusOr<Tensor> Session::ReadVariable(absl::string_view name) const {
     if (names[i] == name) return Duplicate(impl_->variables[i]);
   }
   return NoVariable(name, names);
+} catch (...) {
+  return ExceptionStatus();
 }
 
-absl::Status Session::AssignVariable(absl::string_view name, const Tensor& value) {
+absl::Status Session::AssignVariable(absl::string_view name, const Tensor& value) try {
   std::unique_lock<std::shared_mutex> lock(impl_->state);
   if (impl_->closed) return Closed();
   const std::vector<std::string>& names = impl_->compiled.variables;
@@ -218,9 +232,11 @@ absl::Status Session::AssignVariable(absl::string_view name, const Tensor& value
     return absl::OkStatus();
   }
   return NoVariable(name, names);
+} catch (...) {
+  return ExceptionStatus();
 }
 
-absl::StatusOr<std::string> Session::PlanText(const Feeds& feeds) {
+absl::StatusOr<std::string> Session::PlanText(const Feeds& feeds) try {
   if (const std::vector<std::string> fed = impl_->variants.Among(feeds); !fed.empty()) {
     absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
     return variant.ok() ? (*variant)->PlanText(feeds) : variant.status();
@@ -234,6 +250,8 @@ absl::StatusOr<std::string> Session::PlanText(const Feeds& feeds) {
   absl::StatusOr<std::shared_ptr<const Plan>> plan = impl_->compiled.program->PlanFor(*inputs, all);
   if (!plan.ok()) return plan.status();
   return (*plan)->ToString();
+} catch (...) {
+  return ExceptionStatus();
 }
 
 Session::MemoryStats Session::Memory() const {

@@ -27,6 +27,7 @@ namespace sluice {
 using Feeds = std::vector<std::pair<std::string, Tensor>>;
 
 struct SessionOptions {
+  static constexpr int kMaxThreads = 4096;
   int threads = 0;  // 0: every core this process may use
   std::shared_ptr<ThreadPool>
       thread_pool;  // shared with the host or other sessions; overrides threads
@@ -98,6 +99,7 @@ class Session {
   // Copies and compiles `graph` for all of its outputs. The graph may go away afterwards; constants
   // are shared, not copied. InvalidArgument for options out of range, a graph without outputs, or
   // one that was left half built (Graph::status()).
+  // Here and below ResourceExhausted means memory or threads that the system does not give.
   static absl::StatusOr<std::unique_ptr<Session>> Create(const Graph& graph,
                                                          SessionOptions options = {});
   ~Session();

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "graph/graph.h"
+#include "graph/packed_set.h"
 #include "runtime/session.h"
 
 namespace sluice::cli {
@@ -27,7 +28,14 @@ void AddConvert(CLI::App& app, Job* job);
 void AddCheck(CLI::App& app, Job* job);
 void AddBench(CLI::App& app, Job* job);
 
-// "NAME=VALUE" options.
+std::string Version();
+
+// What an option takes; anything else is a usage error that says so.
+CLI::Validator WholeNumber(int64_t least, int64_t most);
+CLI::Validator Number(double least, double most);  // NaN is none
+CLI::Validator NotEmpty();
+
+// "NAME=VALUE" options. A name that is given twice is an error.
 absl::StatusOr<std::map<std::string, std::string>> ParsePairs(const std::vector<std::string>& pairs,
                                                               absl::string_view option);
 
@@ -45,9 +53,20 @@ class Progress {
   size_t width_ = 0;
 };
 
-// The model, and into `options` the packed weights that its file may hold.
-absl::StatusOr<std::unique_ptr<Graph>> ReadWithPacked(const std::string& path,
-                                                      SessionOptions* options);
+// The positional argument of every command.
+void AddModel(CLI::App* command, std::string* model);
+// The model at `path`, or on standard input where that is "-"; into `options`, if given, the packed
+// weights that its file may hold.
+absl::StatusOr<std::unique_ptr<Graph>> ReadGraph(const std::string& path,
+                                                 SessionOptions* options = nullptr);
+// To be asked before the work: whether `path` names one of the forms that can be written ("-" is
+// the text on standard output). A name that ends in .something else is taken for a mistake.
+absl::Status CheckTarget(const std::string& path);
+// Where `path` says. On standard output stands the whole text, all weights in it.
+absl::Status WriteGraph(const Graph& graph, const std::string& path,
+                        const PackedSet* packed = nullptr);
+
+bool IsFolder(const std::string& path);
 
 // One tensor by file name: .npy, else .pb (ONNX TensorProto).
 absl::StatusOr<Tensor> ReadTensorFile(const std::string& path);
@@ -72,15 +91,17 @@ struct InputOptions {
   void AddTo(CLI::App* command, bool with_batch);
   bool given() const { return !files.empty() || !folder.empty() || !dims.empty() || batch > 0; }
 };
+void AddDim(CLI::App* command, std::vector<std::string>* dims);
 
 struct Inputs {
   Feeds feeds;
   std::vector<std::string> generated;  // lines that say what was made up
 };
+// Everything that `options` names is used, or it is an error.
 // Inputs with a default are fed where a file says so, the others always.
 absl::StatusOr<Inputs> LoadInputs(const std::vector<Session::Port>& ports,
                                   const InputOptions& options);
-// `kind`_0.npy, `kind`_1.pb, ... in order.
+// `kind`_0.npy, `kind`_1.pb, ... in order; none may be missing between them.
 absl::StatusOr<std::vector<Tensor>> ReadNumbered(const std::string& folder,
                                                  const std::string& kind);
 

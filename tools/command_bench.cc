@@ -9,9 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
-#include "exchange/model.h"
 #include "nlohmann/json.hpp"
 #include "tools/cli.h"
+#include "tools/process.h"
+#include "tools/timings.h"
 
 namespace sluice::cli {
 namespace {
@@ -44,31 +45,37 @@ double ProcessMegabytes(const char* field) {
   return kilobytes / 1024;
 }
 
-void PrintOps(const Profile& profile) {
-  // A node that runs for one slice of the batch after the other is one row.
-  struct Row {
-    const ProfileEvent* first;
-    double ns = 0, flops = 0, bytes = 0;
-    int launches = 0;
-  };
-  std::vector<Row> rows;
+// A node that runs for one slice of the batch after the other is one row.
+struct NodeTime {
+  const ProfileEvent* first;
+  double ns = 0, flops = 0, bytes = 0;
+  int launches = 0;
+};
+
+// The slowest first.
+std::vector<NodeTime> ByNode(const Profile& profile) {
+  std::vector<NodeTime> rows;
   std::map<absl::string_view, size_t> row_of;
-  double total = 0;
-  const double peak = std::max(profile.peak_flops_per_ns, 1e-9);
   for (const ProfileEvent& e : profile.events) {
     const auto [it, fresh] = row_of.emplace(e.node, rows.size());
     if (fresh) rows.push_back({&e});
-    Row& row = rows[it->second];
-    const double ns = static_cast<double>(std::max<int64_t>(1, e.duration_ns));
-    row.ns += ns;
+    NodeTime& row = rows[it->second];
+    row.ns += static_cast<double>(std::max<int64_t>(1, e.duration_ns));
     row.flops += e.flops;
     row.bytes += e.bytes;
     ++row.launches;
-    total += ns;
   }
   std::stable_sort(rows.begin(), rows.end(),
-                   [](const Row& a, const Row& b) { return a.ns > b.ns; });
-  for (const Row& r : rows) {
+                   [](const NodeTime& a, const NodeTime& b) { return a.ns > b.ns; });
+  return rows;
+}
+
+void PrintOps(const Profile& profile) {
+  const std::vector<NodeTime> rows = ByNode(profile);
+  double total = 0;
+  for (const NodeTime& r : rows) total += r.ns;
+  const double peak = std::max(profile.peak_flops_per_ns, 1e-9);
+  for (const NodeTime& r : rows) {
     const ProfileEvent& e = *r.first;
     std::printf(
         "%10.4f ms %5.1f %%  %6.1f GF/s %5.1f %% of peak %6.1f GB/s  %s  %%%s  %s%s  {%s}\n",
@@ -79,11 +86,27 @@ void PrintOps(const Profile& profile) {
   }
 }
 
-void PrintJson(const nlohmann::json& json) {
+nlohmann::json OpsJson(const Profile& profile) {
+  nlohmann::json rows = nlohmann::json::array();
+  for (const NodeTime& r : ByNode(profile)) {
+    rows.push_back({{"node", r.first->node},
+                    {"op", r.first->op},
+                    {"type", r.first->output_type},
+                    {"kernel", r.first->kernel},
+                    {"launches", r.launches},
+                    {"ms", r.ns / 1e6},
+                    {"gflops", r.flops / r.ns},
+                    {"gb_per_s", r.bytes / r.ns},
+                    {"of_peak", r.flops / r.ns / std::max(profile.peak_flops_per_ns, 1e-9)}});
+  }
+  return rows;
+}
+
+absl::Status PrintJson(const nlohmann::json& json) {
   std::printf(
       "%s\n",
       json.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace).c_str());
-  std::fflush(stdout);
+  return FlushOutput();
 }
 
 // One run for each extent, in an order that is none, and what it leaves in memory.
@@ -121,8 +144,7 @@ absl::Status Vary(Session* session, const Options& o) {
                     {"plans", plans}});
   }
   if (o.json) {
-    PrintJson({{"model", o.model}, {"vary", o.vary}, {"curve", rows}});
-    return absl::OkStatus();
+    return PrintJson({{"model", o.model}, {"vary", o.vary}, {"curve", rows}});
   }
   for (const auto& row : rows) {
     std::printf("%8lld runs: %8.1f MB resident, %7.3f ms to specialise a shape, %lld plans\n",
@@ -133,10 +155,12 @@ absl::Status Vary(Session* session, const Options& o) {
 }
 
 absl::Status Bench(const Options& o) {
+  if (o.wait && o.model == "-")
+    return absl::InvalidArgumentError("--wait reads standard input, which is to be the model");
   const double rss_before = ProcessMegabytes("VmRSS");
   const auto start = std::chrono::steady_clock::now();
   SessionOptions options = o.session.Options();
-  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadWithPacked(o.model, &options);
+  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadGraph(o.model, &options);
   if (!graph.ok()) return graph.status();
   absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, std::move(options));
   if (!session.ok()) return session.status();
@@ -167,27 +191,23 @@ absl::Status Bench(const Options& o) {
 
   auto round = [&]() -> absl::StatusOr<nlohmann::json> {
     Progress progress;
-    std::vector<double> times;
+    Timings times;
     const auto begin = std::chrono::steady_clock::now();
-    while (times.size() < 3 || Milliseconds(begin) < 1e3 * o.seconds) {
+    while (times.count() < 3 || Milliseconds(begin) < 1e3 * o.seconds) {
       const auto t = std::chrono::steady_clock::now();
       if (absl::Status s = run({}); !s.ok()) return s;
-      times.push_back(Milliseconds(t));
-      if (times.size() % 64 == 0) progress.Show(absl::StrCat(times.size(), " runs"));
+      times.Add(Milliseconds(t));
+      if (times.count() % 64 == 0) progress.Show(absl::StrCat(times.count(), " runs"));
     }
-    std::sort(times.begin(), times.end());
-    auto quantile = [&](double q) {
-      return times[std::min(times.size() - 1, static_cast<size_t>(q * times.size()))];
-    };
     const Session::MemoryStats memory = (*session)->Memory();
     return nlohmann::json{{"model", o.model},
                           {"create_ms", create_ms},
                           {"first_ms", first_ms},
-                          {"p50_ms", quantile(.5)},
-                          {"p90_ms", quantile(.9)},
-                          {"p99_ms", quantile(.99)},
-                          {"min_ms", times[0]},
-                          {"n", times.size()},
+                          {"p50_ms", times.Quantile(.5)},
+                          {"p90_ms", times.Quantile(.9)},
+                          {"p99_ms", times.Quantile(.99)},
+                          {"min_ms", times.least()},
+                          {"n", times.count()},
                           {"rss_mb", ProcessMegabytes("VmHWM")},
                           {"rss_before_mb", rss_before},
                           {"peak_arena_mb", memory.arena_bytes / 1048576.0},
@@ -195,12 +215,13 @@ absl::Status Bench(const Options& o) {
                           {"specialise_ms", memory.specialise_ms}};
   };
   if (o.wait) {
-    PrintJson({{"ready", true}, {"create_ms", create_ms}, {"first_ms", first_ms}});
+    absl::Status s = PrintJson({{"ready", true}, {"create_ms", create_ms}, {"first_ms", first_ms}});
+    if (!s.ok()) return s;
     for (int c; (c = std::getchar()) != EOF;) {
       if (c != '\n') continue;
       absl::StatusOr<nlohmann::json> json = round();
       if (!json.ok()) return json.status();
-      PrintJson(*json);
+      if (absl::Status s = PrintJson(*json); !s.ok()) return s;
     }
     return absl::OkStatus();
   }
@@ -211,10 +232,14 @@ absl::Status Bench(const Options& o) {
     RunOptions profiled;
     profiled.profile = &profile;
     if (absl::Status s = run(profiled); !s.ok()) return s;
-    PrintOps(profile);
+    if (o.json) {
+      (*timed)["ops"] = OpsJson(profile);
+    } else {
+      PrintOps(profile);
+    }
   }
   if (o.json) {
-    PrintJson(*timed);
+    return PrintJson(*timed);
   } else {
     auto at = [&](const char* key) { return (*timed)[key].get<double>(); };
     std::printf(
@@ -231,19 +256,29 @@ absl::Status Bench(const Options& o) {
 void AddBench(CLI::App& app, Job* job) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("bench", "Time a model");
-  command->add_option("model", o->model, "Model file or folder")->required();
+  AddModel(command, &o->model);
   o->inputs.AddTo(command, /*with_batch=*/true);
   o->session.AddTo(command);
-  command->add_option("--seconds", o->seconds, "How long to repeat (default 2)")->type_name("S");
-  command
-      ->add_option("--vary", o->vary,
-                   "One run for each extent of a symbol instead, and the memory after each tenth")
-      ->type_name("NAME=FROM:TO");
+  CLI::Option* seconds =
+      command->add_option("--seconds", o->seconds, "How long to repeat (default 2)")
+          ->type_name("S")
+          ->check(Number(0, 1e8));
+  CLI::Option* vary =
+      command
+          ->add_option(
+              "--vary", o->vary,
+              "One run for each extent of a symbol instead, and the memory after each tenth")
+          ->type_name("NAME=FROM:TO")
+          ->check(NotEmpty())
+          ->excludes(seconds);
   command->add_flag("--json", o->json, "One line of JSON");
-  command->add_flag("--ops", o->ops, "A table by node");
-  command->add_flag("--wait", o->wait,
-                    "Get ready, then time one round for each line read from stdin and print its "
-                    "JSON: to interleave with other programs");
+  CLI::Option* ops = command->add_flag("--ops", o->ops, "A table by node")->excludes(vary);
+  command
+      ->add_flag("--wait", o->wait,
+                 "Get ready, then time one round for each line read from stdin and print its JSON: "
+                 "to interleave with other programs")
+      ->excludes(vary)
+      ->excludes(ops);
   command->callback([=] { *job = [o](bool*) { return Bench(*o); }; });
 }
 

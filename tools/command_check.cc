@@ -1,10 +1,10 @@
-#include <sys/stat.h>
-
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "exchange/model.h"
 #include "graph/text.h"
 #include "tools/cli.h"
 
@@ -14,6 +14,7 @@ namespace {
 struct Options {
   std::string model, data;
   double rtol = 1e-3, atol = 1e-7;
+  bool allow_missing = false;
   SessionFlags session;
 };
 
@@ -47,11 +48,6 @@ Difference Compare(const Tensor& a, const Tensor& b) {
         }
       });
   return d;
-}
-
-bool IsFolder(const std::string& path) {
-  struct stat status;
-  return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 absl::StatusOr<bool> CheckFolder(Session& session, const std::string& folder, const Options& o) {
@@ -95,6 +91,12 @@ absl::StatusOr<bool> CheckFolder(Session& session, const std::string& folder, co
         d.reference > 0 ? d.largest / d.reference : d.largest, d.nan ? ", NaN on one side" : "");
     agree &= ok;
   }
+  for (size_t i = expected->size(); i < results->size(); ++i) {
+    std::printf("%s %s: NOT COMPARED: there is no output_%zu.npy or .pb%s\n", folder.c_str(),
+                Escaped(session.outputs()[i].name).c_str(), i,
+                o.allow_missing ? "" : " (--allow-missing lets that pass)");
+    agree &= o.allow_missing;
+  }
   return agree;
 }
 
@@ -102,15 +104,22 @@ absl::Status Check(const Options& o, bool* fail) {
   Progress progress;
   progress.Show("reading " + o.model);
   SessionOptions options = o.session.Options();
-  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadWithPacked(o.model, &options);
+  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadGraph(o.model, &options);
   if (!graph.ok()) return graph.status();
   options.log = [&](absl::string_view line) { progress.Show(std::string(line)); };
   absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, std::move(options));
   if (!session.ok()) return session.status();
   if (!IsFolder(o.data)) return absl::NotFoundError(absl::StrCat(o.data, " is no folder"));
   std::vector<std::string> folders;
-  for (int i = 0; IsFolder(absl::StrCat(o.data, "/test_data_set_", i)); ++i)
-    folders.push_back(absl::StrCat(o.data, "/test_data_set_", i));
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(o.data, error), end; !error && it != end;
+       it.increment(error)) {
+    if (absl::StartsWith(it->path().filename().string(), "test_data_set_") && it->is_directory())
+      folders.push_back(it->path().string());
+  }
+  if (error)
+    return absl::NotFoundError(absl::StrCat("cannot read ", o.data, ": ", error.message()));
+  std::sort(folders.begin(), folders.end());
   if (folders.empty()) folders.push_back(o.data);
   for (const std::string& folder : folders) {
     absl::StatusOr<bool> agree = CheckFolder(**session, folder, o);
@@ -127,15 +136,19 @@ void AddCheck(CLI::App& app, Job* job) {
   CLI::App* command = app.add_subcommand("check",
                                          "Run a model on stored inputs and compare with stored "
                                          "outputs; exit code 1 where one disagrees");
-  command->add_option("model", o->model, "Model file or folder")->required();
+  AddModel(command, &o->model);
   command
       ->add_option("--data", o->data,
                    "Folder with input_* and output_*, or with test_data_set_0, ...")
       ->required()
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->check(NotEmpty());
   command->add_option("--rtol", o->rtol, "An output agrees when max|a-b| <= atol + rtol * max|b|")
+      ->check(Number(0, 1e300))
       ->capture_default_str();
-  command->add_option("--atol", o->atol, "")->capture_default_str();
+  command->add_option("--atol", o->atol, "")->check(Number(0, 1e300))->capture_default_str();
+  command->add_flag("--allow-missing", o->allow_missing,
+                    "Outputs without a reference do not fail the check");
   o->session.AddTo(command);
   command->callback([=] { *job = [o](bool* fail) { return Check(*o, fail); }; });
 }

@@ -3,11 +3,11 @@
 #include <set>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "exchange/model.h"
 #include "graph/default_inputs.h"
 #include "graph/infer.h"
 #include "graph/text.h"
@@ -93,21 +93,47 @@ absl::StatusOr<PackedSet> PackWeights(const Graph& graph, const Options& o) {
   return *all;
 }
 
+// What would be swallowed, or mixed on standard output.
+absl::Status CheckOptions(const Options& o) {
+  if (!o.out.empty()) {
+    if (absl::Status s = CheckTarget(o.out); !s.ok()) return s;
+  }
+  if (o.out == "-" && (o.explain || !o.print_after.empty())) {
+    return absl::InvalidArgumentError(
+        "--explain and --print-after print to standard output, as -o - does: give one of them");
+  }
+  const std::vector<std::string> passes = PassNames();
+  if (!o.print_after.empty() && o.print_after != "all" &&
+      !absl::c_linear_search(passes, o.print_after)) {
+    return absl::InvalidArgumentError(absl::StrCat("--print-after ", Shown(o.print_after),
+                                                   ": there are ", absl::StrJoin(passes, ", "),
+                                                   " and all"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Opt(const Options& o) {
+  if (absl::Status s = CheckOptions(o); !s.ok()) return s;
   Progress progress;
   progress.Show("reading " + o.model);
   SessionOptions options = o.session.Options();
-  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadWithPacked(o.model, &options);
+  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadGraph(o.model, &options);
   if (!graph.ok()) return graph.status();
+  if (o.inputs.given()) {
+    absl::StatusOr<Inputs> inputs = LoadInputs(PortsOf(**graph), o.inputs);
+    if (!inputs.ok()) return inputs.status();
+  }
   PassOptions passes;
   passes.only = o.passes;
   passes.without = o.without;
   passes.fuel = o.fuel;
   passes.strict = o.session.strict;
+  bool printed = o.print_after.empty();
   passes.after_pass = [&](const char* pass, const Graph& g) {
     progress.Show(pass);
     if (o.print_after == pass || o.print_after == "all") {
       std::printf("// after %s\n%s\n", pass, Print(g).c_str());
+      printed = true;
     }
   };
   if (o.explain) {
@@ -122,10 +148,10 @@ absl::Status Opt(const Options& o) {
     } else {
       std::printf("%s", (*session)->Explain().c_str());
     }
-    if (o.out.empty()) return absl::OkStatus();
     passes.after_pass = nullptr;
   }
-  ThreadPool pool;
+  if (o.explain && o.out.empty()) return absl::OkStatus();
+  ThreadPool pool(o.session.threads);
   absl::StatusOr<OptimizeReport> report =
       Optimize(graph->get(), passes, CpuEvaluator(&pool), CpuTarget());
   if (!report.ok()) return report.status();
@@ -143,21 +169,18 @@ absl::Status Opt(const Options& o) {
                  "note: inputs with a default are constants in the optimised ONNX model; a .sluice "
                  "file keeps them as inputs\n");
   }
-  if (o.out == "-") {
-    std::printf("%s", Print(**graph).c_str());
-    return absl::OkStatus();
-  }
+  if (!printed)
+    std::fprintf(stderr, "%s changed nothing: there is nothing to print\n", o.print_after.c_str());
   if (o.out.empty()) return absl::OkStatus();
   progress.Show("packing weights");
-  WriteOptions write;
   absl::StatusOr<PackedSet> packed = PackedSet();
-  if (!o.no_packed && absl::EndsWith(o.out, ".sluice")) {
+  const bool pack = !o.no_packed && absl::EndsWith(o.out, ".sluice");
+  if (pack) {
     packed = PackWeights(**graph, o);
     if (!packed.ok()) return packed.status();
-    write.packed = &*packed;
   }
   progress.Show("writing " + o.out);
-  return WriteModel(**graph, o.out, write);
+  return WriteGraph(**graph, o.out, pack ? &*packed : nullptr);
 }
 
 }  // namespace
@@ -165,18 +188,24 @@ absl::Status Opt(const Options& o) {
 void AddOpt(CLI::App& app, Job* job) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("opt", "Optimise a model ahead of time");
-  command->add_option("model", o->model, "Model file or folder")->required();
-  command->add_option("-o,--output", o->out, "Where the result goes; - prints its text")
-      ->type_name("OUT");
+  AddModel(command, &o->model);
+  command
+      ->add_option("-o,--output", o->out,
+                   "Where the result goes; - prints its text, all weights in it")
+      ->type_name("OUT")
+      ->check(NotEmpty());
   command
       ->add_option("--passes", o->passes, "Only these passes: " + absl::StrJoin(PassNames(), ","))
       ->delimiter(',')
-      ->type_name("LIST");
+      ->type_name("LIST")
+      ->check(NotEmpty());
   command->add_option("--without", o->without, "All but these passes")
       ->delimiter(',')
-      ->type_name("LIST");
+      ->type_name("LIST")
+      ->check(NotEmpty());
   command->add_option("--fuel", o->fuel, "At most so many rewrites: to bisect a wrong one")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(WholeNumber(0, INT64_MAX));
   o->inputs.AddTo(command, /*with_batch=*/true);
   o->session.AddTo(command, /*with_passes=*/false);
   command->add_flag(
@@ -188,10 +217,13 @@ void AddOpt(CLI::App& app, Job* job) {
   CLI::Option* explain =
       command->add_flag("--explain", o->explain,
                         "Print what each pass did and refused, the kernels and the memory plan");
-  command->add_flag("--json", o->json, "The explanation as JSON")->needs(explain);
+  CLI::Option* json =
+      command->add_flag("--json", o->json, "The explanation as JSON")->needs(explain);
   command
       ->add_option("--print-after", o->print_after, "Print the graph after this pass, or after all")
-      ->type_name("PASS");
+      ->type_name("PASS")
+      ->check(NotEmpty())
+      ->excludes(json);
   command->callback([=] { *job = [o](bool*) { return Opt(*o); }; });
 }
 

@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "exchange/file.h"
-#include "exchange/model.h"
 #include "graph/text.h"
 #include "tools/cli.h"
 
@@ -23,7 +22,7 @@ absl::Status Run(const Options& o) {
   Progress progress;
   progress.Show("reading " + o.model);
   SessionOptions session_options = o.session.Options();
-  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadWithPacked(o.model, &session_options);
+  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadGraph(o.model, &session_options);
   if (!graph.ok()) return graph.status();
   absl::StatusOr<Inputs> inputs = LoadInputs(PortsOf(**graph), o.inputs);
   if (!inputs.ok()) return inputs.status();
@@ -62,14 +61,17 @@ void AddRun(CLI::App& app, Job* job) {
   auto o = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("run", "Run a model once; without inputs it generates some and says so");
-  command->add_option("model", o->model, "Model file or folder")->required();
+  AddModel(command, &o->model);
   o->inputs.AddTo(command, /*with_batch=*/false);
   command
       ->add_option("--outputs", o->outputs,
                    "Write the results to DIR/output_0.npy, ... (.pb where npy has no such type)")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->check(NotEmpty());
   o->session.AddTo(command);
-  command->add_option("--profile", o->profile, "Write a Chrome trace")->type_name("FILE");
+  command->add_option("--profile", o->profile, "Write a Chrome trace")
+      ->type_name("FILE")
+      ->check(NotEmpty());
   command->callback([=] { *job = [o](bool*) { return Run(*o); }; });
 }
 

@@ -3,7 +3,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "exchange/model.h"
 #include "graph/infer.h"
 #include "graph/text.h"
 #include "nlohmann/json.hpp"
@@ -34,7 +33,7 @@ void CountOps(const Graph& graph, std::map<std::string, int64_t>* ops, int64_t* 
 }
 
 absl::Status Show(const Options& o) {
-  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadModel(o.model);
+  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadGraph(o.model);
   if (!graph.ok()) return graph.status();
   if (o.text) {
     const std::string text = Print(**graph);
@@ -62,6 +61,7 @@ absl::Status Show(const Options& o) {
   InputOptions sizes;
   sizes.dims = o.dims;
   absl::StatusOr<Inputs> inputs = LoadInputs(PortsOf(**graph), sizes);
+  if (!inputs.ok() && !o.dims.empty()) return inputs.status();
   if (inputs.ok()) {
     absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, {.threads = 1});
     if (!session.ok()) return session.status();
@@ -119,11 +119,11 @@ void AddShow(CLI::App& app, Job* job) {
   auto o = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("show", "Signature, ops, parameters, FLOPs and memory of a model");
-  command->add_option("model", o->model, "Model file or folder")->required();
-  command->add_option("--dim", o->dims, "The number for a symbol (default 1)")
-      ->type_name("NAME=N")
-      ->take_all();
-  CLI::Option* text = command->add_flag("--text", o->text, "The whole graph in text form");
+  AddModel(command, &o->model);
+  AddDim(command, &o->dims);
+  CLI::Option* text =
+      command->add_flag("--text", o->text, "The graph in text form, large constants by their hash")
+          ->excludes("--dim");
   command->add_flag("--json", o->json, "One line of JSON")->excludes(text);
   command->callback([=] { *job = [o](bool*) { return Show(*o); }; });
 }

@@ -1,36 +1,56 @@
 // The `sluice` command. Exit codes: 0, 1 (the job failed), 2 (usage).
 #include <cstdio>
+#include <string>
 
+#include "graph/no_throw.h"
 #include "tools/cli.h"
+#include "tools/process.h"
 
-int main(int argc, char** argv) {
+namespace sluice::cli {
+namespace {
+
+void Complain(const absl::Status& status) {
+  std::fprintf(stderr, "sluice: %s\n",
+               status.message().empty() ? "memory ran out" : Printable(status.message()).c_str());
+}
+
+int Main(int argc, char** argv) {
   CLI::App app(
       "Sluice: a static-graph compiler and session runtime.\n"
-      "Models are ONNX, .sluice (single file), a folder, or text; '-' is stdin or stdout where it "
-      "makes sense.",
+      "Models are ONNX, .sluice (single file), a folder, or text; '-' as the model is standard "
+      "input, and as the target of opt and convert it is the text on standard output.",
       "sluice");
   app.require_subcommand(1);
-  sluice::cli::Job job;
-  sluice::cli::AddRun(app, &job);
-  sluice::cli::AddShow(app, &job);
-  sluice::cli::AddOpt(app, &job);
-  sluice::cli::AddConvert(app, &job);
-  sluice::cli::AddCheck(app, &job);
-  sluice::cli::AddBench(app, &job);
+  app.set_version_flag("--version", Version);
+  Job job;
+  AddRun(app, &job);
+  AddShow(app, &job);
+  AddOpt(app, &job);
+  AddConvert(app, &job);
+  AddCheck(app, &job);
+  AddBench(app, &job);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
+    if (app.exit(e) != 0) return 2;
+    job = [](bool*) { return absl::OkStatus(); };  // it has printed what was asked for
   }
   bool fail = false;
-  const absl::Status status = job(&fail);
-  if (!status.ok()) {
-    std::fprintf(stderr, "sluice: %s\n", sluice::cli::Printable(status.message()).c_str());
+  absl::Status status = job(&fail);
+  status.Update(FlushOutput());
+  if (!status.ok()) Complain(status);
+  return status.ok() && !fail ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace sluice::cli
+
+int main(int argc, char** argv) {
+  sluice::cli::PrepareProcess();
+  try {
+    return sluice::cli::Main(argc, argv);
+  } catch (...) {
+    sluice::cli::Complain(sluice::ExceptionStatus());
     return 1;
   }
-  if (std::fflush(stdout) != 0) {
-    std::perror("sluice: standard output");
-    return 1;
-  }
-  return fail ? 1 : 0;
 }

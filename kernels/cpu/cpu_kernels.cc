@@ -19,6 +19,13 @@ namespace cpu {
 #undef SLUICE_CPU_KERNEL_COST
 }  // namespace cpu
 
+absl::Status CheckCpu() {
+  if (__builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("sse4.2")) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "this processor lacks SSE4.1 or SSE4.2, which Sluice's kernels need: processors since 2008 "
+      "(Intel) and 2011 (AMD) have both");
+}
+
 const KernelTable& CpuKernels() {
   static constexpr KernelCandidate kCandidates[] = {
 #define SLUICE_CPU_KERNEL(op, name, prepare) {#op, name, cpu::prepare},

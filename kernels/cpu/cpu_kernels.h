@@ -12,6 +12,10 @@
 
 namespace sluice {
 
+// FailedPrecondition where the processor lacks what every kernel may use: SSE4.1, SSE4.2 and what
+// came before them.
+absl::Status CheckCpu();
+
 // Built on first use, never destroyed, safe from any thread.
 const KernelTable& CpuKernels();
 

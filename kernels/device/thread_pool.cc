@@ -6,9 +6,12 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "absl/base/optimization.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -34,13 +37,20 @@ struct Job {
   std::atomic<int> next{0};
   std::atomic<int> helpers{0};  // workers inside; changes under the pool's mutex
   Job* following = nullptr;
+  std::atomic_flag failed;
+  std::exception_ptr error;  // what the first task that failed threw
 
   bool HasWork() const { return next.load(std::memory_order_relaxed) < tasks; }
   void Work() {
     in_task = true;
-    for (int i = next.fetch_add(1, std::memory_order_relaxed); i < tasks;
-         i = next.fetch_add(1, std::memory_order_relaxed)) {
-      body(i, tasks);
+    try {
+      for (int i = next.fetch_add(1, std::memory_order_relaxed); i < tasks;
+           i = next.fetch_add(1, std::memory_order_relaxed)) {
+        body(i, tasks);
+      }
+    } catch (...) {
+      next.store(tasks, std::memory_order_relaxed);  // no task begins any more
+      if (!failed.test_and_set()) error = std::current_exception();
     }
     in_task = false;
   }
@@ -71,7 +81,11 @@ struct ThreadPool::Impl {
   std::vector<std::thread> workers;
 
   explicit Impl(int threads) {
-    for (int i = 1; i < threads; ++i) workers.emplace_back([this] { WorkerLoop(); });
+    try {
+      for (int i = 1; i < threads; ++i) workers.emplace_back([this] { WorkerLoop(); });
+    } catch (const std::exception&) {
+      // The system gives no more threads, or no memory for them: those that there are do the work.
+    }
   }
   ~Impl() {
     {
@@ -120,7 +134,9 @@ int ThreadPool::UsableCores() {
 }
 
 ThreadPool::ThreadPool(int threads)
-    : threads_(threads > 0 ? threads : UsableCores()), impl_(std::make_shared<Impl>(threads_)) {}
+    : threads_(threads > 0 ? threads : UsableCores()), impl_(std::make_shared<Impl>(threads_)) {
+  threads_ = workers();  // as many as the system gives
+}
 
 ThreadPool::ThreadPool(const ThreadPool& pool, int split)
     : threads_(split), fixed_(true), impl_(pool.impl_) {}
@@ -159,6 +175,7 @@ void ThreadPool::RunTasks(int tasks, absl::FunctionRef<void(int task, int tasks)
   while (*link != &job) link = &(*link)->following;
   *link = job.following;
   impl_->left.wait(lock, [&] { return job.helpers.load(std::memory_order_acquire) == 0; });
+  if (ABSL_PREDICT_FALSE(job.error != nullptr)) std::rethrow_exception(job.error);
 }
 
 void ThreadPool::ParallelFor(int64_t n, int64_t grain,

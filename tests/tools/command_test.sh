@@ -1,11 +1,7 @@
 #!/bin/bash
 # The command on a model whose names are hostile (ATTACKS.md 17), and its exit codes.
 # usage: command_test.sh PATH-OF-SLUICE
-set -u
-sluice=$(realpath "$1")
-cd "${TEST_TMPDIR:-$(mktemp -d)}" || exit 1
-failed=0
-fail() { echo "FAILED: $*"; failed=1; }
+source "$(dirname "$0")/expect.sh" "$1"
 
 # A newline that forges a line, terminal escapes, NUL, invalid UTF-8, quotes, formats, a path.
 odd='a\nFORGED: ok\x1b[2J\x00\xff\"%s%n${HOME}../</script>'
@@ -16,21 +12,6 @@ graph "$odd" (%"x$odd": f32[2], %"i$odd": i64[1]) {
   return %"z$odd"
 }
 END
-
-# safe WHAT FILE: nothing that a terminal obeys, no forged line
-safe() {
-  if LC_ALL=C grep -qP '[^\x20-\x7e\n]' "$2"; then fail "$1 shows control characters: $(cat -v "$2" | head -5)"; fi
-  if grep -q '^FORGED' "$2"; then fail "$1 has a forged line"; fi
-}
-# expect CODE ARGS...: runs the command, checks its exit code and what it shows
-expect() {
-  local code=$1; shift
-  "$sluice" "$@" > out 2> err < /dev/null
-  local got=$?
-  [ "$got" = "$code" ] || fail "sluice $*: exit code $got, expected $code: $(cat -v err | head -3)"
-  safe "sluice $*" out; safe "sluice $*" err
-}
-json() { python3 -c 'import json, sys; json.load(open(sys.argv[1]))' "$1" 2> /dev/null || fail "$2 is not JSON"; }
 
 expect 0 show odd.txt
 expect 0 show odd.txt --json; json out "show --json"
@@ -44,12 +25,6 @@ expect 0 run odd.txt --deterministic --strict --threads 1
 expect 0 run odd.txt --tune tuned
 expect 2 run odd.txt --tune tuned --deterministic
 expect 0 bench odd.txt --seconds 0.05 --json; json out "bench --json"
-cat > open.txt << END
-graph open (%x: f32[n,4]) {
-  %y = Relu(%x)
-  return %y
-}
-END
 expect 0 bench open.txt --vary n=1:40 --json; json out "bench --vary --json"
 expect 1 bench open.txt --vary n=0:4
 expect 0 opt open.txt --explain --dim n=3
@@ -107,5 +82,6 @@ expect 1 show $'missing\e[2J\nFORGED'
 expect 2 show
 expect 2 nonsense
 expect 0 --help
-[ $failed = 0 ] && echo "passed"
-exit $failed
+expect 0 --version
+grep -q "^sluice [0-9]" out || fail "--version says $(cat out)"
+finish

@@ -1,0 +1,98 @@
+// Where a command's models come from and go to.
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <limits>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "exchange/file.h"
+#include "exchange/model.h"
+#include "graph/text.h"
+#include "kernels/cpu/cpu_kernels.h"
+#include "tools/cli.h"
+
+namespace sluice::cli {
+namespace {
+
+// Standard input becomes a file of memory that stands in its place: models are mapped, and their
+// forms are told apart by a look ahead.
+absl::Status HoldStandardInput() {
+  const int fd = memfd_create("standard input", MFD_CLOEXEC);
+  if (fd < 0) return absl::ErrnoToStatus(errno, "cannot hold standard input");
+  std::string buffer(size_t{1} << 20, '\0');
+  for (;;) {
+    const ssize_t n = read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return absl::ErrnoToStatus(errno, "cannot read standard input");
+    if (n == 0) break;
+    for (ssize_t done = 0; done < n;) {
+      const ssize_t put = write(fd, buffer.data() + done, static_cast<size_t>(n - done));
+      if (put < 0 && errno == EINTR) continue;
+      if (put < 0) return absl::ErrnoToStatus(errno, "cannot hold standard input");
+      done += put;
+    }
+  }
+  if (dup2(fd, STDIN_FILENO) < 0) return absl::ErrnoToStatus(errno, "cannot hold standard input");
+  close(fd);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddModel(CLI::App* command, std::string* model) {
+  command->add_option("model", *model, "Model file or folder; - is standard input")
+      ->required()
+      ->check(NotEmpty());
+}
+
+absl::StatusOr<std::unique_ptr<Graph>> ReadGraph(const std::string& path, SessionOptions* options) {
+  if (path == "-") {
+    if (absl::Status s = HoldStandardInput(); !s.ok()) return s;
+    return ReadGraph("/dev/stdin", options);
+  }
+  ReadOptions read;
+  if (options == nullptr) return ReadModel(path, read);
+  auto packed = std::make_shared<PackedSet>();
+  read.packed = packed.get();
+  absl::StatusOr<std::unique_ptr<Graph>> graph = ReadModel(path, read);
+  if (!packed->key.empty()) options->packed = std::move(packed);
+  return graph;
+}
+
+bool IsFolder(const std::string& path) {
+  struct stat status;
+  return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+absl::Status CheckTarget(const std::string& path) {
+  for (const char* ending : {".onnx", ".sluice", ".txt", "/"}) {
+    if (absl::EndsWith(path, ending)) return absl::OkStatus();
+  }
+  const std::string name = BaseName(path);
+  if (name.find('.', 1) == std::string::npos || IsFolder(path)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("the target ", Quote(path), " ends in none of .onnx, .sluice, .sluice.txt; if ",
+                   "it is to be a folder of that name, write ", Quote(path + "/")));
+}
+
+absl::Status WriteGraph(const Graph& graph, const std::string& path, const PackedSet* packed) {
+  if (path == "-") {
+    PrintOptions print;
+    print.max_inline_elements = std::numeric_limits<int64_t>::max();
+    const std::string text = Print(graph, print);
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    return absl::OkStatus();
+  }
+  WriteOptions write;
+  write.packed = packed;
+  absl::string_view name = path;
+  while (name.size() > 1 && absl::ConsumeSuffix(&name, "/")) write.format = ModelFormat::kFolder;
+  return WriteModel(graph, std::string(name), write);
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,61 @@
+#include "tools/process.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "exchange/temporary_files.h"
+
+namespace sluice::cli {
+namespace {
+
+// The default action follows, since the handler is gone by then: the caller sees which signal it
+// was.
+void OnEnd(int signal) {
+  RemoveTemporaryFiles();
+  (void)raise(signal);
+}
+
+void OnLostPage(int) {
+  RemoveTemporaryFiles();
+  static constexpr char kMessage[] =
+      "sluice: a file became shorter, or could not be read, while it was in use\n";
+  (void)!write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
+  _exit(1);
+}
+
+void Handle(int signal, void (*handler)(int)) {
+  struct sigaction before = {}, action = {};
+  // What the caller has switched off, as nohup does, stays off.
+  if (sigaction(signal, nullptr, &before) == 0 && before.sa_handler == SIG_IGN) return;
+  action.sa_handler = handler;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  (void)sigaction(signal, &action, nullptr);
+}
+
+}  // namespace
+
+void PrepareProcess() {
+  for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // The lowest free number is this one. Opened the wrong way round, each use of it fails.
+    if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+      (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+  for (int signal : {SIGPIPE, SIGXFSZ}) (void)std::signal(signal, SIG_IGN);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU}) Handle(signal, OnEnd);
+  Handle(SIGBUS, OnLostPage);
+}
+
+absl::Status FlushOutput() {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("cannot write to standard output", errno != 0 ? ": " : "",
+                                          errno != 0 ? std::strerror(errno) : ""));
+}
+
+}  // namespace sluice::cli
