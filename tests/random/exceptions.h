@@ -1,0 +1,21 @@
+// What passes may change beside rounding: the documented exceptions, one line each. Strict forms
+// have none.
+#ifndef SLUICE_TESTS_RANDOM_EXCEPTIONS_H_
+#define SLUICE_TESTS_RANDOM_EXCEPTIONS_H_
+
+#include <functional>
+#include <string>
+
+#include "passes/pass.h"
+#include "tests/random/compare.h"
+#include "tests/random/maker.h"
+
+namespace sluice::random {
+
+// `agrees` says whether a session with such passes gives what the reference does.
+bool Excused(const Case& c, const std::string& form, const Difference& difference,
+             const std::function<bool(const PassOptions&)>& agrees);
+
+}  // namespace sluice::random
+
+#endif  // SLUICE_TESTS_RANDOM_EXCEPTIONS_H_

@@ -1,0 +1,52 @@
+#include "tests/random/onnx_rules.h"
+
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "proto/onnx.pb.h"
+
+namespace sluice::random {
+namespace {
+
+absl::Status CheckGraph(const onnx::GraphProto& graph, std::set<std::string> names, bool main) {
+  auto define = [&](const std::string& name) -> absl::Status {
+    if (name.empty() || names.insert(name).second) return absl::OkStatus();
+    return absl::InternalError(absl::StrCat("'", name, "' stands for two values"));
+  };
+  for (const auto& input : graph.input()) {
+    if (absl::Status s = define(input.name()); !s.ok()) return s;
+  }
+  for (const auto& tensor : graph.initializer()) {
+    if (absl::Status s = define(tensor.name()); !s.ok()) return s;
+  }
+  for (const auto& node : graph.node()) {
+    // A body sees what stands before its node; ONNX Runtime minds the names behind it as well.
+    for (const std::string& output : node.output()) {
+      if (absl::Status s = define(output); !s.ok()) return s;
+    }
+  }
+  for (const auto& node : graph.node()) {
+    if (node.op_type() == "Loop" && node.input_size() < 2)
+      return absl::InternalError("a Loop says neither a condition nor that it has none");
+    for (const auto& attribute : node.attribute()) {
+      if (!attribute.has_g()) continue;
+      if (absl::Status s = CheckGraph(attribute.g(), names, false); !s.ok()) return s;
+    }
+  }
+  if (!main) return absl::OkStatus();
+  for (const auto& output : graph.output()) {
+    if (!output.type().has_tensor_type() || !output.type().tensor_type().has_shape())
+      return absl::InternalError(absl::StrCat("output '", output.name(), "' has no rank"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckOnnxRules(const std::string& bytes) {
+  onnx::ModelProto model;
+  if (!model.ParseFromString(bytes)) return absl::InternalError("the export does not parse");
+  return CheckGraph(model.graph(), {}, true);
+}
+
+}  // namespace sluice::random

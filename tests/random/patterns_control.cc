@@ -1,0 +1,153 @@
+// Branches that must not be taken, bodies that must not run, loops of changing length.
+#include "ops/control_flow_builders.h"
+#include "tests/random/lines.h"
+#include "tests/random/parts.h"
+
+namespace sluice::random {
+namespace {
+
+// What would fail if it ran, where the first extent of x is not 1.
+Value* OnlyForOne(Maker& inner, Value* x) {
+  switch (inner.random().Below(3)) {
+    case 0:
+      return inner.Op("Squeeze", {x, inner.Ints({0}, 0)});
+    case 1:
+      return inner.Op("Reshape", {x, inner.Ints({1, -1}, 0)});
+    default: {
+      Dims dims = {7};
+      for (int64_t i = 1; i < RankOf(x); ++i) dims.push_back(1);
+      return inner.Op("Add", {x, inner.Constant(inner.Contents(x->type().dtype(), dims))});
+    }
+  }
+}
+
+Value* FirstIsOne(Maker& m, Value* x) {
+  Value* first = m.Op("Gather", {m.Op("Shape", {x}), m.IntScalar(0, 0)});
+  return m.Op("Equal", {first, m.IntScalar(1, 0)});
+}
+
+Value* Erased(Maker& m, GraphBuilder& b) {
+  for (auto it = b.added().rbegin(); it != b.added().rend(); ++it) m.graph()->EraseNode(*it);
+  return nullptr;
+}
+
+// if x has one row: what holds for one row alone.
+Value* Guarded(Maker& m, const std::string&) {
+  if (m.depth() > 1) return nullptr;
+  Value* x = m.Pick([&](const Value* v) {
+    return v->type().dtype() == DType::kF32 && v->type().rank() > 0 &&
+           !v->type().dim(0).is_number() && m.Known(v);
+  });
+  if (x == nullptr) return nullptr;
+  Value* one = FirstIsOne(m, x);
+  GraphBuilder b(m.graph());
+  const ops::Values y = ops::If(
+      b, one,
+      [&](GraphBuilder& g) {
+        Maker inner(&m.program(), &m.random(), g.graph(), &m);
+        return ops::Values{OnlyForOne(inner, x)};
+      },
+      [&](GraphBuilder& g) {
+        Maker inner(&m.program(), &m.random(), g.graph(), &m);
+        return ops::Values{inner.Op(m.random().Of<const char*>({"Identity", "Relu"}), {x})};
+      });
+  return b.status().ok() && !y.empty() && y[0] != nullptr ? y[0] : Erased(m, b);
+}
+
+// A loop of no iteration whose body could not run.
+Value* NeverRun(Maker& m, const std::string&) {
+  if (m.depth() > 1) return nullptr;
+  Value* x = m.Pick([&](const Value* v) {
+    return v->type().dtype() == DType::kF32 && v->type().rank() > 0 &&
+           m.Least(v->type().dim(0)).value_or(0) > 0 && !v->type().dim(0).is_number();
+  });
+  if (x == nullptr) return nullptr;
+  std::vector<Tensor> trips;
+  for (size_t run = 0; run < m.runs(); ++run) {
+    const bool may = (*m.DimsIn(x, run))[0] == 1;
+    trips.push_back(Tensor::Scalar<int64_t>(may ? m.random().Between(0, 3) : 0));
+  }
+  Value* count = m.Fed(DType::kI64, {}, trips);
+  Value* start = m.Constant(m.Contents(DType::kF32, {4}));
+  GraphBuilder b(m.graph());
+  const ops::LoopOutputs y =
+      ops::Loop(b, count, nullptr, {start},
+                [&](GraphBuilder& g, Value*, Value*, absl::Span<Value* const> carried) {
+                  Maker inner(&m.program(), &m.random(), g.graph(), &m);
+                  Value* bad = OnlyForOne(inner, x);
+                  Value* sum = inner.Op("ReduceSum", {bad}, {{"keepdims", 0}});
+                  ops::LoopBody body;
+                  body.carried = {inner.Op("Add", {carried[0], sum})};
+                  return body;
+                });
+  return b.status().ok() && !y.carried.empty() && y.carried[0] != nullptr ? y.carried[0]
+                                                                          : Erased(m, b);
+}
+
+// Rows start .. start + length of x, summed: other lengths in every trip.
+Value* Bags(Maker& m, const std::string&) {
+  if (m.depth() > 1) return nullptr;
+  Random& r = m.random();
+  Value* x = m.KnownOperand(DTypeSet{DType::kF32}, 1, 3);
+  if (x == nullptr) return nullptr;
+  const int64_t trips = r.Between(1, 5);
+  std::vector<int64_t> begin;
+  for (int64_t i = 0; i <= trips; ++i) begin.push_back(r.Between(0, 6));
+  Value* offsets = m.Ints(begin, 50);
+  GraphBuilder b(m.graph());
+  const ops::LoopOutputs y = ops::Loop(
+      b, m.Constant(Tensor::Scalar<int64_t>(trips)), nullptr, {},
+      [&](GraphBuilder& g, Value* iteration, Value*, absl::Span<Value* const>) {
+        Maker inner(&m.program(), &r, g.graph(), &m);
+        Value* zero = inner.Ints({0}, 0);
+        Value* one = inner.Op("Add", {iteration, inner.Constant(Tensor::Scalar<int64_t>(1))});
+        Value* from = inner.Op("Unsqueeze", {inner.Op("Gather", {offsets, iteration}), zero});
+        Value* to = inner.Op("Unsqueeze", {inner.Op("Gather", {offsets, one}), zero});
+        Value* rows = inner.Op("Slice", {x, from, to, zero});
+        if (r.Chance(40)) rows = Cheap(inner, rows, 2);
+        ops::LoopBody body;
+        body.stacked = {inner.Op(r.Of<const char*>({"ReduceSum", "ReduceMean"}), {rows, zero},
+                                 {{"keepdims", 0}})};
+        return body;
+      });
+  return b.status().ok() && !y.stacked.empty() && y.stacked[0] != nullptr ? y.stacked[0]
+                                                                          : Erased(m, b);
+}
+
+// Chains over the same elements around a branch that reads the first of them.
+Value* AroundBranch(Maker& m, const std::string&) {
+  if (m.depth() > 1) return nullptr;
+  Random& r = m.random();
+  Value* x = m.Operand(DTypeSet{DType::kF32}, 1, 4);
+  Value* a = Cheap(m, x, 2);
+  if (a == nullptr) return nullptr;
+  std::vector<Tensor> values;
+  for (size_t run = 0; run < m.runs(); ++run) values.push_back(Tensor::Scalar<bool>(r.Chance(50)));
+  Value* condition = m.Fed(DType::kBool, {}, values);
+  GraphBuilder b(m.graph());
+  const ops::Values y = ops::If(
+      b, condition,
+      [&](GraphBuilder& g) {
+        return ops::Values{g.Op(r.Of<const char*>({"Identity", "Neg"}), {a})};
+      },
+      [&](GraphBuilder& g) { return ops::Values{g.Op("Relu", {a})}; });
+  if (!b.status().ok() || y.empty() || y[0] == nullptr) return Erased(m, b);
+  Value* sum = m.Op("Add", {y[0], r.Chance(60) ? a : x});
+  if (sum == nullptr) return y[0];
+  if (r.Chance(50)) return Cheap(m, sum, 3);
+  const Dim& n = DimOf(sum, RankOf(sum) - 1);
+  Value* scale = m.Like(DType::kF32, {n});
+  Value* norm = m.Op("LayerNormalization", {m.Op("Sigmoid", {sum}), scale, scale});
+  return norm == nullptr ? sum : Cheap(m, norm, 2);
+}
+
+constexpr Line kLines[] = {{"guarded", 8, Guarded},
+                           {"never run", 6, NeverRun},
+                           {"bags", 4, Bags},
+                           {"around a branch", 6, AroundBranch}};
+
+}  // namespace
+
+absl::Span<const Line> ControlPatterns() { return kLines; }
+
+}  // namespace sluice::random

@@ -1,0 +1,186 @@
+#include "tests/random/variants.h"
+
+#include "graph/infer.h"
+#include "graph/signature.h"
+#include "tests/testing/candidates.h"
+
+namespace sluice::random {
+namespace {
+
+constexpr DType kFrom = DType::kF32, kTo = DType::kF64;
+
+std::vector<Node*> NodesOf(const Graph& graph) {
+  std::vector<Node*> nodes;
+  for (const auto& node : graph.nodes()) nodes.push_back(node.get());
+  return nodes;
+}
+
+Node* After(const Node* node) {
+  bool found = false;
+  for (const auto& other : node->graph()->nodes()) {
+    if (found) return other.get();
+    found = other.get() == node;
+  }
+  return nullptr;
+}
+
+bool IsF32(const Type& type) { return type.is_tensor() && type.dtype() == kFrom; }
+
+absl::Status WidenNode(Node* node) {
+  Graph* graph = node->graph();
+  for (size_t i = 0; i < node->num_outputs(); ++i) node->output(i)->set_type(Type());
+  for (const auto& [name, value] :
+       std::map<std::string, Attribute>(node->attrs().begin(), node->attrs().end())) {
+    if (value.kind() == AttrKind::kTensor && value.as_tensor().dtype() == kFrom)
+      node->SetAttr(name, Converted(value.as_tensor(), kTo));
+    if (value.kind() == AttrKind::kDType && value.as_dtype() == kFrom) node->SetAttr(name, kTo);
+  }
+  if (CheckInputTypes(*node).ok() && InferNode(node).ok()) return absl::OkStatus();
+  for (const AttrDef& def : node->op().attrs) {  // dtypes back as they were
+    if (node->HasAttr(def.name) && node->FindAttr(def.name)->kind() == AttrKind::kDType &&
+        node->GetDType(def.name) == kTo)
+      node->SetAttr(def.name, kFrom);
+  }
+  GraphBuilder before(graph, node);
+  for (size_t i = 0; i < node->num_inputs(); ++i) {
+    Value* v = node->input(i);
+    if (v != nullptr && v->type().is_tensor() && v->type().dtype() == kTo)
+      node->SetInput(i, before.Op("Cast", {v}, {{"to", kFrom}}));
+  }
+  if (!before.status().ok()) return before.status();
+  for (size_t i = 0; i < node->num_outputs(); ++i) node->output(i)->set_type(Type());
+  if (absl::Status s = InferNode(node); !s.ok()) return s;
+  GraphBuilder after(graph, After(node));
+  for (size_t i = 0; i < node->num_outputs(); ++i) {
+    Value* v = node->output(i);
+    if (!IsF32(v->type())) continue;
+    Value* wide = after.Op("Cast", {v}, {{"to", kTo}});
+    if (wide == nullptr) break;
+    graph->ReplaceAllUses(v, wide);
+    wide->producer()->SetInput(0, v);
+  }
+  return after.status();
+}
+
+double UnitOf(DType dtype) {
+  switch (dtype) {
+    case DType::kF16:
+      return 0x1p-10;
+    case DType::kBF16:
+      return 0x1p-7;
+    case DType::kF64:
+      return 0x1p-50;
+    default:
+      return 0x1p-21;
+  }
+}
+
+Tensor DisturbedTensor(const Tensor& t, Random& r) {
+  if (!IsFloat(t.dtype())) return t;
+  Tensor made = *Tensor::Allocate(t.dtype(), t.dims());
+  VisitDType(
+      t.dtype(),
+      [&]<typename T>() {
+        for (int64_t i = 0; i < t.elements(); ++i) {
+          const double factor = 1 + UnitOf(t.dtype()) * (2 * r.Unit() - 1);
+          made.mutable_data<T>()[i] = static_cast<T>(static_cast<double>(t.At<T>(i)) * factor);
+        }
+      },
+      [] {});
+  return made;
+}
+
+// Some numbers decide extents.
+bool DecidesExtents(const Value* v) {
+  for (const Use& use : v->uses()) {
+    if (use.node->Is("Resize") || use.node->Is("Range")) return true;
+  }
+  return false;
+}
+
+// One factor an element where the extents are known, else one for all.
+Value* AboutOne(GraphBuilder& b, Value* v, Random& r) {
+  const DType dtype = v->type().dtype();
+  const std::optional<Dims> dims = v->type().StaticDims();
+  if (!dims.has_value()) return b.ScalarLike(v, 1 + UnitOf(dtype) * (2 * r.Unit() - 1));
+  Tensor factors = *Tensor::Allocate(dtype, *dims);
+  VisitDType(
+      dtype,
+      [&]<typename T>() {
+        for (int64_t i = 0; i < factors.elements(); ++i)
+          factors.mutable_data<T>()[i] = static_cast<T>(1 + UnitOf(dtype) * (2 * r.Unit() - 1));
+      },
+      [] {});
+  return b.Constant(std::move(factors));
+}
+
+absl::Status DisturbGraph(Graph* graph, Random& r) {
+  for (Node* node : NodesOf(*graph)) {
+    if (node->Is("Constant") && !DecidesExtents(node->output()))
+      node->SetAttr("value", DisturbedTensor(*node->GetTensor("value"), r));
+    if (node->Is("Constant") || node->Is("Variable") || node->Is("FusedLoop")) continue;
+    for (const auto& [name, body] : node->bodies()) {
+      if (absl::Status s = DisturbGraph(body.get(), r); !s.ok()) return s;
+    }
+    GraphBuilder b(graph, After(node));
+    for (size_t i = 0; i < node->num_outputs(); ++i) {
+      Value* v = node->output(i);
+      const Type& type = v->type();
+      if (!type.is_tensor() || !IsFloat(type.dtype()) || type.layout() != Layout::kPlain) continue;
+      if (DecidesExtents(v)) continue;
+      Value* factor = AboutOne(b, v, r);
+      Value* product = b.Op("Mul", {v, factor});
+      if (product == nullptr) return b.status();
+      graph->ReplaceAllUses(v, product);
+      product->producer()->SetInput(0, v);
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool HasBodies(const Graph& graph) {
+  for (const auto& node : graph.nodes()) {
+    if (!node->bodies().empty() || node->Is("Call")) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+absl::StatusOr<Case> Widened(const Case& c) {
+  if (HasBodies(*c.graph)) return absl::UnimplementedError("the graph has bodies");
+  Case wide;
+  wide.graph = c.graph->Clone();
+  for (Value* v : wide.graph->inputs()) {
+    if (!IsF32(v->type())) continue;
+    v->set_type(v->type().has_shape() ? Type::Tensor(kTo, v->type().shape()) : Type::Tensor(kTo));
+  }
+  for (Node* node : NodesOf(*wide.graph)) {
+    if (absl::Status s = WidenNode(node); !s.ok()) return s;
+  }
+  for (const Feeds& feeds : c.feeds) {
+    wide.feeds.emplace_back();
+    for (const auto& [name, tensor] : feeds)
+      wide.feeds.back().push_back(
+          {name, tensor.dtype() == kFrom ? Converted(tensor, kTo) : tensor});
+  }
+  return wide;
+}
+
+absl::StatusOr<Case> Disturbed(const Case& c, uint64_t seed) {
+  Random r(seed);
+  Case made;
+  made.graph = c.graph->Clone();
+  if (absl::Status s = DisturbGraph(made.graph.get(), r); !s.ok()) return s;
+  for (const Feeds& feeds : c.feeds) {
+    made.feeds.emplace_back();
+    for (const auto& [name, tensor] : feeds) {
+      const Value* v = c.graph->FindValue(name);
+      made.feeds.back().push_back(
+          {name, v != nullptr && DecidesExtents(v) ? tensor : DisturbedTensor(tensor, r)});
+    }
+  }
+  return made;
+}
+
+}  // namespace sluice::random
