@@ -111,7 +111,7 @@ class RandomModel {
     const auto reduced = [&](const char* op, int64_t axis) {
       return b_.Op(op, {x, b_.Ints({axis})}, {{"keepdims", int64_t{1}}});
     };
-    switch (OneOf({0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9})) {
+    switch (OneOf({0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11})) {
       case 0:
         return b_.Op("MatMul", {x, Chance(3) ? Input({k, n}) : Constant({k, n})});
       case 1:
@@ -149,6 +149,16 @@ class RandomModel {
                   {{"hidden_size", hidden}});
         return b_.Op("Reshape", {y, b_.Ints({rows, hidden})});
       }
+      case 9: {  // attention of the rows to each other
+        const Ints heads = {1, 1, rows, k};
+        Value* q = b_.Op("Reshape", {x, b_.Ints(heads)});
+        Value* keys = b_.Op("Transpose", {q}, {{"perm", Ints{0, 1, 3, 2}}});
+        Value* scores = b_.Op("Mul", {b_.Op("MatMul", {q, keys}), b_.Scalar(0.125f)});
+        Value* mixed = b_.Op("MatMul", {b_.Op("Softmax", {scores}), q});
+        return b_.Op("Reshape", {mixed, b_.Ints({rows, k})});
+      }
+      case 10:
+        return b_.Op("CumSum", {x, b_.Constant(Tensor::Scalar<int64_t>(OneOf({0, 1})))});
       default:
         return b_.Op("Gelu", {b_.Op("Add", {x, Constant({1, k})})});
     }
