@@ -10,8 +10,7 @@ namespace {
 
 // Of the value's rank and layout, its extents open: they differ from run to run.
 Type OpenType(const Type& type) {
-  if (!type.is_tensor()) return type;
-  if (type.layout() == Layout::kPlain) return Type::Tensor(type.dtype());
+  if (!type.is_tensor() || !type.has_shape()) return type;
   return Type::Tensor(type.dtype(), Shape(type.rank(), Dim::Unknown()), type.layout());
 }
 
