@@ -186,6 +186,7 @@ absl::StatusOr<std::unique_ptr<AtomicFile>> AtomicFile::Create(const std::string
   }
   const std::string folder = FolderOf(path);
   std::string temporary;
+  std::unique_ptr<TemporaryName> name;
   int fd = -1;
   // A name is given through /proc.
   if (access("/proc/self/fd", X_OK) == 0)
@@ -194,11 +195,13 @@ absl::StatusOr<std::unique_ptr<AtomicFile>> AtomicFile::Create(const std::string
   for (int attempt = 0; attempt < 100 && fd < 0; ++attempt) {
     temporary = absl::StrCat(folder, "/.", BaseName(path).substr(0, kLongestBase), ".tmp", getpid(),
                              "-", counter++);
+    name = std::make_unique<TemporaryName>(temporary);
     fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0 && errno != EEXIST) break;
   }
   if (fd < 0) return SystemError(errno, "cannot write", path);
   std::unique_ptr<AtomicFile> file(new AtomicFile(path, std::move(temporary), fd));
+  file->name_ = std::move(name);
   if (exists && fchmod(fd, target.st_mode & 0777) != 0)
     return SystemError(errno, "cannot write", path);
   return file;
@@ -272,6 +275,7 @@ absl::Status AtomicFile::Place() {
   if (rename(temporary_.c_str(), path_.c_str()) != 0)
     return SystemError(errno, "cannot replace", path_);
   temporary_.clear();
+  name_.reset();
   return absl::OkStatus();
 }
 

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "exchange/temporary_files.h"
 
 namespace sluice {
 
@@ -87,6 +88,7 @@ class AtomicFile {
   absl::Status Flush();
   absl::Status Place();
   std::string path_, temporary_, buffer_;  // temporary_: "" while it has no name
+  std::unique_ptr<TemporaryName> name_;    // for a program that a signal ends
   int fd_;
   size_t size_ = 0;
   bool synced_ = false;

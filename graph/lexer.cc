@@ -71,8 +71,8 @@ Lexer::Lexer(absl::string_view file, absl::string_view text) : file_(file), text
   if (absl::StartsWith(text_, "\xef\xbb\xbf")) position_ = 3;  // byte-order mark
 }
 
-bool Lexer::Fail(size_t position, absl::string_view message) {
-  if (ok()) status_ = absl::InvalidArgumentError(WithExcerpt(file_, text_, position, message));
+bool Lexer::Fail(size_t position, absl::string_view message, absl::StatusCode code) {
+  if (ok()) status_ = absl::Status(code, WithExcerpt(file_, text_, position, message));
   return false;
 }
 

