@@ -49,7 +49,6 @@ for name in model.sluice model.onnx t.sluice.txt new.sluice new.onnx new.sluice.
   [ "$before" = "$(ls -A written | sort; cat written/model.* | cksum)" ] || fail "ulimit -f: $name: there is now $(ls -A written)"
 done
 (ulimit -f 1; "$sluice" run model.onnx --outputs results --dim n=8 > out 2> err); code=$?; ends "run --outputs under ulimit -f"
-(ulimit -f 0; "$sluice" run model.onnx --profile trace > out 2> err); code=$?; ends "run --profile under ulimit -f"
 
 # No threads, or no memory for them.
 (ulimit -v 4000000; "$sluice" run open.txt --threads 4096 > out 2> err < /dev/null); code=$?; ends "4096 threads under ulimit -v"
