@@ -28,7 +28,8 @@ TEST(HighRank, EveryOpGivesTheSameResultOrAnError) {
         Tensor& t = varied[i];
         if (t.valid() && IsFloat(t.dtype()))
           t = *Tensor::Random(t.dtype(), t.dims(), {.seed = i + 1, .scale = 0.5, .offset = 1});
-        high.push_back(t.valid() ? WithFront(t, kFront) : Tensor());
+        const bool bound = op->name == "Clip" && i > 0;  // a scalar, by definition
+        high.push_back(t.valid() && !bound ? WithFront(t, kFront) : t);
       }
       auto low_result = TryOp(*op, varied, BaseAttrs(op->name), &pool);
       auto high_result = TryOp(*op, high, BaseAttrs(op->name), &pool);
