@@ -11,7 +11,6 @@
 #include "exchange/onnx_import.h"
 #include "graph/infer.h"
 #include "graph/text.h"
-#include "kernels/cpu/cpu_kernels.h"
 #include "ops/op.h"
 #include "runtime/evaluate.h"
 #include "tests/random/exceptions.h"
@@ -268,7 +267,7 @@ class Checker {
     Judge(form, [&]() -> Runs {
       if (absl::Status s = WriteModel(graph, path, write); !s.ok()) return Failed(case_, s);
       auto saved = std::make_shared<PackedSet>();
-      ReadOptions read{.packed = saved.get(), .packed_key = CpuKernelsVersion()};
+      ReadOptions read{.packed = saved.get()};
       absl::StatusOr<std::unique_ptr<Graph>> again = ReadModel(path, read);
       if (!again.ok()) return Failed(case_, again.status());
       std::string difference;
