@@ -46,6 +46,7 @@ void CollectTensors(const Graph& graph, std::map<std::string, Tensor>* by_hash) 
     }
     for (const auto& [name, body] : node->bodies()) CollectTensors(*body, by_hash);
   }
+  for (const auto& [name, function] : graph.functions()) CollectTensors(*function, by_hash);
 }
 
 GraphOr ThroughText(const Graph& graph) {
