@@ -240,6 +240,8 @@ class Writer {
     proto->set_domain(node.op().domain);
     proto->set_name(UnusedNodeName(node.origin().name.empty() ? node.name() : node.origin().name));
     for (const Value* input : node.inputs()) proto->add_input(input ? Name(input) : "");
+    // ONNX wants a Loop to say that it has no limit and no condition, though both are optional.
+    while (node.Is("Loop") && proto->input_size() < 2) proto->add_input("");
     for (size_t i = 0; i < node.num_outputs(); ++i) proto->add_output(Name(node.output(i)));
     for (const auto& [name, value] : node.attrs()) {
       AttributeProto* a = proto->add_attribute();

@@ -22,7 +22,8 @@ struct OnnxImportOptions {
 //   (graph/default_inputs.h). Unused ones are dropped.
 // - Model-local functions are inlined; a function wins over an op of the same name.
 // - Symbols (dim_param) are kept; an extent that is absent or negative gets a fresh symbol.
-// - Declared types of outputs and intermediate values (value_info) are believed only where inference knows nothing.
+// - Declared types of outputs and intermediate values (value_info) are believed only where
+// inference knows nothing.
 // - Nodes out of order are sorted. Names of inner values that stand for two things are changed.
 // - Metadata keeps its keys; producer, opset and so on stand under "onnx.*".
 // Errors name the node; unknown ops are all listed in one error.

@@ -82,8 +82,8 @@ absl::StatusOr<Tensor> Tensor::Allocate(DType dtype, absl::Span<const int64_t> d
     // malloc() has lists for small sizes, aligned_alloc() has none: loops make such tensors.
     if (void* p = std::malloc(bytes + kAlignment)) {
       const uintptr_t aligned = (reinterpret_cast<uintptr_t>(p) + kAlignment - 1) & -kAlignment;
-      memory = std::shared_ptr<void>(std::shared_ptr<void>(p, Free()),
-                                     reinterpret_cast<void*>(aligned));
+      memory =
+          std::shared_ptr<void>(std::shared_ptr<void>(p, Free()), reinterpret_cast<void*>(aligned));
     }
   } else {
     const size_t rounded = (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;

@@ -202,18 +202,16 @@ absl::StatusOr<Type> Stacked(const InferContext& c, const Type& element, size_t 
   return Type::Tensor(element.dtype(), std::move(shape));
 }
 
-// Of a loop whose body does not fit: it fails where a trip is certain; else its results are those
-// of no trip, since any other run fails. `carried`: the types it starts with, first among the
+// Of a loop whose body does not fit these shapes: an error where a trip is certain; else nothing is
+// known of its results but their dtypes. `carried`: the types it starts with, first among the
 // results; the rest is stacked.
 absl::Status InferIdle(InferContext& c, const absl::Status& failure, const Dim& trips,
                        absl::Span<const Type> carried, size_t first_result) {
   if (!InferContext::FailedByShapes(failure) || trips.ProvablyPositive()) return failure;
   const Graph& body = *c.node().body("body");
   for (size_t i = 0; i < c.num_outputs(); ++i) {
-    const Type& element = body.outputs()[first_result + i]->type();
-    c.SetOutput(i, i < carried.size()    ? carried[i]
-                   : element.is_tensor() ? Type::Tensor(element.dtype())
-                                         : Type());
+    const Type& type = i < carried.size() ? carried[i] : body.outputs()[first_result + i]->type();
+    c.SetOutput(i, type.is_tensor() ? Type::Tensor(type.dtype()) : Type());
   }
   return absl::OkStatus();
 }

@@ -3,6 +3,7 @@
 
 #include "ops/gradient_util.h"
 #include "ops/op.h"
+#include "ops/shape_util.h"
 
 namespace sluice {
 namespace {
@@ -57,8 +58,15 @@ absl::Status InferReduce(InferContext& c) {
   absl::StatusOr<Axes> axes = KnownAxes(c, x.rank());
   if (!axes.ok()) return axes.status();
   if (!axes->known) {
+    absl::StatusOr<std::optional<int64_t>> length = ListLength(c, 1);
+    if (!length.ok()) return length.status();
+    if (length->has_value() && **length > x.rank())
+      return c.Error(**length, " axes for ", x.ToString());
+    // How many there are tells the rank, unless there are none: that means all, or nothing.
     if (keep) {
       c.SetOutput(0, Type::Tensor(x.dtype(), Shape(x.rank(), Dim::Unknown())));
+    } else if (length->has_value() && **length > 0) {
+      c.SetOutput(0, Type::Tensor(x.dtype(), Shape(x.rank() - **length, Dim::Unknown())));
     } else {
       c.SetOutput(0, Type::Tensor(x.dtype()));
     }

@@ -39,7 +39,8 @@ Callable::~Callable() {
   std::erase(impl_->session->callables, this);
 }
 
-absl::StatusOr<std::unique_ptr<Callable>> Session::MakeCallable(const CallableOptions& options) try {
+absl::StatusOr<std::unique_ptr<Callable>> Session::MakeCallable(
+    const CallableOptions& options) try {
   if (const std::vector<std::string> fed = impl_->variants.Among(options.feeds); !fed.empty()) {
     absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
     if (!variant.ok()) return variant.status();

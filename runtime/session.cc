@@ -104,8 +104,8 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(const Graph& graph,
   return Create(graph, std::move(options), nullptr);
 }
 
-absl::StatusOr<std::unique_ptr<Session>> Session::Create(const Graph& graph, SessionOptions options,
-                                                         std::shared_ptr<PackedWeights> packed) try {
+absl::StatusOr<std::unique_ptr<Session>> Session::Create(
+    const Graph& graph, SessionOptions options, std::shared_ptr<PackedWeights> packed) try {
   if (absl::Status s = CheckOptions(options); !s.ok()) return s;
   if (absl::Status s = CheckOutputs(graph); !s.ok()) return s;
   std::unique_ptr<Session> session(new Session());

@@ -62,12 +62,20 @@ absl::StatusOr<std::shared_ptr<const Plan>> Specialiser::Make(const Graph& graph
 absl::StatusOr<std::unique_ptr<Graph>> Specialiser::Concrete(const Graph& graph,
                                                              absl::Span<const Type> inputs,
                                                              absl::Span<const Tensor> contents,
-                                                             absl::Span<const int> fetches) {
+                                                             absl::Span<const int> fetches) const {
   std::unique_ptr<Graph> g = graph.Clone();
   std::vector<std::pair<Value*, std::string>> chosen;
   for (int f : fetches) chosen.push_back({g->outputs()[f], g->output_names()[f]});
   g->ClearOutputs();
   for (auto& [value, name] : chosen) g->AddOutput(value, name);
+  // What no fetch needs goes first: it may be wrong for these shapes.
+  std::vector<Node*> nodes;
+  for (const auto& node : g->nodes()) nodes.push_back(node.get());
+  for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+    bool used = !(*node)->control_uses().empty() || (options_.all_effects && HasEffects(**node));
+    for (size_t i = 0; i < (*node)->num_outputs(); ++i) used |= (*node)->output(i)->used();
+    if (!used) g->EraseNode(*node);
+  }
   for (size_t i = 0; i < inputs.size(); ++i) g->inputs()[i]->set_type(inputs[i]);
   Node* const first = g->nodes().empty() ? nullptr : g->nodes().front().get();
   for (size_t i = 0; i < contents.size(); ++i) {

@@ -31,10 +31,9 @@ class Specialiser {
   // The graph.
   // A copy of the graph for the fetches, typed for inputs of the given types; those whose contents
   // are given are read by nobody, constants stand in their place.
-  static absl::StatusOr<std::unique_ptr<Graph>> Concrete(const Graph& graph,
-                                                         absl::Span<const Type> inputs,
-                                                         absl::Span<const Tensor> contents,
-                                                         absl::Span<const int> fetches);
+  absl::StatusOr<std::unique_ptr<Graph>> Concrete(const Graph& graph, absl::Span<const Type> inputs,
+                                                  absl::Span<const Tensor> contents,
+                                                  absl::Span<const int> fetches) const;
   void FindNeeded(const Graph& g);
   // Small integer results that inference knows as numbers: constants of this plan.
   static bool KnownContents(const Node& node);

@@ -186,7 +186,7 @@ absl::StatusOr<Inputs> LoadInputs(const std::vector<Session::Port>& ports,
   // default.
   const bool for_all = numbered.size() > needed;
   Inputs inputs;
-  size_t next = 0;  // of `numbered`
+  size_t next = 0;                   // of `numbered`
   std::vector<std::string> symbols;  // of generated inputs
   bool repeated = false;
   for (size_t i = 0; i < ports.size(); ++i) {

@@ -8,15 +8,20 @@
 namespace sluice::random {
 namespace {
 
-absl::Status CheckGraph(const onnx::GraphProto& graph, std::set<std::string> names, bool main) {
+// `ranks`: of the outputs of the main graph, who has one; null in bodies.
+absl::Status CheckGraph(const onnx::GraphProto& graph, std::set<std::string> names,
+                        const std::set<std::string>* ranks) {
   auto define = [&](const std::string& name) -> absl::Status {
     if (name.empty() || names.insert(name).second) return absl::OkStatus();
     return absl::InternalError(absl::StrCat("'", name, "' stands for two values"));
   };
+  std::set<std::string> inputs;
   for (const auto& input : graph.input()) {
     if (absl::Status s = define(input.name()); !s.ok()) return s;
+    inputs.insert(input.name());
   }
   for (const auto& tensor : graph.initializer()) {
+    if (inputs.contains(tensor.name())) continue;  // its default
     if (absl::Status s = define(tensor.name()); !s.ok()) return s;
   }
   for (const auto& node : graph.node()) {
@@ -30,11 +35,12 @@ absl::Status CheckGraph(const onnx::GraphProto& graph, std::set<std::string> nam
       return absl::InternalError("a Loop says neither a condition nor that it has none");
     for (const auto& attribute : node.attribute()) {
       if (!attribute.has_g()) continue;
-      if (absl::Status s = CheckGraph(attribute.g(), names, false); !s.ok()) return s;
+      if (absl::Status s = CheckGraph(attribute.g(), names, nullptr); !s.ok()) return s;
     }
   }
-  if (!main) return absl::OkStatus();
+  if (ranks == nullptr) return absl::OkStatus();
   for (const auto& output : graph.output()) {
+    if (!ranks->contains(output.name())) continue;  // nobody knows it
     if (!output.type().has_tensor_type() || !output.type().tensor_type().has_shape())
       return absl::InternalError(absl::StrCat("output '", output.name(), "' has no rank"));
   }
@@ -43,10 +49,15 @@ absl::Status CheckGraph(const onnx::GraphProto& graph, std::set<std::string> nam
 
 }  // namespace
 
-absl::Status CheckOnnxRules(const std::string& bytes) {
+absl::Status CheckOnnxRules(const std::string& bytes, const Graph& graph) {
   onnx::ModelProto model;
   if (!model.ParseFromString(bytes)) return absl::InternalError("the export does not parse");
-  return CheckGraph(model.graph(), {}, true);
+  std::set<std::string> ranks;
+  for (size_t i = 0; i < graph.outputs().size(); ++i) {
+    const Type& type = graph.outputs()[i]->type();
+    if (type.is_tensor() && type.has_shape()) ranks.insert(graph.output_names()[i]);
+  }
+  return CheckGraph(model.graph(), {}, &ranks);
 }
 
 }  // namespace sluice::random

@@ -5,12 +5,14 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "graph/graph.h"
 
 namespace sluice::random {
 
-// Every name stands for one value, in a graph and all graphs around it; every output of the model
-// says its element type and rank; Loop names its first two inputs.
-absl::Status CheckOnnxRules(const std::string& bytes);
+// Every name stands for one value, in a graph and all graphs around it, but for an input and its
+// default; outputs of the model whose rank `graph`, which was exported, knows say it; Loop names
+// its first two inputs.
+absl::Status CheckOnnxRules(const std::string& bytes, const Graph& graph);
 
 }  // namespace sluice::random
 
