@@ -48,7 +48,9 @@ TEST_P(OnnxCase, AgreesWithTheLedger) {
 // What was optimised is a program like any other.
 TEST_P(OnnxCase, ReopensAsItWas) {
   auto line = Ledger().find(GetParam());
-  if (line == Ledger().end() || line->second != "passed") GTEST_SKIP();
+  if (line == Ledger().end() || line->second != "passed") {
+    GTEST_SKIP() << (line == Ledger().end() ? "it is not in the ledger" : line->second);
+  }
   EXPECT_EQ(ReopenCase(Root(), GetParam()), "passed");
 }
 

@@ -343,5 +343,21 @@ TEST(Reduce, CountsElementsOfASymbolicShape) {
   EXPECT_EQ(ShapeToString(*count->known_dims()), "[4*n]");
 }
 
+// Axes that only the run gives: their number tells the rank.
+TEST(Reduce, TheNumberOfAxesTellsTheRank) {
+  Graph graph(StandardOps());
+  GraphBuilder b(&graph);
+  Value* x = b.Input("x", *Type::Parse("f32[n,3,4]"));
+  Value* two = b.Input("two", *Type::Parse("i64[2]"));
+  Value* some = b.Input("some", *Type::Parse("i64[k]"));
+  EXPECT_EQ(b.Op("ReduceSum", {x, two}, {{"keepdims", 0}})->type().rank(), 1);
+  EXPECT_EQ(b.Op("ReduceSum", {x, two}, {{"keepdims", 1}})->type().rank(), 3);
+  EXPECT_FALSE(b.Op("ReduceSum", {x, some}, {{"keepdims", 0}})->type().has_shape());
+  EXPECT_TRUE(b.status().ok()) << b.status();
+  Value* five = b.Input("five", *Type::Parse("i64[5]"));
+  EXPECT_EQ(b.Op("ReduceSum", {x, five}, {{"keepdims", 0}}), nullptr);
+  EXPECT_FALSE(b.status().ok());
+}
+
 }  // namespace
 }  // namespace sluice
