@@ -189,6 +189,15 @@ absl::StatusOr<bool> Fuse(Node& node, const std::vector<ChainStep>& steps, PassC
   return true;
 }
 
+// The library's Gelu cancels: far below zero it gives 0, and of either sign.
+void EndBeforeGelu(PostOpChain* chain) {
+  auto gelu = std::find_if(chain->steps.begin(), chain->steps.end(), [](const ChainStep& step) {
+    return step.def != nullptr && absl::string_view(step.def->name) == "Gelu";
+  });
+  if (gelu != chain->steps.end()) chain->stop = "a strict session computes Gelu apart";
+  chain->steps.erase(gelu, chain->steps.end());
+}
+
 absl::StatusOr<bool> FuseFrom(Node& node, PassContext& context) {
   if (node.HasOutput(1)) {
     context.Refused(kPass, node, "it says where its maxima are");
@@ -201,6 +210,7 @@ absl::StatusOr<bool> FuseFrom(Node& node, PassContext& context) {
   // Between the steps of a fused node 16-bit floats are not rounded.
   if (context.strict && ByteSize(DTypeOf(node.output())) == 2) return false;
   PostOpChain chain = FollowPostOps(node.output());
+  if (context.strict) EndBeforeGelu(&chain);
   if (node.Is("Gemm") && node.input(2) != nullptr && node.Float("beta") != 1 &&
       !chain.steps.empty()) {
     context.Refused(kPass, node, "its beta is not 1");

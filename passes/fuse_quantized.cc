@@ -220,6 +220,14 @@ void AddRounding(const QuantizedRange& range, std::vector<Part>* parts) {
   parts->push_back({FindPostOp("Mul"), {}, nullptr, range.scale});
 }
 
+// Of numbers. 8 bits have no place for NaN: the library makes their largest number of it, where
+// QuantizeLinear gives its zero point.
+bool MakesNaN(const Part& part) {
+  const absl::string_view name = part.def->name;
+  return name == "Sqrt" || name == "Log" ||
+         (name == "Div" && part.operand != nullptr && part.operand->constant() == nullptr);
+}
+
 Rest Follow(Value* value) {
   Rest rest;
   rest.ends.push_back({value, 0, std::nullopt});
@@ -236,6 +244,11 @@ Rest Follow(Value* value) {
     }
     if (std::optional<QuantizedValue> q = ReadQuantize(next)) {
       if (!q->per_tensor) return rest;
+      if (auto nan = std::find_if(rest.parts.begin(), rest.parts.end(), MakesNaN);
+          nan != rest.parts.end()) {
+        rest.stop = absl::StrCat(nan->def->name, " may give NaN, for which 8 bits have no place");
+        return rest;
+      }
       rest.ends.push_back({next->output(), rest.parts.size(), q});
       // Beyond it only another operand is worth a rounding in f32.
       const std::optional<QuantizedRange> range = RangeOf(*q);

@@ -134,8 +134,10 @@ std::optional<std::vector<int64_t>> ShapeFor(const Value& from, const Type& to) 
       return std::nullopt;
     }
   }
-  // -1 beside an extent of 0 has no one answer.
-  if (inferred >= 0 && !others_positive) return std::nullopt;
+  // -1 beside an extent of 0 has no one answer; and it would hide that the elements are not as
+  // many.
+  if (inferred >= 0 && (!others_positive || from.type().Elements() != to.Elements()))
+    return std::nullopt;
   return shape;
 }
 

@@ -226,8 +226,9 @@ Value* OneSidedClip(Site& s) {
 
 Value* OfOne(Site& s) { return s.node.num_inputs() == 1 ? s.node.input(0) : nullptr; }
 
+// Which zero is the larger one of two is left open, but in a strict session it stays as it was.
 Value* MaxZero(Site& s) {
-  if (s.node.num_inputs() != 2) return nullptr;
+  if (s.node.num_inputs() != 2 || s.strict) return nullptr;
   for (size_t i : {0, 1}) {
     Value* x = s.node.input(i);
     if (ConstantScalar(s.node.input(1 - i)) == 0.0 && x->constant() == nullptr &&

@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/layout.h"
 #include "graph/text.h"
 #include "runtime/clock.h"
 #include "runtime/cost.h"
@@ -136,7 +137,8 @@ absl::Status Frame::RunDynamic(const Plan& plan, const Step& step, absl::Span<co
   for (size_t i = 0; i < step.outputs.size(); ++i) {
     Tensor& t = (*out)[i];
     const Type& expected = step.output_types[i];
-    if (expected.is_tensor() && expected.has_static_shape() && !(Type::Of(t) == expected)) {
+    if (expected.is_tensor() && expected.has_static_shape() &&
+        WithLayout(Type::Of(t), expected.layout()) != expected) {
       return NodeError(*step.node, absl::StatusCode::kInternal,
                        absl::StrCat("output ", i, " is ", t.TypeString(), ", but was inferred ",
                                     expected.ToString()));

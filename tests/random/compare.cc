@@ -109,9 +109,8 @@ Difference CompareResults(const Results& reference, const Results& got,
     const bool wavers = std::any_of(options.disturbed.begin(), options.disturbed.end(),
                                     [&](const Results* r) { return r->ok() != reference.ok(); });
     if (wavers) return {};
-    return {"error", reference.ok()
-                         ? absl::StrCat("it fails: ", got.status().message())
-                         : absl::StrCat("it works; expected: ", reference.status().message())};
+    return {"error", reference.ok() ? absl::StrCat("it fails: ", got.status().message())
+                                    : absl::StrCat(kWorks, reference.status().message())};
   }
   if (reference->size() != got->size())
     return {"extents", absl::StrCat(got->size(), " outputs, expected ", reference->size())};

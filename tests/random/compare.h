@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "graph/tensor.h"
 
 namespace sluice::random {
@@ -31,6 +32,8 @@ struct Difference {
 };
 Difference CompareTensors(const Tensor& reference, const Tensor& got, const CompareOptions& options,
                           size_t output);
+// Begins the detail of an "error" where the reference alone fails; its message follows.
+inline constexpr absl::string_view kWorks = "it works; expected: ";
 // Both fail ("error" where one does), or agree in every output.
 Difference CompareResults(const Results& reference, const Results& got,
                           const CompareOptions& options = {});

@@ -2,10 +2,14 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "exchange/model.h"
 #include "exchange/onnx_export.h"
 #include "exchange/onnx_import.h"
@@ -77,6 +81,26 @@ bool Uses(const Graph& graph, absl::string_view op) {
   return false;
 }
 
+// Squares of such numbers overflow in f32.
+bool LeavesF32(const Tensor& t) {
+  constexpr double kMost = 1e17;
+  const absl::Span<const double> values = t.values<double>();
+  return std::any_of(values.begin(), values.end(), [](double x) { return std::abs(x) > kMost; });
+}
+
+// A node of this op that gives a value of this name, here or in a body.
+bool Has(const Graph& graph, absl::string_view value, absl::string_view op) {
+  for (const auto& node : graph.nodes()) {
+    for (size_t i = 0; node->Is(op) && i < node->num_outputs(); ++i) {
+      if (node->output(i)->name() == value) return true;
+    }
+    for (const auto& [name, body] : node->bodies()) {
+      if (Has(*body, value, op)) return true;
+    }
+  }
+  return false;
+}
+
 class Checker {
  public:
   Checker(const Case& c, const CheckOptions& options, CheckCounts* counts)
@@ -91,7 +115,7 @@ class Checker {
       ++counts_->refused;
       counts_->last_refusal = std::string(r.status().message());
       const absl::StatusCode code = r.status().code();
-      if (code != absl::StatusCode::kInvalidArgument &&
+      if (code != absl::StatusCode::kInvalidArgument && code != absl::StatusCode::kOutOfRange &&
           code != absl::StatusCode::kResourceExhausted)
         Found("unoptimised", {"error", counts_->last_refusal});
     }
@@ -157,13 +181,30 @@ class Checker {
       d = CompareResults(reference_[run], runs[run], wary);
       if (!d) {
         ++counts_->dismissed;
-      } else if (Excused(case_, form, d,
-                         [&](const PassOptions& passes) { return Agrees(passes, run); })) {
+      } else if (TakenOut(form, d) || Excused(case_, form, d, [&](const PassOptions& passes) {
+                   return Agrees(passes, run);
+                 })) {
         ++counts_->excused;
       } else {
         return Found(form, d);
       }
     }
+  }
+
+  // The node that the reference complains of is none of the optimised graph's: nobody needs what it
+  // gives, or only what does not depend on what is wrong with it.
+  bool TakenOut(const std::string& form, const Difference& d) const {
+    if (d.kind != "error" || !absl::StartsWith(d.detail, kWorks) ||
+        absl::StartsWith(form, "unoptimised"))
+      return false;
+    const std::vector<absl::string_view> parts =
+        absl::StrSplit(d.detail, absl::MaxSplits("\n  at %", 1));
+    if (parts.size() < 2) return false;
+    const absl::string_view value = parts[1].substr(0, parts[1].find_first_of(", ="));
+    const absl::string_view op = absl::string_view(d.detail).substr(
+        kWorks.size(), d.detail.find(':', kWorks.size()) - kWorks.size());
+    const absl::StatusOr<std::unique_ptr<Graph>> graph = Optimized(*case_.graph);
+    return graph.ok() && !Has(**graph, value, op);
   }
 
   bool Agrees(const PassOptions& passes, size_t run) {
@@ -190,6 +231,11 @@ class Checker {
     Runs runs = RunAll(*wide->graph, *wide, Strict(Options(1, false)));
     for (size_t run = 0; run < runs.size(); ++run) {
       if (!runs[run].ok() || !reference_[run].ok()) return;
+      const size_t outputs = reference_[run]->size();
+      for (size_t i = outputs; i < runs[run]->size(); ++i) {
+        if (LeavesF32((*runs[run])[i])) return;
+      }
+      runs[run]->resize(outputs);
     }
     ++counts_->widened;
     Judge("in f64", runs, {.finite_only = true, .factor = 4});

@@ -219,18 +219,9 @@ Value* DrawVariable(Maker& m, const std::string&) {
 
 Value* DrawAssign(Maker& m, const std::string& op) {
   if (m.depth() > 0) return nullptr;
-  Value* variable = m.Pick([](const Value* v) {
-    if (v->producer() == nullptr || !v->producer()->Is("Variable")) return false;
-    for (const Use& use : v->uses()) {
-      if (use.node->Is("Assign")) return false;
-    }
-    return true;
-  });
-  if (variable == nullptr) {
-    variable = DrawVariable(m, "Variable");
-    if (variable == nullptr) return nullptr;
-    m.Add(variable);
-  }
+  // One that nothing else reads: it would have to say whether before or after.
+  Value* variable = DrawVariable(m, "Variable");
+  if (variable == nullptr) return nullptr;
   const DType d = variable->type().dtype();
   Value* next = m.Broadcasting(variable, false);
   if (next == nullptr) return nullptr;

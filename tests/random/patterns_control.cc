@@ -40,6 +40,7 @@ Value* Guarded(Maker& m, const std::string&) {
   });
   if (x == nullptr) return nullptr;
   Value* one = FirstIsOne(m, x);
+  if (one == nullptr) return nullptr;
   GraphBuilder b(m.graph());
   const ops::Values y = ops::If(
       b, one,

@@ -158,6 +158,13 @@ absl::StatusOr<Case> Widened(const Case& c) {
   for (Node* node : NodesOf(*wide.graph)) {
     if (absl::Status s = WidenNode(node); !s.ok()) return s;
   }
+  for (const auto& node : wide.graph->nodes()) {
+    for (size_t i = 0; i < node->num_outputs(); ++i) {
+      Value* v = node->output(i);
+      if (v->type().is_tensor() && v->type().dtype() == kTo && !v->is_graph_output())
+        wide.graph->AddOutput(v);
+    }
+  }
   for (const Feeds& feeds : c.feeds) {
     wide.feeds.emplace_back();
     for (const auto& [name, tensor] : feeds)
