@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/text.h"
+#include "ops/op.h"
 
 namespace sluice::ops {
 namespace {
@@ -9,7 +10,8 @@ namespace {
 // How many outputs a node has is known only once its bodies are built, and bodies live in their
 // node: so they are built in a draft of it at the end of the graph, which goes away with this
 // object. Where the builder has failed there is none, and the functions that build bodies get a
-// builder that fails, so that there are as many results as ever, all null.
+// builder that has failed too, over a graph that nobody sees, so that there are as many results as
+// ever, all null.
 class Draft {
  public:
   Draft(GraphBuilder& g, const char* op) : g_(g) {
@@ -26,11 +28,16 @@ class Draft {
   }
 
   bool ok() const { return node_ != nullptr && g_.status().ok(); }
-  Graph* AddBody(absl::string_view name) { return ok() ? node_->AddBody(name) : nullptr; }
+  GraphBuilder Body(absl::string_view name) {
+    if (ok()) return GraphBuilder(node_->AddBody(name));
+    if (unseen_ == nullptr) unseen_ = std::make_unique<Graph>(StandardOps());
+    GraphBuilder failed(unseen_.get());
+    failed.Fail(g_.status());
+    return failed;
+  }
 
   // Ends a body. A value from around it gets a name inside.
   void Return(GraphBuilder& b, absl::Span<Value* const> values, const Location& where) {
-    if (b.graph() == nullptr) return;
     for (Value* v : values) {
       if (v != nullptr && v->graph() != b.graph()) v = b.Op("Identity", {v}, {}, where);
       b.Output(v);
@@ -55,10 +62,12 @@ class Draft {
  private:
   GraphBuilder& g_;
   Node* node_ = nullptr;
+  std::unique_ptr<Graph> unseen_;
 };
 
-Value* AddInput(Graph* body, absl::string_view name, Type type) {
-  return body == nullptr ? nullptr : body->AddInput(body->UniqueName(name), std::move(type));
+Value* AddInput(GraphBuilder& b, absl::string_view name, Type type) {
+  if (!b.status().ok()) return nullptr;
+  return b.graph()->AddInput(b.graph()->UniqueName(name), std::move(type));
 }
 
 // Fails where a value that is looked at before the node is made is null or of another graph.
@@ -91,7 +100,7 @@ Values If(GraphBuilder& g, Value* cond, Branch then_branch, Branch else_branch, 
   size_t outputs = 0;
   for (const auto& [name, branch] :
        {std::pair("then_branch", then_branch), std::pair("else_branch", else_branch)}) {
-    GraphBuilder b(draft.AddBody(name));
+    GraphBuilder b = draft.Body(name);
     const Values values = branch(b);
     draft.Return(b, values, where);
     outputs = values.size();
@@ -103,13 +112,13 @@ LoopOutputs Loop(GraphBuilder& g, Value* trip_count, Value* condition,
                  absl::Span<Value* const> initial, LoopFunction body, Location where) {
   CheckSeen(g, "Loop", initial, where);
   Draft draft(g, "Loop");
-  GraphBuilder b(draft.AddBody("body"));
-  Value* iteration = AddInput(b.graph(), "iteration", Type::Tensor(DType::kI64, Shape{}));
-  Value* before = AddInput(b.graph(), "condition", Type::Tensor(DType::kBool, Shape{}));
+  GraphBuilder b = draft.Body("body");
+  Value* iteration = AddInput(b, "iteration", Type::Tensor(DType::kI64, Shape{}));
+  Value* before = AddInput(b, "condition", Type::Tensor(DType::kBool, Shape{}));
   Values carried;
   for (Value* v : initial) {
-    carried.push_back(
-        draft.ok() ? AddInput(b.graph(), absl::StrCat(v->name(), "_carried"), v->type()) : nullptr);
+    carried.push_back(draft.ok() ? AddInput(b, absl::StrCat(v->name(), "_carried"), v->type())
+                                 : nullptr);
   }
 
   LoopBody made = body(b, iteration, before, carried);
@@ -136,10 +145,10 @@ ScanBody Scan(GraphBuilder& g, absl::Span<Value* const> initial, absl::Span<Valu
   CheckSeen(g, "Scan", initial, where);
   CheckSeen(g, "Scan", scanned, where);
   Draft draft(g, "Scan");
-  GraphBuilder b(draft.AddBody("body"));
+  GraphBuilder b = draft.Body("body");
   Values states, slices;
   for (Value* v : initial) {
-    states.push_back(draft.ok() ? AddInput(b.graph(), absl::StrCat(v->name(), "_state"), v->type())
+    states.push_back(draft.ok() ? AddInput(b, absl::StrCat(v->name(), "_state"), v->type())
                                 : nullptr);
   }
   for (size_t i = 0; i < scanned.size(); ++i) {
@@ -149,7 +158,7 @@ ScanBody Scan(GraphBuilder& g, absl::Span<Value* const> initial, absl::Span<Valu
     }
     const auto& axes = attrs.scan_input_axes.value;
     const int64_t axis = axes && i < axes->size() ? (*axes)[i] : 0;
-    slices.push_back(AddInput(b.graph(), absl::StrCat(scanned[i]->name(), "_slice"),
+    slices.push_back(AddInput(b, absl::StrCat(scanned[i]->name(), "_slice"),
                               SliceType(scanned[i]->type(), axis)));
   }
 

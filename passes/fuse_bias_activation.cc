@@ -39,8 +39,7 @@ std::optional<double> AlphaOf(const ChainStep& step, DType dtype) {
   if (!c.has_value() || !IsModerate(*c, kModerateScale)) return std::nullopt;
   if (!scales && !step.node->Is("Div")) return std::nullopt;
   const double alpha = scales ? *c : 1 / *c;
-  return dtype == DType::kF64 && static_cast<float>(alpha) != alpha ? std::nullopt
-                                                                    : std::optional(alpha);
+  return FitsAttribute(alpha, dtype) ? std::optional(alpha) : std::nullopt;
 }
 
 // The input of a Transpose that swaps the last two axes for this use alone; null else.

@@ -151,6 +151,10 @@ std::optional<std::vector<int64_t>> Permutation(const Node& node) {
   return perm.size() == static_cast<size_t>(*rank) ? std::optional(perm) : std::nullopt;
 }
 
+bool FitsAttribute(double x, DType dtype) {
+  return dtype != DType::kF64 || static_cast<double>(static_cast<float>(x)) == x;
+}
+
 bool IsModerate(double x, int exponent) {
   return std::abs(x) >= std::ldexp(1, -exponent) && std::abs(x) <= std::ldexp(1, exponent);
 }

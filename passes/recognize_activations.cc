@@ -67,10 +67,10 @@ Activation Recognize(const ScalarFunction& f, double tolerance) {
   if (is(TanhNormal)) return {"Gelu", {{"approximate", "tanh"}}, TanhNormal};
   if (is(HardGate)) return {"HardSwish", {}, HardGate};
   if (is(TanhSoftplus)) return {"Mish", {}, TanhSoftplus};
-  // Swish: the gate at 1 tells alpha.
+  // Swish: the gate at 1 tells alpha, of which the attribute keeps an f32; in f64 that is seen.
   const double gate = f(1);
   if (!(gate > 0.5 && gate < 1)) return {nullptr, {}, nullptr};
-  double alpha = std::log(gate / (1 - gate));
+  double alpha = static_cast<float>(std::log(gate / (1 - gate)));
   if (std::abs(alpha - 1) < 1e-6) alpha = 1;
   auto swish = [alpha](double x) { return 1 / (1 + std::exp(-alpha * x)); };
   if (is(swish)) return {"Swish", {{"alpha", alpha}}, swish};

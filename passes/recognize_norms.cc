@@ -286,6 +286,7 @@ absl::StatusOr<bool> Visit(Node& node, PassContext& context) {
     return refuse(absl::StrCat("'", shared->name(), "' inside it is read elsewhere"));
   }
   const DType dtype = DTypeOf(norm->last->output());
+  if (!FitsAttribute(norm->epsilon, dtype)) return refuse("its epsilon is an f64");
   Value* x = InputOf(*norm, dtype);
   if (norm->centred && DTypeOf(x) != dtype) return refuse("it changes the type of its input");
 

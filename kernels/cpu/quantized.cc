@@ -144,7 +144,9 @@ absl::Status CheckQuantized(const Node& node) {
   size_t binary = 0;
   for (const PostOp& step : *steps) {
     absl::Status s;
-    if (!step.def->binary) {
+    if (!DnnlKeepsNaN(step)) {
+      s = absl::UnimplementedError(absl::StrCat("oneDNN's ", step.def->name, " loses NaN"));
+    } else if (!step.def->binary) {
       DnnlPostOps list;
       absl::Status made = DnnlTry(1, [&] { s = AppendDnnlStep(step, Desc(), &list); });
       s.Update(made);

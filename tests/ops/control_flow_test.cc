@@ -192,6 +192,25 @@ TEST_F(ControlFlow, ACallsTypesFollowFromTheFunctions) {
   EXPECT_NE(g_.status().message().find("gets i64[4,3]"), std::string::npos) << g_.status();
 }
 
+TEST_F(ControlFlow, BodiesOfAFailedBuilderHaveAGraphToo) {
+  Value* x = In("x", {2});
+  g_.Fail(absl::AbortedError("before"));
+  int looks = 0;
+  const auto look = [&](GraphBuilder& b) {
+    ++looks;
+    EXPECT_NE(b.graph(), nullptr);
+    EXPECT_EQ(b.graph()->FindValue("x"), nullptr);
+    return ops::Values{ops::Relu(b, x)};
+  };
+  const ops::Values y = ops::If(g_, In("c", {}, DType::kBool), look, look);
+  ops::Loop(g_, nullptr, nullptr, {x}, [&](GraphBuilder& b, Value*, Value*, Carried c) {
+    return ops::LoopBody{.carried = look(b)};
+  });
+  EXPECT_EQ(looks, 3);
+  EXPECT_EQ(y, ops::Values{nullptr});
+  EXPECT_EQ(g_.status().message(), "before");
+}
+
 TEST_F(ControlFlow, AssignWantsAVariable) {
   Value* v = g_.Variable("v", Tensor::Vector<float>(std::vector<float>{1, 2}));
   Value* next = ops::Assign(g_, v, ops::Add(g_, v, v));
