@@ -1,5 +1,5 @@
 // What running a node does besides giving its outputs: what passes ask before they fold, merge,
-// move or leave out.
+// move or leave out. State is none of it behind passes/lift_state.h: there a variable is an input.
 #ifndef SLUICE_GRAPH_EFFECTS_H_
 #define SLUICE_GRAPH_EFFECTS_H_
 
@@ -7,15 +7,17 @@
 
 namespace sluice {
 
-// The same inputs give the same outputs, whenever and however often it runs: it reads no state and
-// draws no random numbers, nor does a node in its bodies. It may be folded and merged.
-bool IsPure(const Node& node);
+// The Effect flags of the node and of all nodes in its bodies.
+uint8_t EffectsOf(const Node& node);
 
-// It, or a node in its bodies, is a variable or assigns one: it must not be left out.
-bool HasEffects(const Node& node);
+// The same inputs give the same outputs, whenever and however often it runs: it may be folded and
+// merged.
+inline bool IsPure(const Node& node) { return EffectsOf(node) == 0; }
 
-// A variable that the program assigns: what reads it has a place in an order and keeps it.
-bool IsAssigned(const Value& value);
+// It must not be left out, whether or not its results are read.
+inline bool HasEffects(const Node& node) {
+  return (EffectsOf(node) & (kWrites | kCommunicates)) != 0;
+}
 
 }  // namespace sluice
 

@@ -58,6 +58,11 @@ void Node::AddControlInput(Node* node) {
   node->control_uses_.push_back(this);
 }
 
+void Node::ClearControlInputs() {
+  for (Node* from : control_inputs_) std::erase(from->control_uses_, this);
+  control_inputs_.clear();
+}
+
 const Attribute* Node::FindAttr(absl::string_view name) const {
   if (auto it = attrs_.find(name); it != attrs_.end()) return &it->second;
   const AttrDef* def = op_->FindAttr(name);
@@ -242,12 +247,17 @@ void Graph::RenameValue(Value* value, absl::string_view name) {
 // ---- Graph: inputs and outputs
 
 Value* Graph::AddInput(absl::string_view name, Type type) {
+  return InsertInput(inputs_.size(), name, std::move(type));
+}
+
+Value* Graph::InsertInput(size_t place, absl::string_view name, Type type) {
   auto value = std::make_unique<Value>();
   value->type_ = std::move(type);
   RegisterValue(value.get(), name);
-  inputs_.push_back(value.get());
+  place = std::min(place, inputs_.size());
+  inputs_.insert(inputs_.begin() + static_cast<int64_t>(place), value.get());
   owned_inputs_.push_back(std::move(value));
-  return inputs_.back();
+  return inputs_[place];
 }
 
 void Graph::EraseInput(Value* input) {

@@ -116,6 +116,7 @@ class Node {
   // Nodes of the same graph that must have run before this one although no value flows.
   const std::vector<Node*>& control_inputs() const { return control_inputs_; }
   void AddControlInput(Node* node);
+  void ClearControlInputs();
   const std::vector<Node*>& control_uses() const { return control_uses_; }
 
   // Attributes as written; the typed readers below fall back to the op's default.
@@ -167,10 +168,11 @@ class Node {
   std::list<std::unique_ptr<Node>>::iterator position_;
 };
 
-// A named entry: which inputs are fed and which outputs come back. Names of graph inputs and
-// outputs.
+// A named entry, a program of its own: which inputs are fed, which outputs come back (names of
+// graph inputs and outputs), and what it does to state: the nodes of the graph that write some, by
+// name, all of which happen on each of its runs. Nothing else that writes does.
 struct Signature {
-  std::vector<std::string> inputs, outputs;
+  std::vector<std::string> inputs, outputs, does;
   friend bool operator==(const Signature&, const Signature&) = default;
 };
 
@@ -204,6 +206,8 @@ class Graph {
   bool Sees(const Value* value) const;
 
   Value* AddInput(absl::string_view name, Type type);
+  // Before input `place` (the number of them: at the end).
+  Value* InsertInput(size_t place, absl::string_view name, Type type);
   const std::vector<Value*>& inputs() const { return inputs_; }
   void EraseInput(Value* input);  // an unused one
 

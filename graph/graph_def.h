@@ -15,7 +15,7 @@
 
 namespace sluice {
 
-inline constexpr uint32_t kFormatVersion = 1;
+inline constexpr uint32_t kFormatVersion = 2;
 inline constexpr uint32_t kOpsetVersion = 27;  // the newest of ONNX 1.22
 
 // Puts a large tensor into the weights file and gives the name under which it stands there.

@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "graph/effects.h"
 #include "graph/graph_def.h"
 #include "graph/text.h"
 
@@ -170,13 +171,25 @@ class Exporter {
   absl::flat_hash_map<std::string, uint32_t> strings_;
 };
 
+bool WritesState(const Graph& graph) {
+  for (const auto& node : graph.nodes()) {
+    if (HasEffects(*node)) return true;
+  }
+  for (const auto& [name, function] : graph.functions()) {
+    if (function != nullptr && WritesState(*function)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 absl::StatusOr<proto::GraphDef> Export(const Graph& graph, const TensorSink& sink,
                                        const ExportOptions& options) {
   proto::GraphDef def;
   def.set_format_version(kFormatVersion);
-  def.set_min_reader_version(1);
+  // Readers of version 1 saw writes of state in the order of nodes, and knew no effects of
+  // signatures.
+  def.set_min_reader_version(WritesState(graph) ? 2 : 1);
   def.set_opset_version(kOpsetVersion);
   def.set_producer("sluice");
   Exporter exporter(sink, options, &def);
@@ -191,6 +204,7 @@ absl::StatusOr<proto::GraphDef> Export(const Graph& graph, const TensorSink& sin
     s->set_name(name);
     for (const std::string& input : signature.inputs) s->add_inputs(input);
     for (const std::string& output : signature.outputs) s->add_outputs(output);
+    for (const std::string& effect : signature.does) s->add_does(effect);
   }
   for (const auto& [key, value] : graph.metadata()) {
     proto::MetadataDef* m = def.add_metadata();

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "graph/graph_def.h"
+#include "graph/order.h"
 #include "graph/text.h"
 
 namespace sluice {
@@ -27,6 +28,30 @@ std::string ShownNode(const proto::NodeDef& def) {
 absl::StatusOr<DType> ImportDType(uint32_t number) {
   if (number < 64 && ByteSize(static_cast<DType>(number)) > 0) return static_cast<DType>(number);
   return Invalid("dtype ", number, " is not known to this build");
+}
+
+// Before version 2 a read behind an Assign, and a variable that a graph returns, were of what it
+// had written. Now they are of what was there at the entry, so they read what the Assign gives.
+void ReadWhatWasWritten(Graph* graph) {
+  std::vector<Node*> assigns;
+  for (const auto& node : graph->nodes()) {
+    for (const auto& [name, body] : node->bodies()) ReadWhatWasWritten(body.get());
+    if (node->Is("Assign")) assigns.push_back(node.get());
+  }
+  for (auto it = assigns.rbegin(); it != assigns.rend(); ++it) {  // the last one before a read
+    Node& assign = **it;
+    Value* variable = assign.input(0);
+    const absl::flat_hash_set<const Node*> behind = Followers(assign);
+    const std::vector<Use> uses = variable->uses();
+    for (const Use& use : uses) {
+      const bool writes = use.node->Is("Assign") && use.index == 0;
+      if (use.node->graph() == graph && !writes && behind.contains(use.node))
+        use.node->SetInput(use.index, assign.output());
+    }
+    for (size_t i = 0; i < graph->outputs().size(); ++i) {
+      if (graph->outputs()[i] == variable) graph->SetOutput(i, assign.output());
+    }
+  }
 }
 
 class Importer {
@@ -54,7 +79,8 @@ class Importer {
     for (const proto::SignatureDef& s : program_.signatures()) {
       if (!Known(s)) return Damaged();
       Signature signature{{s.inputs().begin(), s.inputs().end()},
-                          {s.outputs().begin(), s.outputs().end()}};
+                          {s.outputs().begin(), s.outputs().end()},
+                          {s.does().begin(), s.does().end()}};
       if (!graph->signatures().try_emplace(s.name(), std::move(signature)).second)
         return Invalid("signature ", Shown(s.name()), " is defined twice");
     }
@@ -64,6 +90,10 @@ class Importer {
         return Invalid("metadata ", Shown(m.key()), " is given twice");
     }
     if (absl::Status s = Verify(*graph); !s.ok()) return s;
+    if (program_.format_version() < 2) {
+      ReadWhatWasWritten(graph.get());
+      for (const auto& [name, function] : graph->functions()) ReadWhatWasWritten(function.get());
+    }
     return graph;
   }
 

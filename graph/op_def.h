@@ -58,6 +58,14 @@ using GradientFn = absl::Status (*)(GradientContext&);
 using ExpandFn = absl::StatusOr<std::vector<Value*>> (*)(GraphBuilder&, const Node&);
 using NodeTestFn = bool (*)(const Node&);
 
+// What running a node does besides giving its outputs: a set of flags.
+enum Effect : uint8_t {
+  kReads = 1,         // state: its result is another after a write
+  kWrites = 2,        // state
+  kDraws = 4,         // random numbers: two nodes alike give two results
+  kCommunicates = 8,  // with what lies outside of the program: neither left out nor done twice
+};
+
 struct OpDef {
   enum class Gradient : uint8_t { kPending, kFunction, kNone };
 
@@ -80,9 +88,9 @@ struct OpDef {
   // inputs have n, whatever n is, row i of an output depends on row i of those inputs alone. Null:
   // it does not, or nobody has looked. Bodies keep the rule if all their nodes do.
   NodeTestFn row_wise = nullptr;
-  bool commutative = false;  // in its first two inputs
-  bool stateful =
-      false;  // reads or writes a variable, or draws random numbers: never folded or merged
+  bool commutative = false;    // in its first two inputs
+  uint8_t effects = 0;         // Effect flags; see graph/effects.h for those of a node
+  NodeTestFn draws = nullptr;  // whether a node of an op that kDraws does; null: always
   bool expand_always = false;  // no kernel wanted: the expansion is the implementation
 
   const AttrDef* FindAttr(absl::string_view name) const;

@@ -109,6 +109,7 @@ class Parser {
     Signature signature;
     if (!Words(&signature.inputs) || !lex_.ExpectArrow() || !Words(&signature.outputs))
       return false;
+    if (lex_.ConsumeWord("does") && !Words(&signature.does)) return false;
     if (!program->signatures().try_emplace(name, std::move(signature)).second)
       return lex_.Fail(at, absl::StrCat("signature ", Shown(name), " is defined twice"));
     return true;

@@ -56,6 +56,10 @@ class Printer {
       Words(signature.inputs);
       Append(") -> (");
       Words(signature.outputs);
+      if (!signature.does.empty()) {
+        Append(") does (");
+        Words(signature.does);
+      }
       Append(")\n");
     }
     if (!graph.metadata().empty()) Append("\n");

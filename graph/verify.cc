@@ -1,7 +1,9 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "graph/effects.h"
 #include "graph/graph.h"
 #include "graph/no_throw.h"
+#include "graph/order.h"
 #include "graph/signature.h"
 #include "graph/text.h"
 
@@ -18,8 +20,8 @@ absl::Status Broken(const Node& node, const Args&... args) {
 // Nodes with state or bodies see plain values only, and bodies themselves do.
 absl::Status VerifyLayouts(const Node& node) {
   const bool loop = node.Is("FusedLoop");  // inside there are elements only
-  const bool fixed = node.op().stateful || (!node.bodies().empty() && !loop) ||
-                     node.Is("Constant") || node.Is("Call");
+  const bool fixed = (node.op().effects & (kReads | kWrites)) != 0 ||
+                     (!node.bodies().empty() && !loop) || node.Is("Constant") || node.Is("Call");
   const auto check = [&](const Value* v, const char* what) -> absl::Status {
     if (v == nullptr || v->type().layout() == Layout::kPlain) return absl::OkStatus();
     const Type& type = v->type();
@@ -137,40 +139,6 @@ class Verifier {
   absl::flat_hash_set<const Value*> defined_;
 };
 
-// The node of `graph` in which `node` runs: itself, or the node whose body (at any depth) holds it.
-const Node* AtLevel(const Graph& graph, const Node* node) {
-  while (node != nullptr && node->graph() != &graph) node = node->graph()->owner();
-  return node;
-}
-
-// Everything that must run after `start`, over data, control edges and bodies.
-absl::flat_hash_set<const Node*> Followers(const Node* start) {
-  const Graph& graph = *start->graph();
-  // What a body only returns has no use.
-  absl::flat_hash_map<const Value*, std::vector<const Node*>> captured;
-  for (const auto& node : graph.nodes()) {
-    for (const Value* v : Captures(*node)) captured[v].push_back(node.get());
-  }
-  absl::flat_hash_set<const Node*> reached;
-  std::vector<const Node*> open = {start};
-  while (!open.empty()) {
-    const Node* node = open.back();
-    open.pop_back();
-    auto visit = [&](const Node* n) {
-      n = AtLevel(graph, n);
-      if (n != nullptr && reached.insert(n).second) open.push_back(n);
-    };
-    for (size_t i = 0; i < node->num_outputs(); ++i) {
-      for (const Use& use : node->output(i)->uses()) visit(use.node);
-      auto it = captured.find(node->output(i));
-      if (it == captured.end()) continue;
-      for (const Node* n : it->second) visit(n);
-    }
-    for (const Node* n : node->control_uses()) visit(n);
-  }
-  return reached;
-}
-
 // The innermost graph that holds both nodes, and the node of it in which each runs. One and the
 // same where they stand in different bodies: of an If, of which one alone runs.
 struct Meeting {
@@ -185,23 +153,42 @@ Meeting Meet(const Node* first, const Node* second) {
   return {nullptr, nullptr, nullptr};
 }
 
-// A read and a write of one variable, or two writes, need an order: in the innermost graph that
-// holds both. One iteration of a loop stands before the next.
+// Whether both happen in one run of some signature; where there are none, in every run.
+bool RunTogether(const Node* first, const Node* second) {
+  const Graph* root = first->graph();
+  while (root->parent() != nullptr) root = root->parent();
+  if (root->signatures().empty()) return true;
+  const auto among = [root](const Node* node, const Signature& signature) {
+    const Node* outer = AtLevel(*root, node);
+    return outer != nullptr && std::find(signature.does.begin(), signature.does.end(),
+                                         outer->name()) != signature.does.end();
+  };
+  for (const auto& [name, signature] : root->signatures()) {
+    if (among(first, signature) && among(second, signature)) return true;
+  }
+  return false;
+}
+
+// Two writes of one variable need an order, in the innermost graph that holds both. One iteration
+// of a loop stands before the next. A read needs none: it is of what was there at the entry.
 absl::Status VerifyVariable(const Node& variable) {
-  const std::vector<Use>& uses = variable.output()->uses();
-  for (const Use& write : uses) {
-    if (!write.node->Is("Assign") || write.index != 0) continue;
+  std::vector<const Node*> writes;
+  for (const Use& use : variable.output()->uses()) {
+    if (use.node->Is("Assign") && use.index == 0) writes.push_back(use.node);
+  }
+  for (size_t i = 0; i < writes.size(); ++i) {
     absl::flat_hash_map<const Graph*, absl::flat_hash_set<const Node*>> after;
-    for (const Use& other : uses) {
-      if (other == write || other.node == write.node) continue;
-      const Meeting at = Meet(write.node, other.node);
-      if (at.first == at.second) continue;
+    for (size_t j = 0; j < writes.size(); ++j) {
+      const Meeting at = Meet(writes[i], writes[j]);
+      if (at.first == at.second || !RunTogether(writes[i], writes[j])) continue;
       auto [known, first] = after.try_emplace(at.graph);
-      if (first) known->second = Followers(at.first);
-      if (known->second.contains(at.second) || Followers(at.second).contains(at.first)) continue;
-      return Broken(*write.node, "it writes variable ", Shown(variable.String("name")), ", and ",
-                    Shown(other.node->name()),
-                    " uses it with no order between the two; add a control input to one of them");
+      if (first) known->second = Followers(*at.first);
+      if (known->second.contains(at.second) || Followers(*at.second).contains(at.first)) continue;
+      return Broken(
+          *writes[i], "it writes variable ", Shown(variable.String("name")), ", and so does ",
+          Shown(writes[j]->name()),
+          ", with no order between the two; make one depend on the other, or add a control "
+          "input");
     }
   }
   return absl::OkStatus();
@@ -236,6 +223,15 @@ absl::Status Verify(const Graph& graph) try {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
   for (const auto& [name, signature] : graph.signatures()) {
+    for (const std::string& effect : signature.does) {
+      const Value* v = graph.FindValue(effect);
+      if (v == nullptr || v->is_input() || !HasEffects(*v->producer()) ||
+          v->producer()->name() != effect) {
+        return absl::FailedPreconditionError(
+            absl::StrCat("signature ", Shown(name), " does ", Shown(effect),
+                         ", which is no node of the graph that writes state"));
+      }
+    }
     for (const std::string& input : signature.inputs) {
       const Value* v = graph.FindValue(input);
       if (v == nullptr || !v->is_input()) {

@@ -45,6 +45,15 @@ absl::Status DropoutGradient(GradientContext& c) {
   return absl::OkStatus();
 }
 
+// Unless it is known that it is not.
+bool InTraining(const Node& node) {
+  const Value* mode = node.input(2);
+  if (mode == nullptr) return false;
+  const Tensor* known = mode->constant();
+  return known == nullptr || known->dtype() != DType::kBool || known->elements() != 1 ||
+         *static_cast<const uint8_t*>(known->raw()) != 0;
+}
+
 }  // namespace
 
 // Passes take one that is fed no training_mode for the identity it is.
@@ -61,6 +70,7 @@ SLUICE_DECLARE_OP(Dropout) {
       .Types("T", kFloatTypes)
       .Types("T1", kFloatTypes)
       .OptionalAttr("seed", AttrKind::kInt, "of the random numbers; absent: each run draws afresh")
+      .Draws(InTraining)
       .Infer(InferDropout)
       .Gradient(DropoutGradient);
 }

@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "graph/effects.h"
 
 namespace sluice {
 namespace {
@@ -211,7 +212,7 @@ class Finder {
 
 LoopRole RoleInLoop(const Node& node) {
   const absl::string_view op = node.op_name();
-  if (node.op().stateful || !node.bodies().empty()) return LoopRole::kNone;
+  if (!IsPure(node) || !node.bodies().empty()) return LoopRole::kNone;
   if (op == "Identity" || op == "Transpose" || op == "Squeeze" || op == "Unsqueeze" ||
       op == "Reshape" || op == "Flatten") {
     return LoopRole::kView;

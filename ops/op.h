@@ -121,10 +121,14 @@ class Op {
     def_.commutative = true;
     return *this;
   }
-  Op& Stateful() {
-    def_.stateful = true;
-    return *this;
+  Op& Reads() { return Does(kReads); }
+  Op& Writes() { return Does(kWrites); }
+  // Where not every node of it does: `test`.
+  Op& Draws(NodeTestFn test = nullptr) {
+    def_.draws = test;
+    return Does(kDraws);
   }
+  Op& Communicates() { return Does(kCommunicates); }
 
   OpDef Build() const;  // sorts the attributes
 
@@ -132,6 +136,10 @@ class Op {
   Op& Param(std::vector<ParamDef>* list, absl::string_view name, absl::string_view type,
             ParamDef::Arity arity, int min, bool homogeneous) {
     list->push_back({std::string(name), std::string(type), arity, min, homogeneous});
+    return *this;
+  }
+  Op& Does(Effect effect) {
+    def_.effects |= effect;
     return *this;
   }
   Op& AddAttr(absl::string_view name, AttrKind kind, std::optional<Attribute> value, bool required,

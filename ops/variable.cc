@@ -87,14 +87,14 @@ absl::Status InferCall(InferContext& c) {
 SLUICE_DECLARE_OP(Variable) {
   return Op("Variable", "sluice")
       .Doc(
-          "State that a session owns, by name. The output is its value when it is read; Assign() "
-          "changes "
-          "it. As an output of a graph or body it is read at the end.")
+          "State, by name. The output is its value at the entry of the graph or body that runs, "
+          "whatever is assigned meanwhile. Behind an If, Loop or Scan whose bodies assign it, by "
+          "data, it is what they leave.")
       .Types("T", kAllTypes)
       .Output("value", "T")
       .RequiredAttr("name", AttrKind::kString, "Unique in the program.")
       .RequiredAttr("value", AttrKind::kTensor, "The value a new session starts with.")
-      .Stateful()
+      .Reads()
       .Infer(InferVariable)
       .NotDifferentiable("a variable depends on nothing inside the graph");
 }
@@ -102,14 +102,13 @@ SLUICE_DECLARE_OP(Variable) {
 SLUICE_DECLARE_OP(Assign) {
   return Op("Assign", "sluice")
       .Doc(
-          "Gives `variable`, the output of a Variable, a new value, and returns that. In a body it "
-          "happens "
-          "each time the body runs.")
+          "Gives `variable`, the output of a Variable, a new value for whoever runs next, and "
+          "returns that. It happens on each run of its program or body, whatever is fetched.")
       .Types("T", kAllTypes)
       .Input("variable", "T")
       .Input("value", "T")
       .Output("new_value", "T")
-      .Stateful()
+      .Writes()
       .Infer(InferAssign)
       .Gradient(AssignGradient);
 }

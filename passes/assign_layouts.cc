@@ -6,7 +6,6 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "graph/builder.h"
-#include "graph/effects.h"
 #include "graph/layout.h"
 #include "passes/min_cut.h"
 #include "passes/rewrite.h"
@@ -89,8 +88,7 @@ class Assigner {
       const bool marked = std::count(form->inputs.begin(), form->inputs.end(), true) +
                               std::count(form->outputs.begin(), form->outputs.end(), true) >
                           0;
-      bool leaves = std::any_of(node->inputs().begin(), node->inputs().end(),
-                                [](const Value* v) { return v != nullptr && IsAssigned(*v); });
+      bool leaves = false;
       for (size_t i = 0; i < node->num_outputs(); ++i) leaves |= leave.contains(node->output(i));
       if (!marked || leaves) continue;
       worth_it_ |= form->plain_moves;
@@ -301,11 +299,7 @@ void ClearLayouts(Graph& graph) {
     }
     if (!node.Is("Reorder")) continue;
     node.SetAttr("layout", std::string(ToString(Layout::kPlain)));
-    // A read that has its place in an order keeps it.
-    if (!node.control_inputs().empty() || !node.control_uses().empty() ||
-        IsAssigned(*node.input(0))) {
-      continue;
-    }
+    if (!node.control_inputs().empty() || !node.control_uses().empty()) continue;
     graph.ReplaceAllUses(node.output(), node.input(0));
     graph.EraseNode(&node);
   }

@@ -89,13 +89,8 @@ bool EqualNodes(const Node& a, const Node& b) {
 }
 
 bool MayMerge(const Node& node) {
-  if (!IsPure(node) || !node.bodies().empty() || !node.control_inputs().empty() ||
-      !node.control_uses().empty()) {
-    return false;
-  }
-  // Two reads of a variable that changes may see different values.
-  return std::none_of(node.inputs().begin(), node.inputs().end(),
-                      [](const Value* v) { return v != nullptr && IsAssigned(*v); });
+  return IsPure(node) && node.bodies().empty() && node.control_inputs().empty() &&
+         node.control_uses().empty();
 }
 
 // `scopes`: the tables of this graph and of those around it.

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "absl/strings/string_view.h"
-#include "graph/effects.h"
 #include "passes/match.h"
 
 namespace sluice {
@@ -197,8 +196,7 @@ bool HeadView::Up() {
     factor = scaling->factor;
     through = axes;
   }
-  // Who reads further up reads later: a variable may have changed by then.
-  if (!through.has_value() || IsAssigned(*from)) return false;
+  if (!through.has_value()) return false;
   value = from;
   axes = *std::move(through);
   scale *= factor;

@@ -54,7 +54,8 @@ bool IsModerate(double x, int exponent);
 inline constexpr int kModerateScale = 12;   // of activations
 inline constexpr int kModerateWeight = 40;  // into constant weights, where none may overflow
 
-// Whether an attribute, which is an f32, holds the constant `x` of that type: an f64 may be rounded.
+// Whether an attribute, which is an f32, holds the constant `x` of that type: an f64 may be
+// rounded.
 bool FitsAttribute(double x, DType dtype);
 
 // A Mul or Div of a value by one constant of moderate size.

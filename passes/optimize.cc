@@ -21,6 +21,7 @@
 #include "passes/fuse_pads.h"
 #include "passes/fuse_quantized.h"
 #include "passes/inline_calls.h"
+#include "passes/lift_state.h"
 #include "passes/move_quantization.h"
 #include "passes/pass.h"
 #include "passes/prune.h"
@@ -34,6 +35,7 @@ namespace sluice {
 namespace {
 
 constexpr InlineCalls kInlineCalls;
+constexpr LiftStatePass kLiftState;
 constexpr ExpandOps kExpandOps;
 constexpr Prune kPrune;
 constexpr FoldConstants kFoldConstants;
@@ -67,7 +69,8 @@ std::vector<Group> Pipeline() {
   std::vector<const Pass*> first = simplify;  // 8-bit weights stay what they are
   first.front() = &kFoldButQuantized;
   return {
-      {1, {&kInlineCalls, &kPrune}},  // rules see through calls, and only what results need
+      // Rules see through calls, and values alone; and only what results need.
+      {1, {&kInlineCalls, &kLiftState, &kPrune}},
       {8, first, true},
       {1, {&kSinkTransposes}},  // what stood between them and a product is its steps again
       {8, first, true},
@@ -87,13 +90,16 @@ std::vector<Group> Pipeline() {
   };
 }
 
-bool IsRequired(const Pass* pass) { return pass == &kInlineCalls || pass == &kExpandOps; }
+bool IsRequired(const Pass* pass) {
+  return pass == &kInlineCalls || pass == &kLiftState || pass == &kExpandOps;
+}
 
 bool Contains(const std::vector<std::string>& names, absl::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 bool IsOn(const Pass* pass, const PassOptions& options) {
+  if (pass == &kLiftState) return true;  // no other pass knows state
   if (Contains(options.without, pass->name())) return false;
   if (IsRequired(pass)) return true;
   if (options.strict && !pass->exact()) return false;
@@ -140,6 +146,7 @@ class Manager {
     context_.target = target;
     context_.fuel = options.fuel;
     context_.strict = options.strict;
+    context_.state = &state_;
     context_.fold_total_bytes = options.fold_total_bytes;
     context_.fold_result_bytes = options.fold_result_bytes;
   }
@@ -162,6 +169,8 @@ class Manager {
       }
       if (group.infers) Reinfer();
     }
+    LowerState(state_, &graph_);
+    if (!graph_.status().ok()) return graph_.status();
     Reinfer();
     return std::move(report_);
   }
@@ -211,12 +220,22 @@ class Manager {
   Graph& graph_;
   const PassOptions& options_;
   PassContext context_;
+  LiftedState state_;
   OptimizeReport report_;
   Findings findings_;
   bool stale_ = false;  // the types of what follows from something that changed
 };
 
 }  // namespace
+
+void OptimizeReport::Add(std::vector<Finding> earlier) {
+  for (const Finding& f : earlier) {
+    for (PassReport& p : passes) {
+      if (p.pass == f.pass) ++(f.applied ? p.applied : p.refused);
+    }
+  }
+  findings.insert(findings.begin(), earlier.begin(), earlier.end());
+}
 
 std::vector<std::string> PassNames() {
   std::vector<std::string> names;

@@ -33,6 +33,8 @@ struct TargetInfo {
   std::function<absl::StatusOr<NodeLayouts>(const Node& node, Layout layout)> layouts;
 };
 
+struct LiftedState;
+
 // One place that a pass looked at.
 struct Finding {
   std::string pass;
@@ -50,6 +52,7 @@ struct PassContext {
   int64_t fuel = INT64_MAX;
   bool strict = false;  // PassOptions::strict
   std::vector<Finding>* findings = nullptr;
+  LiftedState* state = nullptr;  // lift_state puts it there
 
   // A rule asks before it edits; false: leave the place alone (out of fuel).
   bool Spend() {
@@ -96,6 +99,9 @@ struct PassReport {
 struct OptimizeReport {
   std::vector<PassReport> passes;
   std::vector<Finding> findings;
+
+  // What one of the passes did before the others.
+  void Add(std::vector<Finding> earlier);
 };
 
 // The standard pipeline. An error names the pass. Names that are no pass: InvalidArgument, lists

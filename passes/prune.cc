@@ -34,7 +34,7 @@ size_t NeededOutputs(const Node& node) {
 absl::StatusOr<bool> DropOutputs(Node& node, PassContext& context) {
   const size_t needed = NeededOutputs(node);
   if (needed == node.num_outputs() || !node.bodies().empty() || !node.control_inputs().empty() ||
-      !node.control_uses().empty() || node.op().stateful || !context.Spend()) {
+      !node.control_uses().empty() || HasEffects(node) || !context.Spend()) {
     return false;
   }
   Patch patch(node.graph(), &node, kPass);

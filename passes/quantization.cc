@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "graph/effects.h"
 #include "passes/match.h"
 
 namespace sluice {
@@ -13,9 +12,7 @@ bool IsEightBit(const Value* v) { return DTypeOf(v) == DType::kI8 || DTypeOf(v) 
 
 std::optional<QuantizedValue> Read(Node* node) {
   if (node->Int("block_size") != 0 || DTypeOf(node->input(1)) != DType::kF32 ||
-      !node->control_inputs().empty() || !node->control_uses().empty() ||
-      std::any_of(node->inputs().begin(), node->inputs().end(),
-                  [](const Value* v) { return v != nullptr && IsAssigned(*v); })) {
+      !node->control_inputs().empty() || !node->control_uses().empty()) {
     return std::nullopt;
   }
   const Type& scale = node->input(1)->type();

@@ -4,7 +4,6 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "graph/effects.h"
 #include "graph/patch.h"
 #include "passes/match.h"
 #include "passes/rewrite.h"
@@ -266,7 +265,7 @@ const Value* SharedInside(const Norm& norm) {
 Value* InputOf(const Norm& norm, DType wanted) {
   Value* best = norm.x;
   for (Value* v = norm.x;; v = v->producer()->input(0)) {
-    if (DTypeOf(v) == wanted && !IsAssigned(*v)) best = v;
+    if (DTypeOf(v) == wanted) best = v;
     if (v->producer() == nullptr || !IsFloatCast(*v->producer())) break;
   }
   return best;

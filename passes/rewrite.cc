@@ -10,26 +10,13 @@ namespace sluice {
 namespace {
 
 bool MayReplace(const Node& node) {
-  if (node.op().stateful || !node.control_inputs().empty() || !node.control_uses().empty()) {
+  if (!IsPure(node) || !node.control_inputs().empty() || !node.control_uses().empty()) {
     return false;
   }
   for (size_t i = 1; i < node.num_outputs(); ++i) {
     if (node.output(i)->used()) return false;
   }
   return true;
-}
-
-// A variable that is assigned would be read elsewhere than `node` reads it now, perhaps too late.
-bool ReadsAssigned(const Value& value, absl::Span<Node* const> added, const Node& node) {
-  if (IsAssigned(value)) return true;
-  for (const Node* made : added) {
-    for (const Value* v : made->inputs()) {
-      if (v == nullptr || !IsAssigned(*v)) continue;
-      if (std::find(node.inputs().begin(), node.inputs().end(), v) == node.inputs().end())
-        return true;
-    }
-  }
-  return false;
 }
 
 absl::StatusOr<bool> Apply(const Rule& rule, Node& node, PassContext& context, const char* pass) {
@@ -44,10 +31,6 @@ absl::StatusOr<bool> Apply(const Rule& rule, Node& node, PassContext& context, c
     return s;
   }
   if (value == nullptr || value == node.output()) return false;
-  if (ReadsAssigned(*value, patch.builder().added(), node)) {
-    context.Refused(pass, node, "the program assigns the variable, so its reads keep their places");
-    return false;
-  }
   if (!context.Spend()) return false;
   Finding finding{pass, node.name(), true, rule.what};
   patch.Replace(node.output(), value);

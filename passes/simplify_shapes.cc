@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "graph/effects.h"
 #include "passes/match.h"
 #include "passes/rewrite.h"
 
@@ -13,11 +12,7 @@ Value* Same(Site& s) {
   return SameType(*s.node.input(0), *s.node.output()) ? s.node.input(0) : nullptr;
 }
 
-Value* IdentityRule(Site& s) {
-  Value* x = s.node.input(0);
-  // What reads a variable is ordered against its writers; the Identity may carry that order.
-  return IsAssigned(*x) ? nullptr : x;
-}
+Value* IdentityRule(Site& s) { return s.node.input(0); }
 
 Value* DropoutRule(Site& s) {
   const Value* training = s.node.input(2);

@@ -76,7 +76,7 @@ class Sinker {
   absl::StatusOr<bool> Run() {
     for (const auto& node : graph_.nodes()) {
       if (IsTransposeBy(node.get(), perm_)) {
-        if (HasControl(*node) || IsAssigned(*node->input(0))) continue;
+        if (HasControl(*node)) continue;
         moved_[node->output()] = NewPart();
       } else if (MaySink(*node)) {
         Join(*node);

@@ -48,19 +48,26 @@ absl::StatusOr<std::unique_ptr<Callable>> Session::MakeCallable(
     if (callable.ok()) (*callable)->impl_->variant = *std::move(variant);
     return callable;
   }
-  std::shared_lock<std::shared_mutex> lock(impl_->state);
+  std::shared_lock<std::shared_mutex> lock(impl_->lifetime);
   if (impl_->closed) return Closed();
+  absl::StatusOr<Entry*> entry = impl_->FindEntry(options.signature);
+  if (!entry.ok()) return entry.status();
+  const std::vector<Port>& ports = (*entry)->inputs;
   absl::StatusOr<std::vector<int>> feeds =
-      impl_->Find(options.feeds, impl_->input_index, impl_->inputs, "input");
+      Entry::Find(options.feeds, (*entry)->input_index, ports, "input");
   if (!feeds.ok()) return feeds.status();
   absl::StatusOr<std::vector<int>> fetches =
-      impl_->Find(options.fetches, impl_->output_index, impl_->outputs, "output");
+      Entry::Find(options.fetches, (*entry)->output_index, (*entry)->outputs, "output");
   if (!fetches.ok()) return fetches.status();
   std::unique_ptr<Callable> callable(new Callable());
   Callable::Impl& c = *callable->impl_;
   c.feeds = *std::move(feeds);
   c.fetches = *std::move(fetches);
-  c.position.assign(impl_->inputs.size(), -1);
+  c.entry = *entry;
+  c.outputs = c.fetches.size();
+  for (size_t i = 0; i < (*entry)->writes.size(); ++i)
+    c.fetches.push_back(static_cast<int>((*entry)->compiled.state.outputs + i));
+  c.position.assign(ports.size(), -1);
   for (size_t i = 0; i < c.feeds.size(); ++i) {
     if (c.position[c.feeds[i]] >= 0) {
       return absl::InvalidArgumentError(
@@ -68,16 +75,15 @@ absl::StatusOr<std::unique_ptr<Callable>> Session::MakeCallable(
     }
     c.position[c.feeds[i]] = static_cast<int>(i);
   }
-  for (size_t i = 0; i < impl_->inputs.size(); ++i) {
+  for (size_t i = 0; i < ports.size(); ++i) {
     if (c.position[i] < 0) {
-      return absl::InvalidArgumentError(absl::StrCat("input ", Shown(impl_->inputs[i].name),
-                                                     " of type ", impl_->inputs[i].type.ToString(),
+      return absl::InvalidArgumentError(absl::StrCat("input ", Shown(ports[i].name), " of type ",
+                                                     ports[i].type.ToString(),
                                                      " is not among the feeds"));
     }
   }
-  c.ordered.resize(impl_->inputs.size());
-  c.given.resize(c.fetches.size());
-  c.handed.resize(c.fetches.size());
+  c.given.resize(c.outputs);
+  c.handed.resize(c.outputs);
   c.session = impl_;
   std::lock_guard<std::mutex> listed(impl_->callables_mutex);
   impl_->callables.push_back(callable.get());
@@ -89,13 +95,8 @@ absl::StatusOr<std::unique_ptr<Callable>> Session::MakeCallable(
 absl::Status Callable::Run(absl::Span<const Tensor> inputs, absl::Span<Tensor> outputs,
                            const RunOptions& options) {
   Session::Impl& session = *impl_->session;
-  std::shared_lock<std::shared_mutex> shared(session.state, std::defer_lock);
-  std::unique_lock<std::shared_mutex> exclusive(session.state, std::defer_lock);
-  if (session.assigns) {
-    exclusive.lock();
-  } else if (session.has_variables) {
-    shared.lock();
-  }
+  std::shared_lock<std::shared_mutex> open(session.lifetime, std::defer_lock);
+  if (const Entry& entry = *impl_->entry; entry.writes_state() || !entry.reads.empty()) open.lock();
   if (impl_->busy.exchange(true)) {
     return absl::FailedPreconditionError(
         "another thread is inside this callable: make one for each thread");
@@ -105,26 +106,30 @@ absl::Status Callable::Run(absl::Span<const Tensor> inputs, absl::Span<Tensor> o
   return status;
 }
 
-absl::Status Callable::Impl::Run(absl::Span<const Tensor> inputs, absl::Span<Tensor> outputs,
+absl::Status Callable::Impl::Run(absl::Span<const Tensor> inputs, absl::Span<Tensor> results_to,
                                  const RunOptions& options) try {
-  if (inputs.size() != feeds.size() || outputs.size() != fetches.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the callable takes ", feeds.size(), " inputs and ", fetches.size(),
-                     " outputs, but gets ", inputs.size(), " and ", outputs.size()));
+  if (inputs.size() != feeds.size() || results_to.size() != outputs) {
+    return absl::InvalidArgumentError(absl::StrCat("the callable takes ", feeds.size(),
+                                                   " inputs and ", outputs, " outputs, but gets ",
+                                                   inputs.size(), " and ", results_to.size()));
   }
   if (!options.outputs.empty()) {
     return absl::InvalidArgumentError(
         "RunOptions::outputs is for Session::Run; a callable takes them as its second argument");
   }
+  ordered.resize(feeds.size());
   for (size_t i = 0; i < ordered.size(); ++i) {
     ordered[i] = inputs[position[i]];
     if (absl::Status s = AlignFeed(&ordered[i]); !s.ok()) return s;
   }
-  for (size_t i = 0; i < outputs.size(); ++i)
-    given[i] = IsGiven(i, outputs[i]) ? outputs[i] : Tensor();
+  given.resize(outputs);
+  for (size_t i = 0; i < outputs; ++i)
+    given[i] = IsGiven(i, results_to[i]) ? results_to[i] : Tensor();
+  StateAccess state(*entry, session->state.get());
+  state.AppendInputs(&ordered);
   if (!PlanFits()) {
     absl::StatusOr<std::shared_ptr<const Plan>> made =
-        session->compiled.program->PlanFor(ordered, fetches);
+        entry->compiled.program->PlanFor(ordered, fetches);
     if (!made.ok()) return made.status();
     plan = *std::move(made);
     frame = std::make_unique<Frame>(*plan);
@@ -136,14 +141,23 @@ absl::Status Callable::Impl::Run(absl::Span<const Tensor> inputs, absl::Span<Ten
   ListRanges(given, &places);
   if (absl::Status s = CheckGiven(given, places, fed, *plan); !s.ok()) return s;
   LeaveOwn();
+  state.AppendTargets(outputs, &given);
   RunContext run = session->Context(options);
   absl::Status status = frame->Run(*plan, ordered, given, &results, &run, /*keep=*/true);
   session->NotePeak(run);
-  if (!status.ok()) return status;
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    handed[i] = !given[i].valid();
-    if (handed[i]) outputs[i] = results[i];
+  // What is written belongs to the state, and what is read is let go for the next version.
+  for (size_t i = outputs; i < fetches.size(); ++i) frame->ForgetOwn(i);
+  if (status.ok()) {
+    status = state.Commit(outputs, absl::MakeConstSpan(ordered).first(feeds.size()), &results);
   }
+  ordered.resize(feeds.size());
+  given.resize(outputs);
+  if (!status.ok()) return status;
+  for (size_t i = 0; i < outputs; ++i) {
+    handed[i] = !given[i].valid();
+    if (handed[i]) results_to[i] = results[i];
+  }
+  state.Report(options);
   return absl::OkStatus();
 } catch (...) {
   return ExceptionStatus();

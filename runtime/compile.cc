@@ -2,7 +2,6 @@
 
 #include <chrono>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "graph/default_inputs.h"
@@ -10,41 +9,14 @@
 #include "graph/text.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/packed_weights.h"
+#include "passes/inline_calls.h"
 #include "runtime/evaluate.h"
 #include "runtime/tuner.h"
 
 namespace sluice {
-namespace {
-
-// State lives in the session: one tensor a variable, starting from what the graph says.
-absl::Status CollectVariables(const Graph& graph, absl::flat_hash_set<std::string>* names,
-                              Compiled* compiled) {
-  for (const auto& node : graph.nodes()) {
-    for (const auto& [name, body] : node->bodies()) {
-      if (absl::Status s = CollectVariables(*body, names, compiled); !s.ok()) return s;
-    }
-    compiled->assigns |= node->Is("Assign");
-    if (!node->Is("Variable")) continue;
-    const std::string name = node->String("name");
-    const Tensor* value = node->GetTensor("value");
-    if (value == nullptr || !value->valid()) {
-      return NodeError(*node, absl::StatusCode::kInvalidArgument,
-                       "the variable has no initial value");
-    }
-    if (!names->insert(name).second) {
-      return NodeError(*node, absl::StatusCode::kInvalidArgument,
-                       absl::StrCat("a second variable is named ", Shown(name)));
-    }
-    compiled->variables.push_back(name);
-    compiled->initial.push_back(*value);
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
-
-absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& options,
-                                 ThreadPool* pool, std::shared_ptr<PackedWeights> packed) {
+absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signature,
+                                 const SessionOptions& options, ThreadPool* pool,
+                                 std::shared_ptr<PackedWeights> packed) {
   const auto start = std::chrono::steady_clock::now();
   auto log = [&](const std::string& line) {
     if (options.log) options.log(line);
@@ -67,6 +39,20 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& optio
   if (absl::Status s = InferTypes(program.get()); !s.ok()) return s;
   log("inferred types");
 
+  // From here on there is no state: variables are inputs, what is assigned to them is outputs. Of
+  // these values the program keeps what its signature asks for.
+  std::vector<Finding> inlined;
+  PassContext calls{.findings = &inlined};
+  if (absl::StatusOr<bool> s = InlineCalls().Run(*program, calls); !s.ok()) return s.status();
+  absl::StatusOr<LiftedState> state = LiftState(program.get());
+  if (!state.ok()) return state.status();
+  absl::StatusOr<StatePorts> ports = SelectEntry(*state, signature, program.get());
+  if (!ports.ok()) return ports.status();
+  compiled.variables = std::move(state->variables);
+  compiled.state = *std::move(ports);
+  log(absl::StrCat("variables: ", compiled.variables.size(), ", read ", compiled.state.reads.size(),
+                   ", written ", compiled.state.writes.size()));
+
   // The passes see this machine only through two values: an evaluator and a target.
   PassOptions passes = options.passes;
   passes.strict |= options.accuracy == Accuracy::kStrict;
@@ -74,17 +60,13 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& optio
       Optimize(program.get(), passes, CpuEvaluator(pool), CpuTarget());
   if (!report.ok()) return report.status();
   compiled.report = *std::move(report);
+  compiled.report.Add(std::move(inlined));
   compiled.general = TakeGeneralProgram(program.get());
   compiled.nodes_after = program->num_nodes_with_bodies();
   for (const PassReport& p : compiled.report.passes) {
     log(absl::StrFormat("pass %s: %d applied, %d refused, %.2f ms, %d nodes", p.pass, p.applied,
                         p.refused, p.milliseconds, p.nodes_after));
   }
-
-  // What outlives a run: the variables.
-  absl::flat_hash_set<std::string> names;
-  if (absl::Status s = CollectVariables(*program, &names, &compiled); !s.ok()) return s;
-  log(absl::StrCat("variables: ", compiled.variables.size()));
 
   // Packed weights belong to all plans; those of a file count where this machine would make the
   // same.
@@ -114,8 +96,7 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& optio
     if (!tuner.ok()) return tuner.status();
     program_options.tuner = *std::move(tuner);
   }
-  compiled.program =
-      std::make_unique<Program>(std::move(program), program_options, compiled.variables);
+  compiled.program = std::make_unique<Program>(std::move(program), program_options);
   compiled.milliseconds =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   log(absl::StrFormat("compiled: %d nodes from %d in %.2f ms", compiled.nodes_after,

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "passes/pass.h"
+#include "runtime/entry.h"
 #include "runtime/program.h"
 #include "runtime/session.h"
 
@@ -20,16 +21,17 @@ struct Compiled {
   std::shared_ptr<PackedWeights> packed;
   std::string packed_note;  // what became of weights that came packed; empty where none did
   OptimizeReport report;
-  std::vector<std::string> variables;  // names, in the order of `initial`
-  bool assigns = false;                // a run may change them
-  std::vector<Tensor> initial;         // shared with the graph, not copied
+  std::vector<StateVariable> variables;  // of the whole program; their contents are shared with it
+  StatePorts state;                      // how this part of it touches them
   size_t nodes_before = 0, nodes_after = 0;
   double milliseconds = 0;
 };
 
+// Of `graph` what the signature of this name runs; null: a graph without signatures, as a whole.
 // `packed` is shared with another program over the same constants; null: weights of its own.
-absl::StatusOr<Compiled> Compile(const Graph& graph, const SessionOptions& options,
-                                 ThreadPool* pool, std::shared_ptr<PackedWeights> packed = nullptr);
+absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signature,
+                                 const SessionOptions& options, ThreadPool* pool,
+                                 std::shared_ptr<PackedWeights> packed = nullptr);
 
 }  // namespace sluice
 

@@ -9,8 +9,7 @@
 namespace sluice {
 namespace {
 
-// A body made a program: the values it captures are further inputs, captured constants and
-// variables are its own. All of its effects happen, whether or not its results depend on them.
+// A body made a program: the values it captures are further inputs, captured constants are its own.
 struct Body {
   std::unique_ptr<Program> program;
   std::vector<int> captures;  // positions among the step's reads
@@ -75,13 +74,7 @@ class Trips {
   std::vector<std::pair<DType, Dims>> shapes_;  // of the body's own inputs
 };
 
-bool IsConstantOrVariable(const Value& value) {
-  return value.producer() != nullptr &&
-         (value.producer()->Is("Constant") || value.producer()->Is("Variable"));
-}
-
 absl::StatusOr<Body> MakeBody(const Node& node, const Graph& body, const ProgramOptions& options,
-                              absl::Span<const std::string> variables,
                               const std::vector<Value*>& reads) {
   auto graph = std::make_unique<Graph>(body.ops(), absl::StrCat(node.name(), "/", body.name()));
   absl::flat_hash_map<const Value*, Value*> map;
@@ -94,7 +87,7 @@ absl::StatusOr<Body> MakeBody(const Node& node, const Graph& body, const Program
   Body result;
   for (size_t i = 0; i < reads.size(); ++i) {
     const Value& v = *reads[i];
-    if (IsConstantOrVariable(v)) {
+    if (v.constant() != nullptr) {
       Node* own = graph->AddNode(v.producer()->op(), {}, {v.name()});
       for (const auto& [name, value] : v.producer()->attrs()) own->SetAttr(name, value);
       own->output()->set_type(v.type());
@@ -120,10 +113,8 @@ absl::StatusOr<Body> MakeBody(const Node& node, const Graph& body, const Program
   result.all_outputs.resize(body.outputs().size());
   std::iota(result.all_outputs.begin(), result.all_outputs.end(), 0);
   ProgramOptions inner = options;
-  inner.all_effects = true;
-  result.program =
-      std::make_unique<Program>(std::move(graph), std::move(inner),
-                                std::vector<std::string>(variables.begin(), variables.end()));
+  inner.body = true;
+  result.program = std::make_unique<Program>(std::move(graph), std::move(inner));
   return result;
 }
 
@@ -387,14 +378,14 @@ class ScanStep : public DynamicStep {
 
 bool IsControlFlow(const Node& node) { return node.Is("If") || node.Is("Loop") || node.Is("Scan"); }
 
-absl::StatusOr<std::unique_ptr<DynamicStep>> MakeControlFlow(
-    const Node& node, const ProgramOptions& outer, absl::Span<const std::string> variables,
-    std::vector<Value*>* reads) {
+absl::StatusOr<std::unique_ptr<DynamicStep>> MakeControlFlow(const Node& node,
+                                                             const ProgramOptions& outer,
+                                                             std::vector<Value*>* reads) {
   *reads = Captures(node);
   ProgramOptions options = outer;
   options.packed = std::make_shared<PackedWeights>();  // saved ones go by names, which are not ours
   auto body = [&](absl::string_view name) {
-    return MakeBody(node, *node.body(name), options, variables, *reads);
+    return MakeBody(node, *node.body(name), options, *reads);
   };
   std::unique_ptr<DynamicStep> step;
   if (node.Is("If")) {

@@ -61,34 +61,6 @@ class Deferred : public DynamicStep {
   const std::unique_ptr<NodeProgram> program_;
 };
 
-class AssignKernel : public Kernel {
- public:
-  explicit AssignKernel(const Type& type)
-      : elements_(*ElementCount(*type.StaticDims())),
-        string_(type.dtype() == DType::kString),
-        bytes_(static_cast<size_t>(elements_) * ByteSize(type.dtype())) {}
-  absl::Status Launch(const LaunchContext& c) const override {
-    Copy(c.inputs[1], const_cast<void*>(c.inputs[0]));  // the variable is there to be written
-    Copy(c.inputs[1], c.outputs[0]);
-    return absl::OkStatus();
-  }
-  std::string Description() const override { return "copy"; }
-
- private:
-  void Copy(const void* from, void* to) const {
-    if (from == to || elements_ == 0) return;
-    if (string_) {
-      std::copy_n(static_cast<const std::string*>(from), elements_, static_cast<std::string*>(to));
-    } else {
-      std::memcpy(to, from, bytes_);
-    }
-  }
-
-  int64_t elements_;
-  bool string_;
-  size_t bytes_;
-};
-
 }  // namespace
 
 absl::StatusOr<std::vector<Tensor>> LaunchAlone(const Kernel& kernel, absl::Span<const Type> types,
@@ -140,10 +112,6 @@ absl::StatusOr<std::unique_ptr<DynamicStep>> MakeDeferred(const Node& node,
       NodeProgram::Make(node, options, by_contents);
   if (!program.ok()) return program.status();
   return std::make_unique<Deferred>(*std::move(program));
-}
-
-std::unique_ptr<Kernel> MakeAssignKernel(const Type& type) {
-  return std::make_unique<AssignKernel>(type);
 }
 
 }  // namespace sluice

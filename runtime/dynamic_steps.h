@@ -25,9 +25,6 @@ absl::StatusOr<std::unique_ptr<DynamicStep>> MakeDeferred(const Node& node,
                                                           const ProgramOptions& options,
                                                           bool by_contents);
 
-// Copies input 1 over input 0, the variable's memory, and to output 0 where that is elsewhere.
-std::unique_ptr<Kernel> MakeAssignKernel(const Type& type);
-
 }  // namespace sluice
 
 #endif  // SLUICE_RUNTIME_DYNAMIC_STEPS_H_

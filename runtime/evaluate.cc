@@ -84,15 +84,13 @@ absl::StatusOr<std::vector<Tensor>> EvaluateNode(const Node& node, absl::Span<co
   std::vector<int> fetches(node.num_outputs());
   std::iota(fetches.begin(), fetches.end(), 0);
   const int64_t limit = std::max<int64_t>(max_bytes, 1);
-  Program program(*std::move(alone),
-                  {.threads = pool->threads(),
-                   .deterministic = true,
-                   .max_plans = 1,
-                   .memory_limit = limit,
-                   .accuracy = Accuracy::kStrict,
-                   .deferred = true,
-                   .by_contents = true},
-                  {});
+  Program program(*std::move(alone), {.threads = pool->threads(),
+                                      .deterministic = true,
+                                      .max_plans = 1,
+                                      .memory_limit = limit,
+                                      .accuracy = Accuracy::kStrict,
+                                      .deferred = true,
+                                      .by_contents = true});
   RunContext run;
   run.pool = pool;
   run.memory_limit = limit;

@@ -30,6 +30,8 @@ std::string Dump(const nlohmann::json& json, int indent) {
 
 }  // namespace
 
+std::string JsonString(const std::string& text) { return Dump(nlohmann::json(text), -1); }
+
 std::string Plan::ToString() const {
   std::string text = "plan {\n";
   absl::StrAppendFormat(
@@ -44,8 +46,6 @@ std::string Plan::ToString() const {
         return absl::StrCat(ShownValue(s.name), " constant");
       case SlotKind::kInput:
         return absl::StrCat(ShownValue(s.name), " input ", s.index, Offset(s));
-      case SlotKind::kVariable:
-        return absl::StrCat(ShownValue(s.name), " variable ", s.index, Offset(s));
       case SlotKind::kArena:
         return absl::StrCat(ShownValue(s.name), " arena+", s.offset);
       case SlotKind::kOutput:

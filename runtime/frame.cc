@@ -92,8 +92,7 @@ Frame::Frame(const Plan& plan)
 }
 
 // A tensor over a slot's memory, without ownership: good while the frame's run lasts.
-Tensor Frame::View(const Plan& plan, int index, absl::Span<const Tensor> inputs,
-                   RunContext* run) const {
+Tensor Frame::View(const Plan& plan, int index, absl::Span<const Tensor> inputs) const {
   const Slot& slot = plan.slots()[index];
   switch (slot.kind) {
     case SlotKind::kNone:
@@ -102,9 +101,6 @@ Tensor Frame::View(const Plan& plan, int index, absl::Span<const Tensor> inputs,
       return plan.constants()[index];
     case SlotKind::kInput:
       return inputs[slot.index].Reshaped(*slot.type.StaticDims());
-    case SlotKind::kVariable:
-      return Tensor::Wrap(slot.type.dtype(), *slot.type.StaticDims(),
-                          (*run->variables)[slot.index].raw(), nullptr);
     case SlotKind::kArena:
       return Tensor::Wrap(slot.type.dtype(), *slot.type.StaticDims(),
                           block_.data<uint8_t>() + slot.offset, nullptr);
@@ -120,14 +116,8 @@ Tensor Frame::View(const Plan& plan, int index, absl::Span<const Tensor> inputs,
 absl::Status Frame::RunDynamic(const Plan& plan, const Step& step, absl::Span<const Tensor> inputs,
                                RunContext* run) {
   std::vector<Tensor> in;
-  for (int slot : step.inputs) {
-    in.push_back(View(plan, slot, inputs, run));
-    if (!step.assigns || plan.slots()[slot].kind != SlotKind::kVariable) continue;
-    absl::StatusOr<Tensor> before = Duplicate(in.back());
-    if (!before.ok()) return AtStep(step, before.status(), {});
-    in.back() = *std::move(before);
-  }
-  for (int slot : step.reads) in.push_back(View(plan, slot, inputs, run));
+  for (int slot : step.inputs) in.push_back(View(plan, slot, inputs));
+  for (int slot : step.reads) in.push_back(View(plan, slot, inputs));
   absl::StatusOr<std::vector<Tensor>> out = step.dynamic->Run(in, run);
   if (!out.ok()) {
     std::vector<std::string> shapes;
@@ -187,7 +177,7 @@ absl::Status Frame::GiveOutput(const Plan& plan, size_t i, absl::Span<const Tens
     *result = kept_[i];
     return absl::OkStatus();
   }
-  Tensor view = View(plan, output.slot, inputs, run);
+  Tensor view = View(plan, output.slot, inputs);
   if (given.valid()) {
     *result = given;
     CopyElements(view, result);
@@ -291,7 +281,6 @@ absl::Status Frame::Run(const Plan& plan, absl::Span<const Tensor> inputs,
   if (absl::Status s = run->Charge(plan.arena_bytes()); !s.ok()) return s;
   if (absl::Status s = TakeOutputs(plan, given, run, keep); !s.ok()) return s;
   for (const PlaceOf& p : plan.input_places()) Point(p, inputs[p.index].raw());
-  for (const PlaceOf& p : plan.variable_places()) Point(p, (*run->variables)[p.index].raw());
   for (const PlaceOf& p : plan.output_places()) Point(p, kept_[p.index].raw());
   if (pool_ != run->pool) {
     for (Launch& launch : launches_) launch.context.pool = run->pool;

@@ -55,7 +55,7 @@ void MemoryPlanner::AssignBuffers(absl::Span<const int> fetched) {
       kept.push_back(std::move(step));
       continue;
     }
-    bool launch = step.kernel == nullptr || step.variable >= 0;
+    bool launch = step.kernel == nullptr;
     if (!launch) {
       const auto views = step.kernel->views();
       const auto in_place = step.kernel->in_place();
@@ -80,7 +80,6 @@ void MemoryPlanner::AssignBuffers(absl::Span<const int> fetched) {
         if (buffer_of_[slot] < 0) NewBuffer(slot, now);
       }
     }
-    if (step.variable >= 0) PlaceAssigned(step, now);
     if (launch) {
       step_time_.push_back(now);
       kept_at[now] = static_cast<int>(kept.size());
@@ -111,8 +110,8 @@ bool MemoryPlanner::TakePart(int slot, int first) {
   return true;
 }
 
-// The slot takes the memory of `source` under its own shape. Variables may change later: no
-// views. Nor of some rows, which differ from slice to slice.
+// The slot takes the memory of `source` under its own shape; not of some rows, which differ from
+// slice to slice.
 bool MemoryPlanner::MakeView(int slot, int source) {
   const Slot from = plan_->slots_[source];
   if (from.part_of >= 0) return false;
@@ -167,18 +166,6 @@ void MemoryPlanner::NewBuffer(int slot, int now) {
 void MemoryPlanner::Join(int buffer, int slot) {
   buffers_[buffer].members.push_back(slot);
   buffers_[buffer].last = std::max(buffers_[buffer].last, last_read_[slot]);
-}
-
-// What Assign returns is the value, not the variable, which a later step may change.
-void MemoryPlanner::PlaceAssigned(const Step& step, int now) {
-  const int slot = step.outputs[0];
-  if (MakeView(slot, step.inputs[1])) return;
-  if (plan_->slots_[slot].type.dtype() == DType::kString) {  // not in the arena
-    plan_->slots_[slot].kind = SlotKind::kVariable;
-    plan_->slots_[slot].index = step.variable;
-  } else {
-    NewBuffer(slot, now);
-  }
 }
 
 void MemoryPlanner::AddOutput(int index, int slot) {
@@ -333,9 +320,6 @@ void MemoryPlanner::FillTable() {
         break;
       case SlotKind::kInput:
         plan_->input_places_.push_back({slot.index, place, slot.part_offset});
-        break;
-      case SlotKind::kVariable:
-        plan_->variable_places_.push_back({slot.index, place, slot.part_offset});
         break;
       case SlotKind::kOutput:
         plan_->output_places_.push_back({slot.index, place, slot.part_offset});

@@ -46,7 +46,6 @@ class MemoryPlanner {
   bool MakeView(int slot, int source);
   void Join(int buffer, int slot);
   void AssignBuffers(absl::Span<const int> fetched);
-  void PlaceAssigned(const Step& step, int now);
   void FindBranches();
   void RenumberSections(const std::vector<int>& kept_at);
   void NewBuffer(int slot, int now);

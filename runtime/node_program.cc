@@ -75,15 +75,13 @@ absl::StatusOr<std::unique_ptr<NodeProgram>> NodeProgram::Make(const Node& node,
   std::iota(program->fetches_.begin(), program->fetches_.end(), 0);
   ProgramOptions own = options;
   own.tuner = nullptr;  // a trial takes longer than the run that waits for it
-  own.all_effects = false;
+  own.body = false;
   own.deferred = true;
   if (!by_contents) {
-    program->by_shape_ =
-        std::make_unique<Program>((*graph)->Clone(), own, std::vector<std::string>());
+    program->by_shape_ = std::make_unique<Program>((*graph)->Clone(), own);
   }
   own.by_contents = true;
-  program->by_contents_ =
-      std::make_unique<Program>(*std::move(graph), std::move(own), std::vector<std::string>());
+  program->by_contents_ = std::make_unique<Program>(*std::move(graph), std::move(own));
   program->needs_contents_ = by_contents;
   return program;
 }

@@ -31,8 +31,7 @@ struct RunContext {
   int64_t memory_used = 0;   // activations held now
   int64_t memory_peak = 0;
   int64_t start_ns = 0;
-  bool check_time = false;                   // a deadline is set
-  std::vector<Tensor>* variables = nullptr;  // the session's
+  bool check_time = false;  // a deadline is set
 
   absl::Status Charge(int64_t bytes);  // ResourceExhausted past the limit
   absl::Status CheckStop() const;      // deadline and cancellation
@@ -51,7 +50,6 @@ enum class SlotKind : uint8_t {
   kNone,      // an absent input
   kConstant,  // bytes of a constant tensor
   kInput,     // fed
-  kVariable,  // state of the session
   kArena,     // at an offset of the frame's block
   kOutput,    // written straight into a result's memory
   kDynamic,   // a tensor made during the run
@@ -59,7 +57,7 @@ enum class SlotKind : uint8_t {
 
 struct Slot {
   SlotKind kind = SlotKind::kNone;
-  int index = -1;  // of the input, variable, output or dynamic tensor; the slot's own for constants
+  int index = -1;      // of the input, output or dynamic tensor; the slot's own for constants
   int64_t offset = 0;  // in bytes, of the arena; in a part of an input or output, of its memory
   Type type;           // concrete where not dynamic
   std::string name;
@@ -77,9 +75,6 @@ struct Step {
   int64_t scratch_offset = -1;
   int first_argument = 0;  // of a kernel step: inputs, then outputs, in the frame's table
   std::vector<Type> output_types;
-  int variable = -1;  // Assign: the variable it writes
-  bool assigns =
-      false;  // a body of a dynamic step writes variables: its inputs must not be views of them
   std::string choice;   // why this kernel: refusals of the others
   bool sliced = false;  // for some rows: `node` is of the slices' graph
   int same_as = -1;     // the step of the first slice that does the same for its rows
@@ -103,7 +98,7 @@ struct PlanOutput {
   }
 };
 
-// A place in the frame's pointer table that receives the memory of input, variable or output
+// A place in the frame's pointer table that receives the memory of input or output
 // `index` at each run.
 struct PlaceOf {
   int index;
@@ -133,7 +128,6 @@ class Plan {
   size_t num_arguments() const { return num_arguments_; }
   absl::Span<const PlaceOf> fixed_places() const { return fixed_places_; }  // index: the slot
   absl::Span<const PlaceOf> input_places() const { return input_places_; }
-  absl::Span<const PlaceOf> variable_places() const { return variable_places_; }
   absl::Span<const PlaceOf> output_places() const { return output_places_; }
   absl::Span<const int> dynamic_places(int index) const { return dynamic_places_[index]; }
   int num_inputs() const { return num_inputs_; }
@@ -152,7 +146,7 @@ class Plan {
   std::vector<SliceRun> slices_;
   double slices_saved_ns_ = 0;
   std::vector<PlanOutput> outputs_;
-  std::vector<PlaceOf> fixed_places_, input_places_, variable_places_, output_places_;
+  std::vector<PlaceOf> fixed_places_, input_places_, output_places_;
   std::vector<std::vector<int>> dynamic_places_;
   size_t num_arguments_ = 0;
   int num_inputs_ = 0, num_dynamic_ = 0;
@@ -206,7 +200,7 @@ class Frame {
                        RunContext* run);
   absl::Status RunDynamic(const Plan& plan, const Step& step, absl::Span<const Tensor> inputs,
                           RunContext* run);
-  Tensor View(const Plan& plan, int index, absl::Span<const Tensor> inputs, RunContext* run) const;
+  Tensor View(const Plan& plan, int index, absl::Span<const Tensor> inputs) const;
 
   Tensor block_;
   std::vector<void*> table_;

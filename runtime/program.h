@@ -28,7 +28,7 @@ struct ProgramOptions {
   bool deterministic = false;
   size_t max_plans = 16;
   int64_t memory_limit = 0;
-  bool all_effects = false;  // assignments happen even where no fetch depends on them: in bodies
+  bool body = false;  // of If, Loop or Scan
   Accuracy accuracy = Accuracy::kStandard;
   std::shared_ptr<PackedWeights> packed;
   std::shared_ptr<Tuner> tuner;  // null: kernels are chosen by their estimates
@@ -41,8 +41,8 @@ struct ProgramOptions {
 
 class Program {
  public:
-  // `graph` is optimised and its types are inferred. `variables`: names in the session's order.
-  Program(std::unique_ptr<Graph> graph, ProgramOptions options, std::vector<std::string> variables);
+  // `graph` is optimised and its types are inferred; it holds no state (passes/lift_state.h).
+  Program(std::unique_ptr<Graph> graph, ProgramOptions options);
 
   const Graph& graph() const { return *graph_; }
 
@@ -89,7 +89,6 @@ class Program {
 
   std::unique_ptr<Graph> graph_;
   ProgramOptions options_;
-  std::vector<std::string> variables_;
   mutable std::mutex mutex_;
   std::list<Entry> entries_;  // most recently used first
   absl::flat_hash_map<std::string, std::list<Entry>::iterator> by_key_;
@@ -101,14 +100,13 @@ absl::StatusOr<std::shared_ptr<const Plan>> Specialise(const Graph& graph,
                                                        absl::Span<const Type> inputs,
                                                        absl::Span<const Tensor> contents,
                                                        absl::Span<const int> fetches,
-                                                       const ProgramOptions& options,
-                                                       absl::Span<const std::string> variables);
+                                                       const ProgramOptions& options);
 
 // If, Loop and Scan as steps, their bodies as programs. `reads` receives the captured values that
 // the step wants behind the node's inputs.
-absl::StatusOr<std::unique_ptr<DynamicStep>> MakeControlFlow(
-    const Node& node, const ProgramOptions& outer, absl::Span<const std::string> variables,
-    std::vector<Value*>* reads);
+absl::StatusOr<std::unique_ptr<DynamicStep>> MakeControlFlow(const Node& node,
+                                                             const ProgramOptions& outer,
+                                                             std::vector<Value*>* reads);
 bool IsControlFlow(const Node& node);
 
 }  // namespace sluice

@@ -4,6 +4,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "graph/effects.h"
 #include "graph/text.h"
 
 namespace sluice {
@@ -24,11 +25,14 @@ absl::Status CheckOptions(const SessionOptions& options) {
 
 absl::Status CheckOutputs(const Graph& graph) {
   if (!graph.status().ok()) return graph.status();
-  if (graph.outputs().empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "graph ", Shown(graph.name()),
-        " has no outputs: nothing to run; add one (GraphBuilder::Output), and see whether the "
-        "builder's status() is OK"));
+  const bool writes = std::any_of(graph.nodes().begin(), graph.nodes().end(),
+                                  [](const auto& node) { return HasEffects(*node); });
+  if (graph.outputs().empty() && !writes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("graph ", Shown(graph.name()),
+                     " has no outputs and assigns no variable: nothing to run; add one "
+                     "(GraphBuilder::Output), and see whether the "
+                     "builder's status() is OK"));
   }
   absl::flat_hash_map<absl::string_view, const Value*> named;
   for (size_t i = 0; i < graph.outputs().size(); ++i) {

@@ -118,8 +118,7 @@ std::vector<SectionStep> SectionSteps(absl::Span<const Step> steps, size_t slots
     }
     index[step.node] = now;
     for (int slot : step.outputs) maker[slot] = now;
-    s.may_overlap =
-        step.kernel != nullptr && step.variable < 0 && !step.sliced && IsPure(*step.node);
+    s.may_overlap = step.kernel != nullptr && !step.sliced && IsPure(*step.node);
     if (!s.may_overlap || !step.kernel->views().empty()) continue;
     const NodeCost cost = CostOf(*step.node);
     const auto ns = [&](int with) {

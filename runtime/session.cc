@@ -3,6 +3,7 @@
 #include <shared_mutex>
 #include <thread>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "graph/default_inputs.h"
@@ -29,18 +30,12 @@ std::string Names(const std::vector<Session::Port>& ports) {
       ports, ", ", [](std::string* out, const Session::Port& p) { out->append(Shown(p.name)); });
 }
 
-absl::Status NoVariable(absl::string_view name, const std::vector<std::string>& names) {
-  const std::string known = absl::StrJoin(
-      names, ", ", [](std::string* out, const std::string& n) { out->append(Shown(n)); });
-  return absl::NotFoundError(
-      absl::StrCat("no variable is named ", Shown(name), "; there are: ", known));
-}
-
 }  // namespace
 
-absl::StatusOr<std::vector<int>> Session::Impl::Find(
-    absl::Span<const std::string> names, const absl::flat_hash_map<std::string, int>& index,
-    const std::vector<Port>& ports, absl::string_view what) const {
+absl::StatusOr<std::vector<int>> Entry::Find(absl::Span<const std::string> names,
+                                             const absl::flat_hash_map<std::string, int>& index,
+                                             const std::vector<Session::Port>& ports,
+                                             absl::string_view what) {
   std::vector<int> found;
   for (const std::string& name : names) {
     auto it = index.find(name);
@@ -53,7 +48,7 @@ absl::StatusOr<std::vector<int>> Session::Impl::Find(
   return found;
 }
 
-absl::StatusOr<std::vector<Tensor>> Session::Impl::OrderFeeds(const Feeds& feeds) const {
+absl::StatusOr<std::vector<Tensor>> Entry::OrderFeeds(const Feeds& feeds) const {
   std::vector<Tensor> ordered(inputs.size());
   for (const auto& [name, tensor] : feeds) {
     auto it = input_index.find(name);
@@ -75,13 +70,82 @@ absl::StatusOr<std::vector<Tensor>> Session::Impl::OrderFeeds(const Feeds& feeds
   return ordered;
 }
 
+absl::StatusOr<std::vector<int>> Entry::Fetches(absl::Span<const std::string> names) const {
+  absl::StatusOr<std::vector<int>> fetches = Find(names, output_index, outputs, "output");
+  if (!fetches.ok()) return fetches;
+  if (names.empty()) {
+    fetches->resize(outputs.size());
+    std::iota(fetches->begin(), fetches->end(), 0);
+  }
+  for (size_t i = 0; i < writes.size(); ++i)
+    fetches->push_back(static_cast<int>(compiled.state.outputs + i));
+  return fetches;
+}
+
+StateAccess::StateAccess(const Entry& entry, State* state) : entry_(entry) {
+  if (entry.writes_state()) turn_.emplace(state);
+  if (entry.writes_state() || !entry.reads.empty()) {
+    version_ = state->Current();
+    wrote_ = version_->number;
+  }
+}
+
+void StateAccess::AppendInputs(std::vector<Tensor>* inputs) const {
+  for (int v : entry_.reads) inputs->push_back(version_->values[static_cast<size_t>(v)]);
+}
+
+void StateAccess::AppendTargets(size_t caller, std::vector<Tensor>* given) {
+  if (!turn_.has_value()) return;
+  given->resize(caller);
+  for (int v : entry_.writes) given->push_back(turn_->Spare(v));
+}
+
+absl::Status StateAccess::Commit(size_t caller, absl::Span<const Tensor> fed,
+                                 std::vector<Tensor>* results) {
+  if (!turn_.has_value()) return absl::OkStatus();
+  std::vector<Tensor> values(
+      std::make_move_iterator(results->begin() + static_cast<int64_t>(caller)),
+      std::make_move_iterator(results->end()));
+  results->resize(caller);
+  std::vector<MemoryRange> shared;
+  ListRanges(fed, &shared);
+  for (Tensor& value : values) {  // what was fed is the caller's, who may write there
+    if (OverlapsAny(MemoryRange(value), shared)) {
+      absl::StatusOr<Tensor> own = Duplicate(value);
+      if (!own.ok()) return own.status();
+      value = *std::move(own);
+    }
+  }
+  wrote_ = turn_->Publish(entry_.writes, std::move(values));
+  return absl::OkStatus();
+}
+
+void StateAccess::Report(const RunOptions& options) const {
+  const uint64_t read = version_ == nullptr ? 0 : version_->number;
+  if (options.read_version != nullptr) *options.read_version = read;
+  if (options.wrote_version != nullptr) *options.wrote_version = wrote_;
+}
+
+absl::StatusOr<Entry*> Session::Impl::FindEntry(absl::string_view signature) const {
+  for (const auto& entry : entries) {
+    if (entry->name == signature || (signature.empty() && entries.size() == 1)) return entry.get();
+  }
+  const std::string known = absl::StrJoin(
+      signatures, ", ", [](std::string* out, const std::string& n) { out->append(Shown(n)); });
+  if (signature.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the graph has several signatures: say which to run, of ", known));
+  }
+  return absl::NotFoundError(absl::StrCat("the graph has no signature ", Shown(signature), "; ",
+                                          known.empty() ? "it has none" : "there are: ", known));
+}
+
 RunContext Session::Impl::Context(const RunOptions& run_options) {
   RunContext run;
   run.pool = pool.get();
   run.options = &run_options;
   run.memory_limit = options.memory_limit;
   run.check_time = run_options.deadline < absl::InfiniteFuture();
-  run.variables = &variables;
   if (run_options.profile != nullptr) {
     run_options.profile->peak_flops_per_ns = cpu::Costs().flops * pool->workers();
     run.start_ns = NowNs();
@@ -104,6 +168,54 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(const Graph& graph,
   return Create(graph, std::move(options), nullptr);
 }
 
+namespace {
+
+// One signature of the graph, or all of it, ready to run on `state`.
+absl::StatusOr<std::unique_ptr<Entry>> MakeEntry(const Graph& graph, const std::string* signature,
+                                                 const SessionOptions& options, ThreadPool* pool,
+                                                 std::shared_ptr<PackedWeights> packed,
+                                                 State* state) {
+  absl::StatusOr<Compiled> compiled = Compile(graph, signature, options, pool, std::move(packed));
+  if (!compiled.ok()) return compiled.status();
+  auto entry = std::make_unique<Entry>();
+  if (signature != nullptr) entry->name = *signature;
+  entry->compiled = *std::move(compiled);
+  std::vector<int> places;
+  for (StateVariable& v : entry->compiled.variables) {
+    absl::StatusOr<int> place = state->Bind(v.name, v.initial);
+    if (!place.ok()) return place.status();
+    places.push_back(*place);
+    v.initial = Tensor();  // the state's now
+  }
+  const StatePorts& ports = entry->compiled.state;
+  for (int v : ports.reads) entry->reads.push_back(places[static_cast<size_t>(v)]);
+  for (int v : ports.writes) entry->writes.push_back(places[static_cast<size_t>(v)]);
+
+  const Graph& program = entry->compiled.program->graph();
+  for (size_t i = 0; i < ports.inputs; ++i) {
+    const Value* v = program.inputs()[i];
+    entry->input_index[v->name()] = static_cast<int>(i);
+    entry->inputs.push_back({v->name(), v->type()});
+  }
+  entry->all_inputs = entry->inputs;
+  if (const Graph* general = entry->compiled.general.get(); general != nullptr) {
+    entry->all_inputs.clear();
+    const absl::flat_hash_set<const Value*> state_inputs(
+        general->inputs().begin() + static_cast<int64_t>(ports.inputs), general->inputs().end());
+    for (const GraphInput& input : AllInputs(*general)) {
+      if (state_inputs.contains(input.value)) continue;
+      entry->all_inputs.push_back({input.value->name(), input.type, input.has_default});
+    }
+  }
+  for (size_t i = 0; i < ports.outputs; ++i) {
+    entry->output_index.try_emplace(program.output_names()[i], static_cast<int>(i));
+    entry->outputs.push_back({program.output_names()[i], program.outputs()[i]->type()});
+  }
+  return entry;
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<Session>> Session::Create(
     const Graph& graph, SessionOptions options, std::shared_ptr<PackedWeights> packed) try {
   if (absl::Status s = CheckOptions(options); !s.ok()) return s;
@@ -121,133 +233,148 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(
   }
   if (options.deterministic)
     impl.pool = std::make_shared<ThreadPool>(*impl.pool, kDeterministicSplit);
-  absl::StatusOr<Compiled> compiled = Compile(graph, options, impl.pool.get(), std::move(packed));
-  if (!compiled.ok()) return compiled.status();
+  impl.state = options.state != nullptr ? options.state : std::make_shared<State>();
   impl.options = std::move(options);
-  impl.compiled = *std::move(compiled);
-  const Graph& program = impl.compiled.program->graph();
-  for (const Value* v : program.inputs()) {
-    impl.input_index[v->name()] = static_cast<int>(impl.inputs.size());
-    impl.inputs.push_back({v->name(), v->type()});
+  const auto add = [&](const std::string* signature) -> absl::Status {
+    absl::StatusOr<std::unique_ptr<Entry>> entry =
+        MakeEntry(graph, signature, impl.options, impl.pool.get(), packed, impl.state.get());
+    if (!entry.ok() && signature != nullptr) {
+      return absl::Status(entry.status().code(), absl::StrCat("signature ", Shown(*signature), ": ",
+                                                              entry.status().message()));
+    }
+    if (!entry.ok()) return entry.status();
+    packed = (*entry)->compiled.packed;  // of the same constants
+    impl.entries.push_back(*std::move(entry));
+    return absl::OkStatus();
+  };
+  for (const auto& [name, signature] : graph.signatures()) {
+    impl.signatures.push_back(name);
+    if (absl::Status s = add(&name); !s.ok()) return s;
   }
-  impl.all_inputs = impl.inputs;
-  if (const Graph* general = impl.compiled.general.get(); general != nullptr) {
-    impl.all_inputs.clear();
-    for (const GraphInput& input : AllInputs(*general)) {
-      impl.all_inputs.push_back({input.value->name(), input.type, input.has_default});
-      if (input.has_default) impl.variants.names.insert(input.value->name());
+  if (impl.entries.empty()) {
+    if (absl::Status s = add(nullptr); !s.ok()) return s;
+  }
+  for (const auto& entry : impl.entries) {
+    for (const Port& port : entry->all_inputs) {
+      if (port.has_default) impl.variants.names.insert(port.name);
     }
   }
-  for (size_t i = 0; i < program.outputs().size(); ++i) {
-    impl.output_index.try_emplace(program.output_names()[i], static_cast<int>(i));
-    impl.outputs.push_back({program.output_names()[i], program.outputs()[i]->type()});
-  }
-  for (const Tensor& t : impl.compiled.initial) {
-    absl::StatusOr<Tensor> own = Duplicate(t);
-    if (!own.ok()) return own.status();
-    impl.variables.push_back(*std::move(own));
-  }
-  impl.assigns = impl.compiled.assigns;
-  impl.has_variables = !impl.compiled.variables.empty();
   return session;
 } catch (...) {
   return ExceptionStatus();
 }
 
-const std::vector<Session::Port>& Session::inputs() const { return impl_->inputs; }
-const std::vector<Session::Port>& Session::all_inputs() const { return impl_->all_inputs; }
-const std::vector<Session::Port>& Session::outputs() const { return impl_->outputs; }
+namespace {
+const std::vector<Session::Port>& NoPorts() {
+  static const auto* const none = new std::vector<Session::Port>();
+  return *none;
+}
+}  // namespace
+
+const std::vector<Session::Port>& Session::inputs() const { return inputs(""); }
+const std::vector<Session::Port>& Session::outputs() const { return outputs(""); }
+const std::vector<Session::Port>& Session::all_inputs() const { return all_inputs(""); }
+const std::vector<std::string>& Session::signatures() const { return impl_->signatures; }
+const std::vector<Session::Port>& Session::inputs(absl::string_view signature) const {
+  absl::StatusOr<Entry*> entry = impl_->FindEntry(signature);
+  return entry.ok() ? (*entry)->inputs : NoPorts();
+}
+const std::vector<Session::Port>& Session::all_inputs(absl::string_view signature) const {
+  absl::StatusOr<Entry*> entry = impl_->FindEntry(signature);
+  return entry.ok() ? (*entry)->all_inputs : NoPorts();
+}
+absl::Status Session::CheckSignature(absl::string_view signature) const {
+  return impl_->FindEntry(signature).status();
+}
+const std::vector<Session::Port>& Session::outputs(absl::string_view signature) const {
+  absl::StatusOr<Entry*> entry = impl_->FindEntry(signature);
+  return entry.ok() ? (*entry)->outputs : NoPorts();
+}
 
 absl::StatusOr<std::vector<Tensor>> Session::Run(const Feeds& feeds,
+                                                 absl::Span<const std::string> fetches,
+                                                 const RunOptions& options) {
+  return Run("", feeds, fetches, options);
+}
+
+absl::StatusOr<std::vector<Tensor>> Session::Run(absl::string_view signature, const Feeds& feeds,
                                                  absl::Span<const std::string> fetches,
                                                  const RunOptions& options) try {
   if (const std::vector<std::string> fed = impl_->variants.Among(feeds); !fed.empty()) {
     absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
-    return variant.ok() ? (*variant)->Run(feeds, fetches, options) : variant.status();
+    return variant.ok() ? (*variant)->Run(signature, feeds, fetches, options) : variant.status();
   }
-  std::shared_lock<std::shared_mutex> shared(impl_->state, std::defer_lock);
-  std::unique_lock<std::shared_mutex> exclusive(impl_->state, std::defer_lock);
-  if (impl_->assigns) {
-    exclusive.lock();
-  } else {
-    shared.lock();
-  }
+  std::shared_lock<std::shared_mutex> lock(impl_->lifetime);
   if (impl_->closed) return Closed();
-  absl::StatusOr<std::vector<Tensor>> inputs = impl_->OrderFeeds(feeds);
+  absl::StatusOr<Entry*> entry = impl_->FindEntry(signature);
+  if (!entry.ok()) return entry.status();
+  absl::StatusOr<std::vector<Tensor>> inputs = (*entry)->OrderFeeds(feeds);
   if (!inputs.ok()) return inputs.status();
-  absl::StatusOr<std::vector<int>> wanted =
-      impl_->Find(fetches, impl_->output_index, impl_->outputs, "output");
+  absl::StatusOr<std::vector<int>> wanted = (*entry)->Fetches(fetches);
   if (!wanted.ok()) return wanted.status();
-  if (fetches.empty()) {
-    wanted->resize(impl_->outputs.size());
-    std::iota(wanted->begin(), wanted->end(), 0);
-  }
+  const size_t results_wanted = wanted->size() - (*entry)->writes.size();
   RunContext run = impl_->Context(options);
   if (absl::Status s = run.CheckStop(); !s.ok()) return s;
-  Program& program = *impl_->compiled.program;
+  StateAccess state(**entry, impl_->state.get());
+  const std::vector<Tensor> fed = *inputs;
+  state.AppendInputs(&*inputs);
+  Program& program = *(*entry)->compiled.program;
   absl::StatusOr<std::shared_ptr<const Plan>> plan = program.PlanFor(*inputs, *wanted);
   if (!plan.ok()) return plan.status();
-  if (!options.outputs.empty()) {
-    if (options.outputs.size() > wanted->size()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          options.outputs.size(), " tensors are given for ", wanted->size(), " outputs"));
+  std::vector<Tensor> given = options.outputs;
+  if (!given.empty()) {
+    if (given.size() > results_wanted) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(given.size(), " tensors are given for ", results_wanted, " outputs"));
     }
-    std::vector<MemoryRange> fed, places;
-    ListRanges(*inputs, &fed);
-    ListRanges(options.outputs, &places);
-    if (absl::Status s = CheckGiven(options.outputs, places, fed, **plan); !s.ok()) return s;
+    std::vector<MemoryRange> fed_at, places;
+    ListRanges(*inputs, &fed_at);
+    ListRanges(given, &places);
+    if (absl::Status s = CheckGiven(given, places, fed_at, **plan); !s.ok()) return s;
   }
-  absl::StatusOr<std::vector<Tensor>> results = program.Run(*plan, *inputs, options.outputs, &run);
+  state.AppendTargets(results_wanted, &given);
+  absl::StatusOr<std::vector<Tensor>> results = program.Run(*plan, *inputs, given, &run);
   impl_->NotePeak(run);
+  if (!results.ok()) return results;
+  if (absl::Status s = state.Commit(results_wanted, fed, &*results); !s.ok()) return s;
+  state.Report(options);
   return results;
 } catch (...) {
   return ExceptionStatus();
 }
 
-absl::StatusOr<Tensor> Session::ReadVariable(absl::string_view name) const try {
-  std::shared_lock<std::shared_mutex> lock(impl_->state);
-  if (impl_->closed) return Closed();
-  const std::vector<std::string>& names = impl_->compiled.variables;
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (names[i] == name) return Duplicate(impl_->variables[i]);
-  }
-  return NoVariable(name, names);
-} catch (...) {
-  return ExceptionStatus();
+std::shared_ptr<State> Session::state() const {
+  std::shared_lock<std::shared_mutex> lock(impl_->lifetime);
+  return impl_->state;
+}
+
+absl::StatusOr<Tensor> Session::ReadVariable(absl::string_view name) const {
+  const std::shared_ptr<State> variables = state();
+  return variables == nullptr ? Closed() : variables->Read(name);
 }
 
 absl::Status Session::AssignVariable(absl::string_view name, const Tensor& value) try {
-  std::unique_lock<std::shared_mutex> lock(impl_->state);
-  if (impl_->closed) return Closed();
-  const std::vector<std::string>& names = impl_->compiled.variables;
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (names[i] != name) continue;
-    Tensor& variable = impl_->variables[i];
-    if (!(Type::Of(value) == Type::Of(variable))) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("variable ", Shown(name), " is ", variable.TypeString(),
-                       " and cannot take a value of type ", value.TypeString()));
-    }
-    CopyElements(value, &variable);
-    return absl::OkStatus();
-  }
-  return NoVariable(name, names);
+  const std::shared_ptr<State> variables = state();
+  return variables == nullptr ? Closed() : variables->Write({{std::string(name), value}}).status();
 } catch (...) {
   return ExceptionStatus();
 }
 
-absl::StatusOr<std::string> Session::PlanText(const Feeds& feeds) try {
+absl::StatusOr<std::string> Session::PlanText(const Feeds& feeds, absl::string_view signature) try {
   if (const std::vector<std::string> fed = impl_->variants.Among(feeds); !fed.empty()) {
     absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
-    return variant.ok() ? (*variant)->PlanText(feeds) : variant.status();
+    return variant.ok() ? (*variant)->PlanText(feeds, signature) : variant.status();
   }
-  std::shared_lock<std::shared_mutex> lock(impl_->state);
+  std::shared_lock<std::shared_mutex> lock(impl_->lifetime);
   if (impl_->closed) return Closed();
-  absl::StatusOr<std::vector<Tensor>> inputs = impl_->OrderFeeds(feeds);
+  absl::StatusOr<Entry*> entry = impl_->FindEntry(signature);
+  if (!entry.ok()) return entry.status();
+  absl::StatusOr<std::vector<Tensor>> inputs = (*entry)->OrderFeeds(feeds);
   if (!inputs.ok()) return inputs.status();
-  std::vector<int> all(impl_->outputs.size());
-  std::iota(all.begin(), all.end(), 0);
-  absl::StatusOr<std::shared_ptr<const Plan>> plan = impl_->compiled.program->PlanFor(*inputs, all);
+  const std::shared_ptr<const State::Version> version = impl_->state->Current();
+  for (int v : (*entry)->reads) inputs->push_back(version->values[static_cast<size_t>(v)]);
+  absl::StatusOr<std::shared_ptr<const Plan>> plan =
+      (*entry)->compiled.program->PlanFor(*inputs, *(*entry)->Fetches({}));
   if (!plan.ok()) return plan.status();
   return (*plan)->ToString();
 } catch (...) {
@@ -255,38 +382,59 @@ absl::StatusOr<std::string> Session::PlanText(const Feeds& feeds) try {
 }
 
 Session::MemoryStats Session::Memory() const {
-  std::shared_lock<std::shared_mutex> lock(impl_->state);
+  std::shared_lock<std::shared_mutex> lock(impl_->lifetime);
   MemoryStats stats;
   if (impl_->closed) return stats;
-  const Program::Totals totals = impl_->compiled.program->Stats();
-  stats.arena_bytes = totals.arena_bytes;
-  stats.packed_bytes = impl_->compiled.packed->bytes();
-  stats.plans = totals.plans;
-  stats.specialise_ms = totals.specialise_ms;
-  stats.peak_node = totals.peak_node;
+  for (const auto& entry : impl_->entries) {
+    const Program::Totals totals = entry->compiled.program->Stats();
+    if (totals.arena_bytes >= stats.arena_bytes) {
+      stats.arena_bytes = totals.arena_bytes;
+      stats.peak_node = totals.peak_node;
+    }
+    stats.plans += totals.plans;
+    if (totals.plans > 0) stats.specialise_ms = totals.specialise_ms;
+  }
+  stats.packed_bytes = impl_->entries[0]->compiled.packed->bytes();
+  const State::Bytes state = impl_->state->bytes();
+  stats.state_bytes = state.values;
+  stats.spare_bytes = state.spare;
   stats.peak_run_bytes = impl_->peak_run_bytes.load();
   return stats;
 }
 
 PackedSet Session::Packed() const {
-  std::shared_lock<std::shared_mutex> lock(impl_->state);
-  return impl_->closed ? PackedSet() : impl_->compiled.packed->Collect(CpuKernelsVersion());
+  std::shared_lock<std::shared_mutex> lock(impl_->lifetime);
+  return impl_->closed ? PackedSet()
+                       : impl_->entries[0]->compiled.packed->Collect(CpuKernelsVersion());
 }
 
 std::string Session::Explain() const {
-  std::shared_lock<std::shared_mutex> lock(impl_->state);
-  return impl_->closed ? "the session is closed"
-                       : ExplainText(impl_->compiled, impl_->pool->workers());
+  std::shared_lock<std::shared_mutex> lock(impl_->lifetime);
+  if (impl_->closed) return "the session is closed";
+  std::string text;
+  for (const auto& entry : impl_->entries) {
+    if (!entry->name.empty()) absl::StrAppend(&text, "Signature ", Shown(entry->name), "\n");
+    absl::StrAppend(&text, ExplainText(entry->compiled, impl_->pool->workers()));
+  }
+  return text;
 }
 
 std::string Session::ExplainJson() const {
-  std::shared_lock<std::shared_mutex> lock(impl_->state);
-  return impl_->closed ? "{}" : sluice::ExplainJson(impl_->compiled, impl_->pool->workers());
+  std::shared_lock<std::shared_mutex> lock(impl_->lifetime);
+  if (impl_->closed) return "{}";
+  if (const Entry* only = impl_->only())
+    return sluice::ExplainJson(only->compiled, impl_->pool->workers());
+  std::string text = "{";
+  for (const auto& entry : impl_->entries) {
+    absl::StrAppend(&text, text.size() > 1 ? ",\n" : "\n", JsonString(entry->name), ": ",
+                    sluice::ExplainJson(entry->compiled, impl_->pool->workers()));
+  }
+  return text + "}\n";
 }
 
 absl::Status Session::Close() {
   {
-    std::unique_lock<std::shared_mutex> lock(impl_->state);
+    std::unique_lock<std::shared_mutex> lock(impl_->lifetime);
     if (impl_->closed.exchange(true)) return absl::OkStatus();
     std::lock_guard<std::mutex> listed(impl_->callables_mutex);
     for (Callable* callable : impl_->callables) {
@@ -294,11 +442,12 @@ absl::Status Session::Close() {
       callable->impl_->plan.reset();
       callable->impl_->frame.reset();
     }
-    impl_->compiled.program.reset();
-    impl_->compiled.general.reset();
-    impl_->compiled.packed.reset();
-    impl_->compiled.initial.clear();
-    impl_->variables.clear();
+    for (const auto& entry : impl_->entries) {  // the ports stay
+      entry->compiled.program.reset();
+      entry->compiled.general.reset();
+      entry->compiled.packed.reset();
+    }
+    impl_->state.reset();
     impl_->pool.reset();
   }
   std::lock_guard<std::mutex> lock(impl_->variants.mutex);  // there come no more
@@ -316,19 +465,20 @@ absl::StatusOr<std::shared_ptr<Session>> Session::VariantFor(const std::vector<s
     variants.sessions.splice(variants.sessions.begin(), variants.sessions, it);
     return it->second;
   }
-  std::shared_lock<std::shared_mutex> lock(impl_->state);
+  std::shared_lock<std::shared_mutex> lock(impl_->lifetime);
   if (impl_->closed) return Closed();
-  if (impl_->has_variables) {
+  const Entry* only = impl_->only();
+  if (only == nullptr || !only->compiled.variables.empty()) {
     return absl::UnimplementedError(
         absl::StrCat("input ", Shown(fed[0]),
-                     " has a default, and the program has variables: feeding such an "
+                     " has a default, and the program has variables or signatures: feeding such an "
                      "input is not supported there; make it an input without a default"));
   }
-  std::unique_ptr<Graph> graph = impl_->compiled.general->Clone();
+  std::unique_ptr<Graph> graph = only->compiled.general->Clone();
   FeedDefaults(fed, graph.get());
   SessionOptions options = impl_->options;
   options.thread_pool = impl_->pool;
-  auto session = Create(*graph, std::move(options), impl_->compiled.packed);
+  auto session = Create(*graph, std::move(options), only->compiled.packed);
   if (!session.ok()) return session.status();
   variants.sessions.emplace_front(fed, *std::move(session));
   if (variants.sessions.size() > std::max<size_t>(1, impl_->options.max_plans))

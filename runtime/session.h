@@ -3,7 +3,12 @@
 //   auto session = Session::Create(graph, {.threads = 2});
 //   auto results = (*session)->Run({{"image", image}}, {"probabilities"});
 //
-// Threads: many may call Run() on one session; runs that assign variables are exclusive.
+// A graph with signatures is several programs over one State: Run("train", ...), Run("predict",
+// ...). A graph without is one, of all its outputs and all its assignments. A program's assignments
+// happen on each of its runs, whatever is fetched.
+//
+// Threads: many may call Run() on one session; runs that assign variables take turns, and those
+// that only read them do not wait (state.h).
 #ifndef SLUICE_RUNTIME_SESSION_H_
 #define SLUICE_RUNTIME_SESSION_H_
 
@@ -21,6 +26,7 @@
 #include "kernels/accuracy.h"
 #include "kernels/device/thread_pool.h"
 #include "passes/pass.h"
+#include "runtime/state.h"
 
 namespace sluice {
 
@@ -45,6 +51,9 @@ struct SessionOptions {
   // made for this machine and library and sound; anything else is packed again, and Explain() says
   // so.
   std::shared_ptr<const PackedSet> packed;
+  // The variables; null: of this session's own. One that is shared may hold some of the graph's by
+  // name already; those that it lacks begin as the graph says.
+  std::shared_ptr<State> state;
   int64_t memory_limit = 0;  // bytes of activations one run may hold; 0: unlimited
   size_t max_plans = 16;     // plans kept for different input shapes, least recently used out first
   std::function<void(absl::string_view line)> log;  // one line a compile step; null: silent
@@ -80,15 +89,19 @@ struct RunOptions {
   absl::Time deadline = absl::InfiniteFuture();  // DeadlineExceeded past it
   const CancelToken* cancel = nullptr;           // Cancelled once set
   Profile* profile = nullptr;                    // filled when given; slows the run a little
+  uint64_t* read_version = nullptr;   // receives the version of the State that the run saw,
+  uint64_t* wrote_version = nullptr;  // and the one that it made: the same where it writes nothing
   // Where results go, by fetch position: a tensor whose memory is written in place (dtype and
   // extents must fit; aligned; none may overlap another, or a feed), or an invalid one for fresh
   // memory. Of Session::Run alone: a callable is given its outputs directly.
   std::vector<Tensor> outputs;
 };
 
-// What a callable is compiled for: each input once, any outputs.
+// What a callable is compiled for: each input once, any outputs; of which signature, where the
+// graph has some.
 struct CallableOptions {
   std::vector<std::string> feeds, fetches;
+  std::string signature = {};
 };
 
 class Callable;
@@ -96,10 +109,10 @@ class PackedWeights;
 
 class Session {
  public:
-  // Copies and compiles `graph` for all of its outputs. The graph may go away afterwards; constants
-  // are shared, not copied. InvalidArgument for options out of range, a graph without outputs, or
-  // one that was left half built (Graph::status()).
-  // Here and below ResourceExhausted means memory or threads that the system does not give.
+  // Copies and compiles `graph`: each of its signatures, or all of its outputs. The graph may go
+  // away afterwards; constants are shared, not copied. InvalidArgument for options out of range, a
+  // graph without outputs, or one that was left half built (Graph::status()). Here and below
+  // ResourceExhausted means memory or threads that the system does not give.
   static absl::StatusOr<std::unique_ptr<Session>> Create(const Graph& graph,
                                                          SessionOptions options = {});
   ~Session();
@@ -110,12 +123,20 @@ class Session {
     Type type;
     bool has_default = false;
   };
+  // Here and below those of the graph's only program; of a graph with several signatures none: ask
+  // by name.
   const std::vector<Port>& inputs() const;  // those that every run feeds
   // In the model's order also those that have a default, which a run may feed. The first run that
   // feeds some of these compiles a program for just these, which is kept; all others run with the
   // defaults as constants. Unimplemented for a program with variables.
   const std::vector<Port>& all_inputs() const;
   const std::vector<Port>& outputs() const;
+  const std::vector<std::string>& signatures() const;  // by name; none: one program without a name
+  // OK, or why no program goes by this name: see Run().
+  absl::Status CheckSignature(absl::string_view signature) const;
+  const std::vector<Port>& inputs(absl::string_view signature) const;  // of an unknown one: none
+  const std::vector<Port>& all_inputs(absl::string_view signature) const;
+  const std::vector<Port>& outputs(absl::string_view signature) const;
 
   // Results in the order of `fetches` (names of graph outputs); no fetches: all outputs. Errors:
   // InvalidArgument for feeds that do not fit (the message shows the expected and the given type),
@@ -129,6 +150,10 @@ class Session {
                                           const RunOptions& options = {}) {
     return Run(feeds, absl::Span<const std::string>(fetches.begin(), fetches.size()), options);
   }
+  // The same of one signature. FailedPrecondition without a name where there are several.
+  absl::StatusOr<std::vector<Tensor>> Run(absl::string_view signature, const Feeds& feeds,
+                                          absl::Span<const std::string> fetches = {},
+                                          const RunOptions& options = {});
 
   // A fixed signature for the hot path; owns its frame, so one thread at a time may call it. It may
   // outlive the session, but runs no more then.
@@ -138,9 +163,11 @@ class Session {
   std::string Explain() const;
   std::string ExplainJson() const;
   // The plan made for inputs of the given types, in its text form.
-  absl::StatusOr<std::string> PlanText(const Feeds& feeds);
+  absl::StatusOr<std::string> PlanText(const Feeds& feeds, absl::string_view signature = "");
 
-  // Variables by name.
+  // The variables: to be listed, read, written, saved whole, and shared with other sessions. Null
+  // once the session is closed.
+  std::shared_ptr<State> state() const;
   absl::StatusOr<Tensor> ReadVariable(absl::string_view name) const;  // a copy
   absl::Status AssignVariable(absl::string_view name, const Tensor& value);
 
@@ -152,6 +179,8 @@ class Session {
     int64_t arena_bytes = 0;     // of the largest plan held now
     int64_t peak_run_bytes = 0;  // activations of the largest run so far, dynamic results included
     int64_t packed_bytes = 0;    // weights in kernels' own formats, those of all plans once
+    int64_t state_bytes = 0;     // variables, once
+    int64_t spare_bytes = 0;     // memory kept for their next values
     int64_t plans = 0;
     double specialise_ms = 0;  // what the plan used last took to make
     std::string peak_node;     // the step at which the largest arena is fullest

@@ -7,6 +7,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <vector>
@@ -44,31 +45,65 @@ struct Variants {
   }
 };
 
+// One signature, compiled; the only program of a graph without has no name.
+struct Entry {
+  std::string name;
+  Compiled compiled;
+  std::vector<Session::Port> inputs, all_inputs, outputs;  // the caller's
+  absl::flat_hash_map<std::string, int> input_index, output_index;
+  std::vector<int> reads, writes;  // places in the State, by the program's ports behind these
+
+  bool writes_state() const { return !writes.empty(); }
+  // Positions of the named ports. NotFound lists those that there are; `what` they are.
+  static absl::StatusOr<std::vector<int>> Find(absl::Span<const std::string> names,
+                                               const absl::flat_hash_map<std::string, int>& index,
+                                               const std::vector<Session::Port>& ports,
+                                               absl::string_view what);
+  // The outputs of these names (none: all), and behind them what is written.
+  absl::StatusOr<std::vector<int>> Fetches(absl::Span<const std::string> names) const;
+  // Each input's tensor, in the program's order, aligned.
+  absl::StatusOr<std::vector<Tensor>> OrderFeeds(const Feeds& feeds) const;
+};
+
+// What one run has to do with the state: it sees one version, and may make the next.
+class StateAccess {
+ public:
+  // Waits for its turn where the entry writes.
+  StateAccess(const Entry& entry, State* state);
+  // Behind the caller's inputs.
+  void AppendInputs(std::vector<Tensor>* inputs) const;
+  // Behind the caller's given outputs, `caller` of them: memory for the new values, where there is
+  // some.
+  void AppendTargets(size_t caller, std::vector<Tensor>* given);
+  // The new values are what `results` holds behind the first `caller`; takes them out. `fed` is
+  // memory that is the caller's.
+  absl::Status Commit(size_t caller, absl::Span<const Tensor> fed, std::vector<Tensor>* results);
+  void Report(const RunOptions& options) const;
+
+ private:
+  const Entry& entry_;
+  std::optional<State::Turn> turn_;
+  std::shared_ptr<const State::Version> version_;
+  uint64_t wrote_ = 0;
+};
+
 struct Session::Impl {
   SessionOptions options;
   std::shared_ptr<ThreadPool> pool;
-  Compiled compiled;
-  std::vector<Port> inputs, all_inputs, outputs;
-  absl::flat_hash_map<std::string, int> input_index, output_index;
+  std::vector<std::unique_ptr<Entry>> entries;
+  std::vector<std::string> signatures;
+  std::shared_ptr<State> state;
   Variants variants;
-  std::vector<Tensor> variables;
-  bool assigns = false, has_variables = false;
   std::atomic<int64_t> peak_run_bytes{0};
-  // Runs hold it shared, or exclusive where the program assigns variables; Close() and
-  // AssignVariable() exclusive. A callable of a program without variables does not take it: it says
-  // that it is busy, and Close() waits for that.
-  mutable std::shared_mutex state;
+  // Runs hold it shared, Close() exclusive. A callable of a program without variables does not take
+  // it: it says that it is busy, and Close() waits for that.
+  mutable std::shared_mutex lifetime;
   std::atomic<bool> closed{false};
   std::mutex callables_mutex;
   std::vector<Callable*> callables;
 
-  // Positions of the named ports. NotFound lists those that there are; `what` they are.
-  absl::StatusOr<std::vector<int>> Find(absl::Span<const std::string> names,
-                                        const absl::flat_hash_map<std::string, int>& index,
-                                        const std::vector<Port>& ports,
-                                        absl::string_view what) const;
-  // Each input's tensor, in the program's order, aligned.
-  absl::StatusOr<std::vector<Tensor>> OrderFeeds(const Feeds& feeds) const;
+  absl::StatusOr<Entry*> FindEntry(absl::string_view signature) const;
+  const Entry* only() const { return entries.size() == 1 ? entries[0].get() : nullptr; }
   RunContext Context(const RunOptions& run_options);
   void NotePeak(const RunContext& run);
 };
@@ -76,9 +111,11 @@ struct Session::Impl {
 struct Callable::Impl {
   std::shared_ptr<Session> variant;  // that `session` belongs to; null where it is the user's
   std::shared_ptr<Session::Impl> session;
+  Entry* entry = nullptr;
   std::atomic<bool> busy{false};
-  std::vector<int> feeds, fetches;
-  std::vector<int> position;  // of graph input i among the feeds
+  std::vector<int> feeds, fetches;  // behind the caller's fetches what is written
+  size_t outputs = 0;               // the caller's
+  std::vector<int> position;        // of the entry's input i among the feeds
   std::shared_ptr<const Plan> plan;
   std::unique_ptr<Frame> frame;  // of `plan`
   std::vector<Tensor> ordered, results;
@@ -93,7 +130,7 @@ struct Callable::Impl {
   // Results that are fed, or given for another output, keep their contents: this run takes other
   // memory in their place.
   void LeaveOwn();
-  absl::Status Run(absl::Span<const Tensor> inputs, absl::Span<Tensor> outputs,
+  absl::Status Run(absl::Span<const Tensor> inputs, absl::Span<Tensor> results_to,
                    const RunOptions& options);
 };
 

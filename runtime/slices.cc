@@ -149,7 +149,7 @@ std::vector<SliceNode> SliceNodes(absl::Span<Node* const> nodes, int64_t batch) 
   std::vector<SliceNode> found;
   for (const Node* node : nodes) {
     SliceNode& s = found.emplace_back();
-    if (node->Is("Constant") || node->Is("Variable")) {
+    if (node->Is("Constant")) {
       s.kind = SliceNode::Kind::kNoStep;
       continue;
     }

@@ -23,7 +23,7 @@ absl::StatusOr<std::shared_ptr<const Plan>> Specialiser::Make(const Graph& graph
   absl::StatusOr<std::unique_ptr<Graph>> concrete = Concrete(graph, inputs, contents, fetches);
   if (!concrete.ok()) return concrete.status();
   plan_->graph_ = *std::move(concrete);
-  plan_->inner_ = options_.all_effects || options_.deferred;
+  plan_->inner_ = options_.body || options_.deferred;
   Graph& g = *plan_->graph_;
 
   // What the fetches need, in order, each node made a step with its kernel; stretches that pay,
@@ -72,7 +72,7 @@ absl::StatusOr<std::unique_ptr<Graph>> Specialiser::Concrete(const Graph& graph,
   std::vector<Node*> nodes;
   for (const auto& node : g->nodes()) nodes.push_back(node.get());
   for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
-    bool used = !(*node)->control_uses().empty() || (options_.all_effects && HasEffects(**node));
+    bool used = !(*node)->control_uses().empty() || HasEffects(**node);
     for (size_t i = 0; i < (*node)->num_outputs(); ++i) used |= (*node)->output(i)->used();
     if (!used) g->EraseNode(*node);
   }
@@ -96,10 +96,8 @@ void Specialiser::FindNeeded(const Graph& g) {
     if (n != nullptr && n->graph() == &g && seen.insert(n).second) open.push_back(n);
   };
   for (Value* v : g.outputs()) want(v->producer());
-  if (options_.all_effects) {
-    for (const auto& node : g.nodes()) {
-      if (HasEffects(*node)) want(node.get());
-    }
+  for (const auto& node : g.nodes()) {
+    if (HasEffects(*node)) want(node.get());
   }
   while (!open.empty()) {
     Node* n = open.back();
@@ -171,15 +169,6 @@ void Specialiser::AddInputSlots(const Graph& g) {
 absl::Status Specialiser::AddNode(const Node& node) {
   if (node.Is("Constant")) {
     AddConstantSlot(*node.output(), *node.GetTensor("value"));
-    return absl::OkStatus();
-  }
-  if (node.Is("Variable")) {
-    const std::string name = node.String("name");
-    auto it = std::find(variables_.begin(), variables_.end(), name);
-    if (it == variables_.end())
-      return NodeError(node, absl::StatusCode::kInternal,
-                       "the session does not know this variable");
-    AddSlot(*node.output(), SlotKind::kVariable, static_cast<int>(it - variables_.begin()));
     return absl::OkStatus();
   }
   if (KnownContents(node)) {
@@ -290,9 +279,8 @@ absl::StatusOr<std::shared_ptr<const Plan>> Specialise(const Graph& graph,
                                                        absl::Span<const Type> inputs,
                                                        absl::Span<const Tensor> contents,
                                                        absl::Span<const int> fetches,
-                                                       const ProgramOptions& options,
-                                                       absl::Span<const std::string> variables) {
-  return Specialiser(options, variables).Make(graph, inputs, contents, fetches);
+                                                       const ProgramOptions& options) {
+  return Specialiser(options).Make(graph, inputs, contents, fetches);
 }
 
 }  // namespace sluice

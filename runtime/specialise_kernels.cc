@@ -15,20 +15,6 @@
 #include "runtime/tuner.h"
 
 namespace sluice {
-namespace {
-
-bool Assigns(const Node& node) {
-  if (node.Is("Assign")) return true;
-  for (const auto& [name, body] : node.bodies()) {
-    for (const auto& inner : body->nodes()) {
-      if (Assigns(*inner)) return true;
-    }
-  }
-  return false;
-}
-
-}  // namespace
-
 PrepareContext Specialiser::ContextOf(const Node& node) const {
   PrepareContext context{.node = node,
                          .threads = options_.threads,
@@ -56,8 +42,8 @@ void Specialiser::PrepareAhead(absl::Span<const Node* const> nodes) {
   if (options_.pool == nullptr || options_.pool->threads() < 2 || options_.tuner != nullptr) return;
   std::vector<PrepareContext> contexts;
   for (const Node* node : nodes) {
-    if (node->Is("Constant") || node->Is("Variable") || node->Is("Assign") ||
-        IsControlFlow(*node) || KnownContents(*node) || !CpuKernels().Has(node->op_name()))
+    if (node->Is("Constant") || IsControlFlow(*node) || KnownContents(*node) ||
+        !CpuKernels().Has(node->op_name()))
       continue;
     PrepareContext context = ContextOf(*node);
     bool fits = true;
@@ -85,15 +71,12 @@ void Specialiser::PrepareAhead(absl::Span<const Node* const> nodes) {
 }
 
 absl::Status Specialiser::ChooseKernel(const Node& node, Step* step) {
-  if (node.Is("Assign")) return ChooseAssign(node, step);
   if (IsControlFlow(node)) {
     std::vector<Value*> reads;
-    absl::StatusOr<std::unique_ptr<DynamicStep>> dynamic =
-        MakeControlFlow(node, options_, variables_, &reads);
+    absl::StatusOr<std::unique_ptr<DynamicStep>> dynamic = MakeControlFlow(node, options_, &reads);
     if (!dynamic.ok()) return dynamic.status();
     step->dynamic = *std::move(dynamic);
     for (const Value* v : reads) step->reads.push_back(SlotOf(v));
-    step->assigns = Assigns(node);
     return absl::OkStatus();
   }
   PrepareContext context = ContextOf(node);
@@ -154,23 +137,6 @@ absl::Status Specialiser::ChooseKernel(const Node& node, Step* step) {
       MakeDeferred(node, options_, /*by_contents=*/is_static);
   if (!deferred.ok()) return deferred.status();
   step->dynamic = *std::move(deferred);
-  return absl::OkStatus();
-}
-
-absl::Status Specialiser::ChooseAssign(const Node& node, Step* step) {
-  const Slot& variable = plan_->slots_[step->inputs[0]];
-  const Slot& value = plan_->slots_[step->inputs[1]];
-  if (variable.kind != SlotKind::kVariable) {
-    return NodeError(node, absl::StatusCode::kInvalidArgument,
-                     "its first input is no variable of this graph");
-  }
-  if (!variable.type.has_static_shape() || !(value.type == variable.type)) {
-    return NodeError(node, absl::StatusCode::kInvalidArgument,
-                     absl::StrCat("a variable of type ", variable.type.ToString(),
-                                  " cannot take a value of type ", value.type.ToString()));
-  }
-  step->variable = variable.index;
-  step->kernel = MakeAssignKernel(variable.type);
   return absl::OkStatus();
 }
 

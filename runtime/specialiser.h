@@ -19,8 +19,8 @@ namespace sluice {
 // Makes one plan.
 class Specialiser {
  public:
-  Specialiser(const ProgramOptions& options, absl::Span<const std::string> variables)
-      : options_(options), variables_(variables), plan_(std::make_shared<Plan>()) {}
+  explicit Specialiser(const ProgramOptions& options)
+      : options_(options), plan_(std::make_shared<Plan>()) {}
 
   absl::StatusOr<std::shared_ptr<const Plan>> Make(const Graph& graph,
                                                    absl::Span<const Type> inputs,
@@ -71,7 +71,6 @@ class Specialiser {
   void PrepareAhead(absl::Span<const Node* const> nodes);
   // Leaves a step without kernel where the node is to be expanded.
   absl::Status ChooseKernel(const Node& node, Step* step);
-  absl::Status ChooseAssign(const Node& node, Step* step);
   // Constants that are read at run time, or fetched: an importer may have left them anywhere.
   absl::Status AlignConstants(absl::Span<const int> fetched);
 
@@ -90,7 +89,6 @@ class Specialiser {
   absl::StatusOr<int> SharedSlot(const Value& part, const Value& all, bool own);
 
   const ProgramOptions& options_;
-  absl::Span<const std::string> variables_;
   std::shared_ptr<Plan> plan_;
   Value none_;
   std::vector<Node*> needed_;

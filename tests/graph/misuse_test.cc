@@ -6,7 +6,7 @@
 #include "graph/builder.h"
 #include "graph/infer.h"
 #include "graph/text.h"
-#include "ops/gradient.h"
+#include "passes/add_gradients.h"
 #include "ops/op.h"
 
 namespace sluice {

@@ -61,7 +61,7 @@ TEST_P(OddNamesTest, InVerify) {
     variable->SetAttr("value", Tensor::Scalar<float>(1));
     Node* read = graph.AddNode(Op("Relu"), {variable->output()}, {Name("r")});
     graph.AddNode(Op("Assign"), {variable->output(), read->output()}, {Name("w")});
-    graph.AddNode(Op("Neg"), {variable->output()}, {Name("n")});
+    graph.AddNode(Op("Assign"), {variable->output(), read->output()}, {Name("n")});
     ExpectSafe(Verify(graph), "writes variable");
   }
   {

@@ -52,7 +52,7 @@ class Comparer {
     auto effects = [](const Graph& g) {
       std::vector<const Node*> nodes;
       for (const auto& node : g.nodes()) {
-        if (node->op().stateful) nodes.push_back(node.get());
+        if (node->op().effects != 0) nodes.push_back(node.get());
       }
       return nodes;
     };

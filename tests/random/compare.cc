@@ -76,7 +76,7 @@ Difference CompareFloats(const Tensor& reference, const Tensor& got, const Compa
                       [&](const auto& d) { return !std::isfinite(d[i]); }))
         continue;
       const int band = Band(x[i]);
-      const double allowed = rounding * scale[band] + 8 * noise[band] + 1e-37;
+      const double allowed = rounding * scale[band] + 8 * noise[band] + options.floor;
       if (std::abs(x[i] - y[i]) > allowed) return differ("numbers", i);
     }
   }

@@ -19,6 +19,7 @@ struct CompareOptions {
   bool finite_only = false;
   // Further apart than this times the ordinary tolerance counts.
   double factor = 1;
+  double floor = 1e-37;  // what is no further apart is the same number
   // What the reference gives when its numbers are disturbed in their last bits: what differs there
   // as well is a matter of rounding. One entry a disturbed run.
   std::vector<const Results*> disturbed;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "graph/effects.h"
 #include "graph/infer.h"
 #include "graph/patch.h"
 
@@ -64,7 +65,7 @@ bool Settle(Case* c) {
     std::vector<Node*> nodes = AllNodes(*c->graph);
     for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
       Node* node = *it;
-      bool used = node->op().stateful && !node->Is("Variable");
+      bool used = HasEffects(*node);
       for (size_t i = 0; i < node->num_outputs(); ++i) used |= node->output(i)->used();
       if (used || !node->control_uses().empty()) continue;
       node->graph()->EraseNode(node);

@@ -177,7 +177,7 @@ std::vector<Case> Special() {
 TEST(RowWise, EveryOpKeepsItsWord) {
   std::set<std::string> silent;  // declared, but never seen
   for (const OpDef* op : PlainOps()) {
-    if (op->stateful || !(op->elementwise || op->row_wise != nullptr)) continue;
+    if (op->effects != 0 || !(op->elementwise || op->row_wise != nullptr)) continue;
     std::vector<AttrList> lists = {BaseAttrs(op->name)};
     const auto vary = [&](const char* attr, std::initializer_list<int64_t> values) {
       if (op->FindAttr(attr) == nullptr) return;

@@ -1,0 +1,92 @@
+#include "runtime/entry.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "graph/effects.h"
+#include "graph/text.h"
+
+namespace sluice {
+namespace {
+
+// What nothing reads, last first.
+void EraseUnread(Graph* graph) {
+  std::vector<Node*> nodes;
+  for (const auto& node : graph->nodes()) nodes.push_back(node.get());
+  for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+    bool used = HasEffects(**node) || !(*node)->control_uses().empty();
+    for (size_t i = 0; i < (*node)->num_outputs(); ++i) used |= (*node)->output(i)->used();
+    if (!used) graph->EraseNode(*node);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<StatePorts> SelectEntry(const LiftedState& state, const std::string* name,
+                                       Graph* graph) {
+  const Signature* signature = nullptr;
+  if (name != nullptr) {
+    auto it = state.signatures.find(*name);
+    if (it == state.signatures.end()) {
+      return absl::NotFoundError(absl::StrCat(
+          "no signature is named ", Shown(*name), "; there are: ",
+          absl::StrJoin(state.signatures, ", ", [](std::string* out, const auto& entry) {
+            out->append(Shown(entry.first));
+          })));
+    }
+    signature = &it->second;
+  }
+  const std::vector<Value*> inputs = graph->inputs(), outputs = graph->outputs();
+  const std::vector<std::string> names = graph->output_names();
+  const size_t own_inputs = inputs.size() - state.variables.size();
+  const size_t own_outputs = outputs.size() - state.updates.size();
+  StatePorts ports;
+
+  graph->ClearOutputs();
+  if (signature == nullptr) {
+    for (size_t i = 0; i < own_outputs; ++i) graph->AddOutput(outputs[i], names[i]);
+  } else {
+    for (const std::string& wanted : signature->outputs) {
+      const auto own = names.begin() + static_cast<int64_t>(own_outputs);
+      const auto at = std::find(names.begin(), own, wanted);
+      if (at != own) graph->AddOutput(outputs[static_cast<size_t>(at - names.begin())], wanted);
+    }
+  }
+  ports.outputs = graph->outputs().size();
+  for (const StateUpdate* u : state.Last(signature == nullptr ? nullptr : &signature->does)) {
+    if (u == nullptr) continue;
+    ports.writes.push_back(u->variable);
+    graph->AddOutput(outputs[static_cast<size_t>(u->output)],
+                     names[static_cast<size_t>(u->output)]);
+  }
+  if (signature != nullptr) EraseUnread(graph);
+
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    Value* input = inputs[i];
+    if (i >= own_inputs) {
+      if (!input->used()) {
+        graph->EraseInput(input);
+      } else {
+        ports.reads.push_back(static_cast<int>(i - own_inputs));
+      }
+      continue;
+    }
+    const bool listed =
+        signature == nullptr || std::find(signature->inputs.begin(), signature->inputs.end(),
+                                          input->name()) != signature->inputs.end();
+    if (!listed && input->used()) {
+      return absl::InvalidArgumentError(absl::StrCat("signature ", Shown(*name), " needs input ",
+                                                     Shown(input->name()),
+                                                     ", which it does not list"));
+    }
+    if (listed) {
+      ++ports.inputs;
+    } else {
+      graph->EraseInput(input);
+    }
+  }
+  return ports;
+}
+
+}  // namespace sluice

@@ -1,0 +1,29 @@
+// Of a lifted program (passes/lift_state.h), the part that one signature runs.
+#ifndef SLUICE_RUNTIME_ENTRY_H_
+#define SLUICE_RUNTIME_ENTRY_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "passes/lift_state.h"
+
+namespace sluice {
+
+// How a program without state touches it: input `inputs` + i is the present value of variable
+// reads[i], output `outputs` + i is the new value of variable writes[i]. The inputs and outputs
+// before are the caller's.
+struct StatePorts {
+  size_t inputs = 0, outputs = 0;
+  std::vector<int> reads, writes;
+};
+
+// Leaves of `graph` what the signature of this name needs, all of its effects among it; null: what
+// a program without signatures runs, which is everything. NotFound lists the names;
+// InvalidArgument where it needs an input that it does not list.
+absl::StatusOr<StatePorts> SelectEntry(const LiftedState& state, const std::string* signature,
+                                       Graph* graph);
+
+}  // namespace sluice
+
+#endif  // SLUICE_RUNTIME_ENTRY_H_

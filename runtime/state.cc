@@ -1,0 +1,161 @@
+#include "runtime/state.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "graph/no_throw.h"
+#include "graph/text.h"
+#include "runtime/tensor_copy.h"
+
+namespace sluice {
+
+State::State() : current_(std::make_shared<Version>()), pool_(std::make_shared<Pool>()) {}
+
+std::vector<State::Variable> State::variables() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return variables_;
+}
+
+uint64_t State::version() const { return Current()->number; }
+
+std::shared_ptr<const State::Version> State::Current() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return current_;
+}
+
+// The tensor over `memory`; when the last holder goes, the memory is there for the next version.
+Tensor State::Owned(int variable, Tensor memory) const {
+  const DType dtype = memory.dtype();
+  const Dims dims(memory.dims().begin(), memory.dims().end());
+  const void* data = memory.raw();
+  std::shared_ptr<const void> owner(new Tensor(std::move(memory)),
+                                    [pool = pool_, variable](Tensor* held) {
+                                      {
+                                        std::lock_guard<std::mutex> lock(pool->mutex);
+                                        Tensor& spare = pool->spare[static_cast<size_t>(variable)];
+                                        if (!spare.valid()) spare = std::move(*held);
+                                      }
+                                      delete held;
+                                    });
+  return Tensor::Wrap(dtype, dims, data, std::move(owner));
+}
+
+absl::StatusOr<int> State::Find(absl::string_view name) const {
+  for (size_t i = 0; i < variables_.size(); ++i) {
+    if (variables_[i].name == name) return static_cast<int>(i);
+  }
+  return absl::NotFoundError(absl::StrCat(
+      "no variable is named ", Shown(name),
+      "; there are: ", absl::StrJoin(variables_, ", ", [](std::string* out, const Variable& v) {
+        out->append(Shown(v.name));
+      })));
+}
+
+absl::StatusOr<Tensor> State::Read(absl::string_view name) const try {
+  std::shared_ptr<const Version> version;
+  int at = 0;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    absl::StatusOr<int> found = Find(name);
+    if (!found.ok()) return found.status();
+    at = *found;
+    version = current_;
+  }
+  return Duplicate(version->values[static_cast<size_t>(at)]);
+} catch (...) {
+  return ExceptionStatus();
+}
+
+StateSnapshot State::Snapshot() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  StateSnapshot snapshot{current_->number, {}};
+  for (size_t i = 0; i < variables_.size(); ++i)
+    snapshot.variables.push_back({variables_[i].name, current_->values[i]});
+  return snapshot;
+}
+
+absl::StatusOr<uint64_t> State::Write(absl::Span<const std::pair<std::string, Tensor>> values) try {
+  Turn turn(this);
+  std::vector<int> places;
+  std::vector<Tensor> copies;
+  for (const auto& [name, value] : values) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    absl::StatusOr<int> found = Find(name);
+    if (!found.ok()) return found.status();
+    const Type type = variables_[static_cast<size_t>(*found)].type;
+    lock.unlock();
+    if (!value.valid() || !(Type::Of(value) == type)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "variable ", Shown(name), " is ", type.ToString(), " and cannot take ",
+          value.valid() ? absl::StrCat("a value of type ", value.TypeString()) : "no tensor"));
+    }
+    Tensor copy = turn.Spare(*found);
+    if (copy.valid()) {
+      CopyElements(value, &copy);
+    } else {
+      absl::StatusOr<Tensor> made = Duplicate(value);
+      if (!made.ok()) return made.status();
+      copy = *std::move(made);
+    }
+    places.push_back(*found);
+    copies.push_back(std::move(copy));
+  }
+  return turn.Publish(places, std::move(copies));
+} catch (...) {
+  return ExceptionStatus();
+}
+
+State::Bytes State::bytes() const {
+  Bytes bytes;
+  for (const Tensor& t : Current()->values) bytes.values += static_cast<int64_t>(t.bytes());
+  std::lock_guard<std::mutex> lock(pool_->mutex);
+  for (const Tensor& t : pool_->spare) {
+    if (t.valid()) bytes.spare += static_cast<int64_t>(t.bytes());
+  }
+  return bytes;
+}
+
+absl::StatusOr<int> State::Bind(absl::string_view name, const Tensor& initial) {
+  std::lock_guard<std::mutex> turn(turn_);
+  absl::StatusOr<Tensor> aligned = initial.Aligned();  // the graph's own memory where it can be
+  if (!aligned.ok()) return aligned.status();
+  std::lock_guard<std::mutex> lock(mutex_);
+  const Type type = Type::Of(initial);
+  if (absl::StatusOr<int> found = Find(name); found.ok()) {
+    const Type& known = variables_[static_cast<size_t>(*found)].type;
+    if (known == type) return found;
+    return absl::InvalidArgumentError(
+        absl::StrCat("variable ", Shown(name), " is ", type.ToString(),
+                     " in this program, but the state holds ", known.ToString()));
+  }
+  variables_.push_back({std::string(name), type});
+  auto next = std::make_shared<Version>(*current_);
+  ++next->number;
+  next->values.push_back(*std::move(aligned));
+  {
+    std::lock_guard<std::mutex> pool(pool_->mutex);
+    pool_->spare.emplace_back();
+  }
+  current_ = std::move(next);
+  return static_cast<int>(variables_.size()) - 1;
+}
+
+Tensor State::Turn::Spare(int variable) {
+  std::lock_guard<std::mutex> lock(state_.pool_->mutex);
+  return std::exchange(state_.pool_->spare[static_cast<size_t>(variable)], Tensor());
+}
+
+uint64_t State::Turn::Publish(absl::Span<const int> variables, std::vector<Tensor> values) {
+  std::shared_ptr<const Version> before = state_.Current();
+  auto next = std::make_shared<Version>(*before);
+  ++next->number;
+  for (size_t i = 0; i < variables.size(); ++i) {
+    next->values[static_cast<size_t>(variables[i])] =
+        state_.Owned(variables[i], std::move(values[i]));
+  }
+  const uint64_t number = next->number;
+  std::lock_guard<std::mutex> lock(state_.mutex_);
+  state_.current_ = std::move(next);
+  return number;
+}
+
+}  // namespace sluice

@@ -1,0 +1,105 @@
+// State: the variables of programs, by name. Sessions and the signatures of one session share it.
+//
+// A version is a value of every variable. It is whole and never changes: a run sees one version,
+// and so does a snapshot. Who writes makes the next version beside it, of memory that nobody holds
+// any more, and puts it in its place at once when all of it is there: a run that fails, is
+// cancelled or runs out of time leaves the state as it was.
+//
+// Threads: any. Those who write (runs of programs that assign, Write(), Restore()) take turns;
+// those who read never wait for them.
+#ifndef SLUICE_RUNTIME_STATE_H_
+#define SLUICE_RUNTIME_STATE_H_
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "graph/state_snapshot.h"
+#include "graph/type.h"
+
+namespace sluice {
+
+class State {
+ public:
+  State();
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  struct Variable {
+    std::string name;
+    Type type;
+  };
+  std::vector<Variable> variables() const;  // in the order in which sessions brought them
+  uint64_t version() const;                 // grows by one with every write
+
+  // A copy of one variable's value now. NotFound lists the names that there are.
+  absl::StatusOr<Tensor> Read(absl::string_view name) const;
+  // The present version, whole; costs no memory of its own until somebody writes.
+  StateSnapshot Snapshot() const;
+
+  // All of these values at once, or none: InvalidArgument where a type is another, NotFound for
+  // unknown names. Values are copied. Returns the version that has them.
+  absl::StatusOr<uint64_t> Write(absl::Span<const std::pair<std::string, Tensor>> values);
+  absl::StatusOr<uint64_t> Restore(const StateSnapshot& snapshot) {
+    return Write(snapshot.variables);
+  }
+
+  // Bytes of the present version, and of memory kept for the next one.
+  struct Bytes {
+    int64_t values = 0, spare = 0;
+  };
+  Bytes bytes() const;
+
+  // ---- For sessions.
+
+  struct Version {
+    uint64_t number = 0;
+    std::vector<Tensor> values;
+  };
+  std::shared_ptr<const Version> Current() const;
+
+  // The place of a variable; it begins with `initial` where there was none of that name.
+  // InvalidArgument where there is one of another type.
+  absl::StatusOr<int> Bind(absl::string_view name, const Tensor& initial);
+
+  // The right to write, while it lives.
+  class Turn {
+   public:
+    explicit Turn(State* state) : state_(*state), lock_(state->turn_) {}
+    // Memory for a new value that nobody else reads; an invalid tensor: there is none.
+    Tensor Spare(int variable);
+    // The next version: `values[i]` is the new one of `variables[i]`, in memory of its own.
+    // Returns its number.
+    uint64_t Publish(absl::Span<const int> variables, std::vector<Tensor> values);
+
+   private:
+    State& state_;
+    std::unique_lock<std::mutex> lock_;
+  };
+
+ private:
+  // Memory that no version holds any more, at most one tensor a variable. Buffers come back when
+  // the last version, run or snapshot that holds them lets go, which may be after the State has
+  // gone.
+  struct Pool {
+    std::mutex mutex;
+    std::vector<Tensor> spare;
+  };
+  Tensor Owned(int variable, Tensor memory) const;
+  absl::StatusOr<int> Find(absl::string_view name) const;  // under mutex_
+
+  std::mutex turn_;
+  mutable std::mutex mutex_;  // of what follows
+  std::vector<Variable> variables_;
+  std::shared_ptr<const Version> current_;
+  std::shared_ptr<Pool> pool_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_RUNTIME_STATE_H_

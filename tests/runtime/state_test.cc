@@ -1,0 +1,309 @@
+// Variables in versions, signatures over one State.
+#include "runtime/state.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <thread>
+
+#include "graph/text.h"
+#include "ops/op.h"
+#include "runtime/session.h"
+#include "tests/testing/run_op.h"
+
+namespace sluice {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// w' = w - rate * x, twice over, so that half a version would show.
+constexpr char kProgram[] = R"(graph g (%x: f32[n,2], %rate: f32[]) {
+  %w = Variable {name = "w", value = f32[2] [1, 1]}
+  %u = Variable {name = "u", value = f32[2] [1, 1]}
+  %steps = Variable {name = "steps", value = i64[] [0]}
+  %axis = Constant {value = i64[1] [0]}
+  %s = ReduceSum(%x, %axis) {keepdims = 0}
+  %d = Mul(%s, %rate)
+  %nw = Sub(%w, %d)
+  %nu = Sub(%u, %d)
+  %one = Constant {value = i64[] [1]}
+  %ns = Add(%steps, %one)
+  %a = Assign(%w, %nw)
+  %b = Assign(%u, %nu)
+  %c = Assign(%steps, %ns)
+  %y = Mul(%x, %w)
+  %z = Mul(%x, %u)
+  %loss = ReduceSum(%y, _) {keepdims = 0}
+  return %loss, %y, %z
+}
+signature predict (x) -> (y, z)
+signature train (x, rate) -> (loss) does (a, b, c)
+signature count () -> () does (c)
+)";
+
+std::unique_ptr<Session> Make(const char* text, SessionOptions options = {}) {
+  absl::StatusOr<std::unique_ptr<Graph>> graph = Parse(text, StandardOps());
+  EXPECT_TRUE(graph.ok()) << graph.status();
+  if (!graph.ok()) return nullptr;
+  options.threads = 1;
+  absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, options);
+  EXPECT_TRUE(session.ok()) << session.status();
+  return session.ok() ? *std::move(session) : nullptr;
+}
+
+float First(const Tensor& t) { return t.data<float>()[0]; }
+float Read(const Session& session, const char* name) { return First(*session.ReadVariable(name)); }
+
+const Tensor kOnes = MakeTensor<float>({1, 2}, {1, 1});
+const Tensor kHalf = Tensor::Scalar<float>(0.5f);
+
+TEST(Signatures, EachFeedsAndDoesItsOwn) {
+  auto session = Make(kProgram);
+  ASSERT_NE(session, nullptr);
+  EXPECT_THAT(session->signatures(), ElementsAre("count", "predict", "train"));
+  EXPECT_EQ(session->inputs("predict").size(), 1u);
+  EXPECT_EQ(session->outputs("train").size(), 1u);
+  EXPECT_TRUE(session->inputs().empty());
+
+  auto y = session->Run("predict", {{"x", kOnes}});
+  ASSERT_TRUE(y.ok()) << y.status();
+  EXPECT_EQ(First((*y)[0]), 1);
+  for (int i = 0; i < 3; ++i) {
+    auto loss = session->Run("train", {{"x", kOnes}, {"rate", kHalf}});
+    ASSERT_TRUE(loss.ok()) << loss.status();
+    EXPECT_EQ(First((*loss)[0]), 2 * (1 - 0.5f * static_cast<float>(i)));
+  }
+  ASSERT_TRUE(session->Run("count", {}).ok());
+  EXPECT_EQ(Read(*session, "w"), -0.5f);
+  EXPECT_EQ(*session->ReadVariable("steps")->data<int64_t>(), 4);
+  y = session->Run("predict", {{"x", kOnes}}, {"z"});
+  ASSERT_TRUE(y.ok()) << y.status();
+  EXPECT_EQ(First((*y)[0]), -0.5f);
+
+  EXPECT_THAT(session->Run({{"x", kOnes}}).status().message(), HasSubstr("several signatures"));
+  EXPECT_THAT(session->Run("nope", {}).status().message(),
+              HasSubstr("there are: 'count', 'predict', 'train'"));
+  EXPECT_THAT(session->Run("predict", {{"x", kOnes}, {"rate", kHalf}}).status().message(),
+              HasSubstr("no input 'rate'"));
+}
+
+TEST(Signatures, MustListTheInputsThatTheyNeed) {
+  absl::StatusOr<std::unique_ptr<Graph>> graph = Parse(kProgram, StandardOps());
+  ASSERT_TRUE(graph.ok());
+  (*graph)->signatures()["train"].inputs = {"x"};
+  EXPECT_THAT(Session::Create(**graph).status().message(),
+              HasSubstr("signature 'train' needs input 'rate', which it does not list"));
+}
+
+TEST(State, EffectsHappenWhateverIsFetched) {
+  auto session = Make(R"(graph g (%x: f32[1]) {
+  %v = Variable {name = "v", value = f32[1] [0]}
+  %n = Add(%v, %x)
+  %a = Assign(%v, %n)
+  %y = Neg(%x)
+  return %y
+})");
+  ASSERT_NE(session, nullptr);
+  const Tensor one = MakeTensor<float>({1}, {1});
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(session->Run({{"x", one}}, {"y"}).ok());
+  EXPECT_EQ(Read(*session, "v"), 3);
+  auto callable = session->MakeCallable({.feeds = {"x"}, .fetches = {}});
+  ASSERT_TRUE(callable.ok()) << callable.status();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE((*callable)->Run({one}, {}).ok());
+  EXPECT_EQ(Read(*session, "v"), 6);
+}
+
+TEST(State, AFailedRunLeavesItAsItWas) {
+  auto session = Make(R"(graph g (%x: f32[2], %i: i64[1]) {
+  %v = Variable {name = "v", value = f32[2] [1, 2]}
+  %n = Add(%v, %x)
+  %a = Assign(%v, %n)
+  %y = Gather(%n, %i)
+  return %y
+})");
+  ASSERT_NE(session, nullptr);
+  const Tensor x = MakeTensor<float>({2}, {1, 1});
+  const uint64_t before = session->state()->version();
+  EXPECT_FALSE(session->Run({{"x", x}, {"i", MakeTensor<int64_t>({1}, {7})}}).ok());
+  CancelToken cancelled;
+  cancelled.Cancel();
+  const Feeds good = {{"x", x}, {"i", MakeTensor<int64_t>({1}, {1})}};
+  RunOptions stopped;
+  stopped.cancel = &cancelled;
+  EXPECT_FALSE(session->Run(good, {}, stopped).ok());
+  EXPECT_EQ(session->state()->version(), before);
+  EXPECT_EQ(Read(*session, "v"), 1);
+  uint64_t read = 0, wrote = 0;
+  RunOptions told;
+  told.read_version = &read;
+  told.wrote_version = &wrote;
+  ASSERT_TRUE(session->Run(good, {}, told).ok());
+  EXPECT_EQ(read, before);
+  EXPECT_EQ(wrote, before + 1);
+  EXPECT_EQ(Read(*session, "v"), 2);
+}
+
+TEST(State, SnapshotsStayAndAreRestored) {
+  auto session = Make(kProgram);
+  ASSERT_NE(session, nullptr);
+  const StateSnapshot start = session->state()->Snapshot();
+  const Feeds feeds = {{"x", kOnes}, {"rate", kHalf}};
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(session->Run("train", feeds).ok());
+  EXPECT_EQ(First(start.variables[0].second), 1) << "of its version for ever";
+  EXPECT_EQ(Read(*session, "w"), -1);
+  auto restored = session->state()->Restore(start);
+  ASSERT_TRUE(restored.ok()) << restored.status();
+  EXPECT_GT(*restored, start.version);
+  EXPECT_EQ(Read(*session, "w"), 1);
+  EXPECT_EQ(*session->ReadVariable("steps")->data<int64_t>(), 0);
+
+  StateSnapshot wrong = start;
+  wrong.variables[1].second = Tensor::Scalar<float>(1);
+  EXPECT_THAT(session->state()->Restore(wrong).status().message(), HasSubstr("cannot take"));
+  wrong.variables[1].first = "other";
+  EXPECT_THAT(session->state()->Restore(wrong).status().message(),
+              HasSubstr("no variable is named 'other'"));
+  EXPECT_EQ(Read(*session, "w"), 1) << "all or nothing";
+}
+
+TEST(State, IsSharedByName) {
+  auto trains = Make(kProgram);
+  ASSERT_NE(trains, nullptr);
+  auto reads = Make(R"(graph g (%x: f32[2]) {
+  %w = Variable {name = "w", value = f32[2] [9, 9]}
+  %more = Variable {name = "more", value = f32[2] [3, 3]}
+  %y = Add(%w, %more)
+  return %y
+})",
+                    {.state = trains->state()});
+  ASSERT_NE(reads, nullptr);
+  const Feeds none = {{"x", MakeTensor<float>({2}, {0, 0})}};
+  EXPECT_EQ(First((*reads->Run(none))[0]), 4);
+  ASSERT_TRUE(trains->Run("train", {{"x", kOnes}, {"rate", kHalf}}).ok());
+  EXPECT_EQ(First((*reads->Run(none))[0]), 3.5f);
+  EXPECT_EQ(trains->state()->variables().size(), 4u);
+
+  absl::StatusOr<std::unique_ptr<Graph>> other = Parse(R"(graph g (%x: f32[3]) {
+  %w = Variable {name = "w", value = f32[3] [9, 9, 9]}
+  %y = Add(%w, %x)
+  return %y
+})",
+                                                       StandardOps());
+  ASSERT_TRUE(other.ok());
+  EXPECT_THAT(Session::Create(**other, {.state = trains->state()}).status().message(),
+              HasSubstr("is f32[3] in this program, but the state holds f32[2]"));
+}
+
+TEST(State, WhatWasFedStaysTheCallers) {
+  auto session = Make(R"(graph g (%x: f32[2]) {
+  %v = Variable {name = "v", value = f32[2] [1, 2]}
+  %a = Assign(%v, %x)
+  return %a, %v
+})");
+  ASSERT_NE(session, nullptr);
+  Tensor x = MakeTensor<float>({2}, {5, 6});
+  auto results = session->Run({{"x", x}});
+  ASSERT_TRUE(results.ok()) << results.status();
+  EXPECT_EQ(First((*results)[1]), 1) << "as it was at the entry";
+  x.mutable_data<float>()[0] = 99;
+  EXPECT_EQ(Read(*session, "v"), 5);
+}
+
+// Steps of one size take memory once for the values and once for the next ones.
+TEST(State, MemoryIsUsedAgain) {
+  auto session = Make(kProgram);
+  ASSERT_NE(session, nullptr);
+  const Feeds feeds = {{"x", kOnes}, {"rate", kHalf}};
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(session->Run("train", feeds).ok());
+  const void* first = session->state()->Current()->values[0].raw();
+  ASSERT_TRUE(session->Run("train", feeds).ok());
+  EXPECT_NE(session->state()->Current()->values[0].raw(), first);
+  ASSERT_TRUE(session->Run("train", feeds).ok());
+  EXPECT_EQ(session->state()->Current()->values[0].raw(), first);
+  EXPECT_EQ(session->Memory().state_bytes, 24);
+  EXPECT_EQ(session->Memory().spare_bytes, 24);
+}
+
+// Readers, a trainer and one who swaps at once: each answer is wholly of the version that its run
+// reports.
+TEST(State, EveryRunSeesOneVersion) {
+  auto session = Make(kProgram);
+  ASSERT_NE(session, nullptr);
+  std::mutex mutex;
+  std::map<uint64_t, float> value_of;  // by version
+  value_of[session->state()->version()] = 1;
+  const auto note = [&](uint64_t version, float value) {
+    std::lock_guard<std::mutex> lock(mutex);
+    value_of[version] = value;
+  };
+  struct Seen {
+    uint64_t version;
+    float value;
+  };
+  constexpr int kReaders = 4, kSwaps = 2000;
+  std::atomic<bool> stop{false};
+  std::vector<std::vector<Seen>> seen(kReaders);
+  std::atomic<int> torn{0}, failed{0};
+  std::vector<std::thread> threads;
+  for (int r = 0; r < kReaders; ++r) {
+    threads.emplace_back([&, r] {
+      while (!stop.load()) {
+        RunOptions options;
+        uint64_t version = 0;
+        options.read_version = &version;
+        auto y = session->Run("predict", {{"x", kOnes}}, {}, options);
+        if (!y.ok()) {
+          ++failed;
+          return;
+        }
+        const float* w = (*y)[0].data<float>();
+        const float* u = (*y)[1].data<float>();
+        if (w[0] != w[1] || w[0] != u[0] || w[0] != u[1]) ++torn;
+        if (seen[r].size() < 20000) seen[r].push_back({version, w[0]});
+      }
+    });
+  }
+  threads.emplace_back([&] {
+    for (int i = 0; i < kSwaps; ++i) {
+      const float k = static_cast<float>(i % 512);
+      const Tensor t = MakeTensor<float>({2}, {k, k});
+      auto version = session->state()->Write({{"w", t}, {"u", t}});
+      if (!version.ok()) ++failed;
+      if (version.ok()) note(*version, k);
+    }
+    stop = true;
+  });
+  threads.emplace_back([&] {
+    while (!stop.load()) {
+      RunOptions options;
+      uint64_t read = 0, wrote = 0;
+      options.read_version = &read;
+      options.wrote_version = &wrote;
+      auto loss = session->Run("train", {{"x", kOnes}, {"rate", kHalf}}, {}, options);
+      if (!loss.ok()) {
+        ++failed;
+        return;
+      }
+      note(wrote, First((*loss)[0]) / 2 - 0.5f);
+    }
+  });
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(torn.load(), 0);
+  EXPECT_EQ(failed.load(), 0);
+  int64_t compared = 0;
+  for (const std::vector<Seen>& all : seen) {
+    for (const Seen& s : all) {
+      auto it = value_of.find(s.version);
+      ASSERT_NE(it, value_of.end()) << s.version;
+      EXPECT_EQ(it->second, s.value) << "version " << s.version;
+      ++compared;
+    }
+  }
+  EXPECT_GT(compared, 0);
+}
+
+}  // namespace
+}  // namespace sluice
