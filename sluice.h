@@ -7,9 +7,9 @@
 #include "graph/graph.h"
 #include "graph/infer.h"
 #include "graph/text.h"
-#include "ops/gradient.h"
 #include "ops/op.h"
 #include "ops/ops.h"
+#include "passes/add_gradients.h"
 #include "runtime/session.h"
 
 #endif  // SLUICE_SLUICE_H_

@@ -2,6 +2,23 @@
 #include "ops/op.h"
 
 namespace sluice {
+namespace {
+
+absl::Status InferSame(InferContext& c) {
+  c.SetOutput(0, c.InputType(0));
+  return absl::OkStatus();
+}
+
+absl::Status SameGradient(GradientContext& g) {
+  g.SetInputGrad(0, g.output_grad());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Value*>> ExpandSame(GraphBuilder& b, const Node& node) {
+  return std::vector<Value*>{b.Op("Identity", {node.input(0)})};
+}
+
+}  // namespace
 
 SLUICE_DECLARE_OP(Identity) {
   return Op("Identity")
@@ -13,10 +30,43 @@ SLUICE_DECLARE_OP(Identity) {
         if (std::optional<Shape> dims = SmallInputDims(c, 0)) c.SetOutputDims(0, *dims);
         return absl::OkStatus();
       })
-      .Gradient(+[](GradientContext& g) {
-        g.SetInputGrad(0, g.output_grad());
-        return absl::OkStatus();
-      });
+      .Gradient(SameGradient);
+}
+
+SLUICE_DECLARE_OP(StopGradient) {
+  return Op("StopGradient", "sluice")
+      .Doc("Its input, unchanged. For gradients it is a constant.")
+      .Types("T", kAllTypes)
+      .Input("input", "T")
+      .Output("output", "T")
+      .RowWise()
+      .Infer(InferSame)
+      .ExpandAlways(ExpandSame)
+      .NotDifferentiable("it stops gradients");
+}
+
+SLUICE_DECLARE_OP(GradientSeed) {
+  return Op("GradientSeed", "sluice")
+      .Doc("Its input, unchanged: the gradient of a loss by itself, where AddGradients() begins.")
+      .Types("T", kFloatTypes)
+      .Input("input", "T")
+      .Output("output", "T")
+      .RowWise()
+      .Infer(InferSame)
+      .ExpandAlways(ExpandSame)
+      .Gradient(SameGradient);
+}
+
+SLUICE_DECLARE_OP(GradientOf) {
+  return Op("GradientOf", "sluice")
+      .Doc("Its input, unchanged: the whole gradient of a variable, where AddGradients() ends.")
+      .Types("T", kFloatTypes)
+      .Input("input", "T")
+      .Output("output", "T")
+      .RequiredAttr("variable", AttrKind::kString, "The variable's name.")
+      .Infer(InferSame)
+      .ExpandAlways(ExpandSame)
+      .Gradient(SameGradient);
 }
 
 }  // namespace sluice

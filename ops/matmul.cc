@@ -149,7 +149,7 @@ SLUICE_DECLARE_OP(Gemm) {
       .Attr("transA", 0)
       .Attr("transB", 0)
       .Infer(InferGemm)
-      .GradientPending()
+      .Gradient(GemmGradient)
       .RowWise();
 }
 

@@ -10,6 +10,7 @@ namespace sluice {
 // dA = dY * B^T and dB = A^T * dY, summed over broadcast batch axes. Unimplemented where a rank is
 // unknown.
 absl::Status MatMulGradient(GradientContext& c);
+absl::Status GemmGradient(GradientContext& c);
 
 }  // namespace sluice
 

@@ -1,16 +1,16 @@
 // Every gradient is proven in f64 by central differences: with static shapes, and again with
 // symbolic ones, where broadcasting has to be undone at run time.
-#include "ops/gradient.h"
-
 #include <cmath>
 #include <cstdio>
 #include <functional>
+#include <map>
 #include <set>
 
 #include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ops/op.h"
+#include "passes/add_gradients.h"
 #include "runtime/session.h"
 #include "tests/testing/run_op.h"
 
@@ -292,6 +292,26 @@ TEST(Gradient, MatMulInAllItsForms) {
   }
 }
 
+TEST(Gradient, GemmInAllItsForms) {
+  for (const int64_t ta : {0, 1}) {
+    for (const int64_t tb : {0, 1}) {
+      for (const std::vector<int64_t>& bias :
+           std::vector<std::vector<int64_t>>{{2, 4}, {4}, {2, 1}}) {
+        SCOPED_TRACE(absl::StrCat(ta, tb, DimsToString(bias)));
+        const std::vector<int64_t> a =
+            ta != 0 ? std::vector<int64_t>{3, 2} : std::vector<int64_t>{2, 3};
+        const std::vector<int64_t> w =
+            tb != 0 ? std::vector<int64_t>{4, 3} : std::vector<int64_t>{3, 4};
+        Prove({Uniform(a, -1, 1, 1), Uniform(w, -1, 1, 2), Uniform(bias, -1, 1, 3)},
+              [&](GraphBuilder& b, const auto& x) {
+                return b.Op("Gemm", {x[0], x[1], x[2]},
+                            {{"alpha", 0.5f}, {"beta", 2.0f}, {"transA", ta}, {"transB", tb}});
+              });
+      }
+    }
+  }
+}
+
 TEST(Gradient, RunningSums) {
   for (const int exclusive : {0, 1}) {
     for (const int reverse : {0, 1}) {
@@ -353,7 +373,10 @@ TEST(Gradient, SumsOverEveryPathAndEveryLoss) {
   GraphBuilder b(&graph);
   Value* x = b.Input("x", Type::Tensor(DType::kF64, Dims{2}));
   Value* y = b.Input("y", Type::Tensor(DType::kF64, Dims{3}));
-  auto grads = AddGradients(&graph, {b.Op("Mul", {x, x}), b.Op("Neg", {x})}, {x, y});
+  const std::vector<Value*> losses = {b.Op("Mul", {x, x}), b.Op("Neg", {x})};
+  EXPECT_THAT(AddGradients(&graph, losses, {x, y}).status().message(),
+              HasSubstr("no loss depends on 'y'"));
+  auto grads = AddGradients(&graph, losses, {x, y}, {.zeros_where_unreached = true});
   ASSERT_TRUE(grads.ok()) << grads.status();
   b.Output((*grads)[0], "dx");
   b.Output((*grads)[1], "dy");
@@ -374,6 +397,82 @@ TEST(Gradient, OfAGradient) {
           EXPECT_TRUE(first.ok()) << first.status();
           return first.ok() ? (*first)[0] : nullptr;
         });
+}
+
+TEST(Gradient, ThroughAnExpansion) {
+  Prove({Uniform({2, 3, 4}, -1, 1, 1)}, [](GraphBuilder& b, const auto& x) {
+    return b.Op("LpNormalization", {x[0]}, {{"axis", 1}});
+  });
+  Prove({Uniform({3, 4}, -1, 1, 1), Uniform({4}, 0.5, 1, 2), Uniform({4}, -1, 1, 3)},
+        [](GraphBuilder& b, const auto& x) {
+          return b.Op("LayerNormalization", {x[0], x[1], x[2]}, {{"epsilon", 0.125}});
+        });
+}
+
+TEST(Gradient, StopsWhereItIsTold) {
+  Graph graph(StandardOps());
+  GraphBuilder b(&graph);
+  Value* x = b.Input("x", Type::Tensor(DType::kF64, Dims{2}));
+  Value* y = b.Input("y", Type::Tensor(DType::kF64, Dims{2}));
+  Value* z = b.Input("z", Type::Tensor(DType::kF64, Dims{2}));
+  Value* whole = b.Op("Cast", {z}, {{"to", DType::kI64}});
+  Value* loss = b.Op("Sum", {b.Op("Mul", {x, b.Op("StopGradient", {b.Op("Mul", {x, y})})}),
+                             b.Op("Cast", {whole}, {{"to", DType::kF64}})});
+  ASSERT_TRUE(b.status().ok()) << b.status();
+  const size_t nodes = graph.num_nodes();
+  const std::string why(AddGradients(&graph, {loss}, {x, y, z}).status().message());
+  EXPECT_THAT(why, HasSubstr("no loss depends on 'y'; the way ends at %v"));
+  EXPECT_THAT(why, HasSubstr("StopGradient"));
+  EXPECT_THAT(why, HasSubstr("no loss depends on 'z'; the way ends at %v"));
+  EXPECT_THAT(why, HasSubstr("Cast(%z) {to = i64}"));
+  EXPECT_EQ(graph.num_nodes(), nodes);
+  auto grads = AddGradients(&graph, {loss}, {x});
+  ASSERT_TRUE(grads.ok()) << grads.status();
+  b.Output((*grads)[0], "dx");
+  auto session = Session::Create(graph, {.threads = 1});
+  ASSERT_TRUE(session.ok()) << session.status();
+  const Tensor two = MakeTensor<double>({2}, {2, 3});
+  auto values = (*session)->Run({{"x", two}, {"y", two}, {"z", two}});
+  ASSERT_TRUE(values.ok()) << values.status();
+  EXPECT_EQ((*values)[0], MakeTensor<double>({2}, {4, 9}));
+}
+
+TEST(Gradient, WhatManyReadHasOneSumAndNobodysGradientIsBuilt) {
+  Graph graph(StandardOps());
+  GraphBuilder b(&graph);
+  Value* x = b.Input("x", Type::Tensor(DType::kF64, Dims{4, 4}));
+  Value* w = b.Variable("w", *Tensor::Allocate(DType::kF64, {4, 4}));
+  Value* y = b.Op("MatMul", {x, w});
+  std::vector<Value*> losses;
+  for (int i = 0; i < 5; ++i) losses.push_back(b.Op("Exp", {y}));
+  auto grads = AddGradients(&graph, losses, {w});
+  ASSERT_TRUE(grads.ok()) << grads.status();
+  std::map<std::string, int> count;
+  for (const auto& node : graph.nodes()) ++count[std::string(node->op_name())];
+  EXPECT_EQ(count["Sum"], 1);
+  EXPECT_EQ(count["Add"], 0);
+  EXPECT_EQ(count["MatMul"], 2) << "the gradient of x is nobody's";
+  EXPECT_EQ(count["GradientSeed"], 5);
+  EXPECT_EQ((*grads)[0]->producer()->String("variable"), "w");
+}
+
+TEST(Gradient, ADeepChainTakesLinearTime) {
+  Graph graph(StandardOps());
+  GraphBuilder b(&graph);
+  Value* x = b.Input("x", Type::Tensor(DType::kF32, Dims{1, 4}));
+  std::vector<Value*> weights;
+  Value* y = x;
+  for (int i = 0; i < 5000; ++i) {
+    weights.push_back(
+        b.Variable(absl::StrCat("w", i), *Tensor::Random(DType::kF32, {4, 4}, {.seed = 1})));
+    y = b.Op("Relu", {b.Op("Gemm", {y, weights.back()})});
+  }
+  auto grads = AddGradients(&graph, {b.Op("ReduceSum", {y})}, weights);
+  ASSERT_TRUE(grads.ok()) << grads.status();
+  for (size_t i = 0; i < weights.size(); ++i)
+    b.Op("Assign", {weights[i], b.Op("Sub", {weights[i], (*grads)[i]})});
+  ASSERT_TRUE(b.status().ok()) << b.status();
+  EXPECT_TRUE(Verify(graph).ok());
 }
 
 TEST(Gradient, UnknownRank) {
@@ -400,16 +499,17 @@ TEST(Gradient, ErrorsNameTheNodeAndTheReasonAndLeaveNoTrace) {
   GraphBuilder b(&graph);
   Value* x = b.Input("x", Type::Tensor(DType::kF64, Dims{1, 2, 2}));
   Value* hard = b.Op("Hardmax", {x});
-  Value* norm = b.Op("LRN", {x}, {{"size", 3}});
+  Value* pool = b.Op("MaxPool", {x}, {{"kernel_shape", std::vector<int64_t>{2}}});
   Value* index = b.Op("ArgMax", {x});
   const size_t nodes = graph.num_nodes();
   auto none = AddGradients(&graph, {hard}, {x});
   EXPECT_EQ(none.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(none.status().message(),
               HasSubstr("Hardmax, which has no gradient: it is piecewise"));
-  auto pending = AddGradients(&graph, {b.Op("Exp", {norm})}, {x});
+  auto pending = AddGradients(&graph, {b.Op("Exp", {pool}), hard}, {x});
   EXPECT_EQ(pending.status().code(), absl::StatusCode::kUnimplemented);
-  EXPECT_THAT(pending.status().message(), HasSubstr("the gradient of LRN is not written yet"));
+  EXPECT_THAT(pending.status().message(), HasSubstr("the gradient of MaxPool is not written yet"));
+  EXPECT_THAT(pending.status().message(), HasSubstr("Hardmax, which has no gradient")) << "all";
   auto integer = AddGradients(&graph, {index}, {x});
   EXPECT_THAT(integer.status().message(), HasSubstr("expected a floating-point tensor"));
   EXPECT_THAT(AddGradients(&graph, {nullptr}, {x}).status().message(), HasSubstr("null"));

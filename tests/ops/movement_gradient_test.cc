@@ -1,7 +1,7 @@
 // Movement ops are linear: the gradient of sum(w * op(x)) is what op makes of each unit vector.
 #include "absl/container/flat_hash_map.h"
 #include "gtest/gtest.h"
-#include "ops/gradient.h"
+#include "passes/add_gradients.h"
 #include "ops/op.h"
 #include "runtime/evaluate.h"
 #include "tests/testing/run_op.h"

@@ -1,7 +1,7 @@
 // Reorder: what it infers, what the verifier lets layouts do, and its gradient.
 #include "graph/text.h"
 #include "gtest/gtest.h"
-#include "ops/gradient.h"
+#include "passes/add_gradients.h"
 #include "ops/op.h"
 
 namespace sluice {

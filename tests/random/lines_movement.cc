@@ -15,6 +15,11 @@ int64_t Axis(Maker& m, int64_t axis, int64_t rank) {
 }
 
 Value* DrawIdentity(Maker& m, const std::string& op) { return m.Op(op, {m.Operand(kAllTypes)}); }
+Value* DrawGradientEnd(Maker& m, const std::string& op) {
+  AttrList attrs;
+  if (op == "GradientOf") attrs.push_back({"variable", "v"});
+  return m.Op(op, {m.Operand(kFloatTypes)}, attrs);
+}
 
 // Merges and splits axes of x, adds and drops ones.
 Value* DrawReshape(Maker& m, const std::string& op) {
@@ -330,6 +335,9 @@ Value* DrawDropout(Maker& m, const std::string& op) {
 
 constexpr Line kLines[] = {
     {"Identity", 4, DrawIdentity},
+    {"StopGradient", 1, DrawIdentity},
+    {"GradientSeed", 1, DrawGradientEnd},
+    {"GradientOf", 1, DrawGradientEnd},
     {"Reshape", 14, DrawReshape},
     {"Flatten", 4, DrawFlatten},
     {"Squeeze", 6, DrawSqueeze},
