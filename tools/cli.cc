@@ -113,7 +113,14 @@ void SessionFlags::AddTo(CLI::App* command, bool with_passes) {
   command->add_option("--threads", threads, "Threads (default: every core)")
       ->type_name("N")
       ->check(WholeNumber(0, SessionOptions::kMaxThreads));
-  if (with_passes) command->add_flag("--no-passes", plain, "Run without optimisation");
+  if (with_passes) {
+    command->add_flag("--no-passes", plain, "Run without optimisation");
+    command
+        ->add_option("--signature", signature,
+                     "Which of the model's programs; needed where it has several (`sluice show`)")
+        ->type_name("NAME")
+        ->check(NotEmpty());
+  }
   command->add_flag("--deterministic", deterministic,
                     "The same bits whatever the number of threads");
   command->add_flag("--strict", strict,

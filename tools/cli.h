@@ -78,7 +78,7 @@ absl::StatusOr<std::string> WriteTensorFile(const Tensor& tensor, const std::str
 struct SessionFlags {
   int threads = 0;
   bool plain = false, deterministic = false, strict = false;
-  std::string tuning_cache;
+  std::string tuning_cache, signature;
   void AddTo(CLI::App* command, bool with_passes = true);
   SessionOptions Options() const;
 };

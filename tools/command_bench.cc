@@ -130,9 +130,9 @@ absl::Status Vary(Session* session, const Options& o) {
     InputOptions inputs = o.inputs;
     const int64_t extent = from + i * step % n;
     inputs.dims.push_back(absl::StrCat(named.first, "=", extent));
-    absl::StatusOr<Inputs> loaded = LoadInputs(session->all_inputs(), inputs);
+    absl::StatusOr<Inputs> loaded = LoadInputs(session->all_inputs(o.session.signature), inputs);
     if (!loaded.ok()) return loaded.status();
-    absl::StatusOr<std::vector<Tensor>> results = session->Run(loaded->feeds);
+    absl::StatusOr<std::vector<Tensor>> results = session->Run(o.session.signature, loaded->feeds);
     if (!results.ok()) return results.status();
     specialise_ms += session->Memory().specialise_ms;
     plans = std::max(plans, session->Memory().plans);
@@ -164,20 +164,22 @@ absl::Status Bench(const Options& o) {
   if (!graph.ok()) return graph.status();
   absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, std::move(options));
   if (!session.ok()) return session.status();
+  if (absl::Status s = (*session)->CheckSignature(o.session.signature); !s.ok()) return s;
   graph->reset();
   const double create_ms = Milliseconds(start);
   if (!o.vary.empty()) return Vary(session->get(), o);
-  absl::StatusOr<Inputs> inputs = LoadInputs((*session)->all_inputs(), o.inputs);
+  absl::StatusOr<Inputs> inputs = LoadInputs((*session)->all_inputs(o.session.signature), o.inputs);
   if (!inputs.ok()) return inputs.status();
   for (const std::string& line : inputs->generated) std::fprintf(stderr, "%s\n", line.c_str());
 
-  CallableOptions signature;
+  CallableOptions signature{.feeds = {}, .fetches = {}, .signature = o.session.signature};
   std::vector<Tensor> feeds;
   for (const auto& [name, tensor] : inputs->feeds) {
     signature.feeds.push_back(name);
     feeds.push_back(tensor);
   }
-  for (const Session::Port& p : (*session)->outputs()) signature.fetches.push_back(p.name);
+  for (const Session::Port& p : (*session)->outputs(o.session.signature))
+    signature.fetches.push_back(p.name);
   absl::StatusOr<std::unique_ptr<Callable>> callable = (*session)->MakeCallable(signature);
   if (!callable.ok()) return callable.status();
   std::vector<Tensor> results(signature.fetches.size());

@@ -51,20 +51,21 @@ Difference Compare(const Tensor& a, const Tensor& b) {
 }
 
 absl::StatusOr<bool> CheckFolder(Session& session, const std::string& folder, const Options& o) {
+  const std::string& signature = o.session.signature;
   InputOptions options;
   options.folder = folder;
-  absl::StatusOr<Inputs> inputs = LoadInputs(session.all_inputs(), options);
+  absl::StatusOr<Inputs> inputs = LoadInputs(session.all_inputs(signature), options);
   if (!inputs.ok()) return inputs.status();
   if (!inputs->generated.empty()) {
-    return absl::NotFoundError(absl::StrCat(folder, " holds ",
-                                            session.inputs().size() - inputs->generated.size(),
-                                            " inputs, the model takes ", session.inputs().size()));
+    return absl::NotFoundError(
+        absl::StrCat(folder, " holds ", session.inputs(signature).size() - inputs->generated.size(),
+                     " inputs, the model takes ", session.inputs(signature).size()));
   }
   absl::StatusOr<std::vector<Tensor>> expected = ReadNumbered(folder, "output");
   if (!expected.ok()) return expected.status();
   if (expected->empty())
     return absl::NotFoundError(absl::StrCat(folder, " holds no output_0.npy or output_0.pb"));
-  absl::StatusOr<std::vector<Tensor>> results = session.Run(inputs->feeds);
+  absl::StatusOr<std::vector<Tensor>> results = session.Run(signature, inputs->feeds);
   if (!results.ok()) return results.status();
   bool agree = true;
   for (size_t i = 0; i < expected->size(); ++i) {
@@ -74,7 +75,7 @@ absl::StatusOr<bool> CheckFolder(Session& session, const std::string& folder, co
       return false;
     }
     const Tensor &a = (*results)[i], &b = (*expected)[i];
-    const std::string name = Escaped(session.outputs()[i].name);
+    const std::string name = Escaped(session.outputs(signature)[i].name);
     if (a.dtype() != b.dtype() || a.dims() != b.dims()) {
       std::printf("%s %s: DISAGREES: it is %s, expected %s\n", folder.c_str(), name.c_str(),
                   a.TypeString().c_str(), b.TypeString().c_str());
@@ -93,7 +94,7 @@ absl::StatusOr<bool> CheckFolder(Session& session, const std::string& folder, co
   }
   for (size_t i = expected->size(); i < results->size(); ++i) {
     std::printf("%s %s: NOT COMPARED: there is no output_%zu.npy or .pb%s\n", folder.c_str(),
-                Escaped(session.outputs()[i].name).c_str(), i,
+                Escaped(session.outputs(signature)[i].name).c_str(), i,
                 o.allow_missing ? "" : " (--allow-missing lets that pass)");
     agree &= o.allow_missing;
   }
@@ -109,6 +110,7 @@ absl::Status Check(const Options& o, bool* fail) {
   options.log = [&](absl::string_view line) { progress.Show(std::string(line)); };
   absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, std::move(options));
   if (!session.ok()) return session.status();
+  if (absl::Status s = (*session)->CheckSignature(o.session.signature); !s.ok()) return s;
   if (!IsFolder(o.data)) return absl::NotFoundError(absl::StrCat(o.data, " is no folder"));
   std::vector<std::string> folders;
   std::error_code error;

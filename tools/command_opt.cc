@@ -40,20 +40,30 @@ std::set<std::string> OpenSymbols(const std::vector<Session::Port>& ports) {
 // Plans for the given inputs, or else for the smallest made-up ones that the model runs with: not
 // every model runs with open extents of 1 (an image must be as large as a window). The error is the
 // one for those.
-absl::Status PlanForSomeInputs(Session& session, const InputOptions& given) {
+absl::Status PlanSignature(Session& session, const std::string& signature,
+                           const InputOptions& given) {
   std::set<std::string> symbols;
-  if (!given.given()) symbols = OpenSymbols(session.inputs());
+  if (!given.given()) symbols = OpenSymbols(session.inputs(signature));
   absl::Status first;
   for (int64_t open : {1, 2, 3, 4, 8, 16, 32, 64, 128, 256}) {
     InputOptions options = given;
     for (const std::string& s : symbols) options.dims.push_back(absl::StrCat(s, "=", open));
-    absl::StatusOr<Inputs> inputs = LoadInputs(session.inputs(), options);
+    absl::StatusOr<Inputs> inputs = LoadInputs(session.inputs(signature), options);
     const absl::Status planned =
-        inputs.ok() ? session.PlanText(inputs->feeds).status() : inputs.status();
+        inputs.ok() ? session.PlanText(inputs->feeds, signature).status() : inputs.status();
     if (planned.ok() || symbols.empty()) return planned;
     if (first.ok()) first = planned;
   }
   return first;
+}
+
+absl::Status PlanForSomeInputs(Session& session, const InputOptions& given) {
+  std::vector<std::string> names = session.signatures();
+  if (names.empty()) names.push_back("");
+  for (const std::string& name : names) {
+    if (absl::Status s = PlanSignature(session, name, given); !s.ok()) return s;
+  }
+  return absl::OkStatus();
 }
 
 // What becomes of a plan that could not be made: an error where the user chose the inputs, else a

@@ -24,18 +24,24 @@ absl::Status Run(const Options& o) {
   SessionOptions session_options = o.session.Options();
   absl::StatusOr<std::unique_ptr<Graph>> graph = ReadGraph(o.model, &session_options);
   if (!graph.ok()) return graph.status();
-  absl::StatusOr<Inputs> inputs = LoadInputs(PortsOf(**graph), o.inputs);
+  const std::string& signature = o.session.signature;
+  const bool one = (*graph)->signatures().empty();  // then a wrong input is told before the work
+  absl::StatusOr<Inputs> inputs = Inputs();
+  if (one) inputs = LoadInputs(PortsOf(**graph), o.inputs);
   if (!inputs.ok()) return inputs.status();
-  for (const std::string& line : inputs->generated) std::fprintf(stderr, "%s\n", line.c_str());
   session_options.log = [&](absl::string_view line) { progress.Show(std::string(line)); };
   absl::StatusOr<std::unique_ptr<Session>> session =
       Session::Create(**graph, std::move(session_options));
   if (!session.ok()) return session.status();
+  if (absl::Status s = (*session)->CheckSignature(signature); !s.ok()) return s;
+  if (!one) inputs = LoadInputs((*session)->all_inputs(signature), o.inputs);
+  if (!inputs.ok()) return inputs.status();
+  for (const std::string& line : inputs->generated) std::fprintf(stderr, "%s\n", line.c_str());
   progress.Show("running");
   Profile profile;
   RunOptions run;
   if (!o.profile.empty()) run.profile = &profile;
-  absl::StatusOr<std::vector<Tensor>> results = (*session)->Run(inputs->feeds, {}, run);
+  absl::StatusOr<std::vector<Tensor>> results = (*session)->Run(signature, inputs->feeds, {}, run);
   if (!results.ok()) return results.status();
   if (!o.profile.empty()) {
     if (absl::Status s = WriteFileAtomically(o.profile, profile.ToChromeTrace()); !s.ok()) return s;
@@ -45,7 +51,7 @@ absl::Status Run(const Options& o) {
         absl::StrCat("cannot make folder ", o.outputs, ": ", std::strerror(errno)));
   }
   for (size_t i = 0; i < results->size(); ++i) {
-    const std::string& name = (*session)->outputs()[i].name;
+    const std::string& name = (*session)->outputs(signature)[i].name;
     std::printf("%s: %s\n", Escaped(name).c_str(), (*results)[i].ToString().c_str());
     if (o.outputs.empty()) continue;
     absl::StatusOr<std::string> path =

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "graph/infer.h"
 #include "graph/text.h"
 #include "nlohmann/json.hpp"
@@ -50,6 +51,12 @@ absl::Status Show(const Options& o) {
     json["outputs"].push_back({{"name", (*graph)->output_names()[i]},
                                {"type", (*graph)->outputs()[i]->type().ToString()}});
   }
+  for (const auto& [name, signature] : (*graph)->signatures()) {
+    json["signatures"].push_back({{"name", name},
+                                  {"inputs", signature.inputs},
+                                  {"outputs", signature.outputs},
+                                  {"does", signature.does}});
+  }
   std::map<std::string, int64_t> ops;
   int64_t parameters = 0, bytes = 0;
   CountOps(**graph, &ops, &parameters, &bytes);
@@ -62,7 +69,7 @@ absl::Status Show(const Options& o) {
   sizes.dims = o.dims;
   absl::StatusOr<Inputs> inputs = LoadInputs(PortsOf(**graph), sizes);
   if (!inputs.ok() && !o.dims.empty()) return inputs.status();
-  if (inputs.ok()) {
+  if (inputs.ok() && (*graph)->signatures().empty()) {
     absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, {.threads = 1});
     if (!session.ok()) return session.status();
     if (absl::StatusOr<std::string> plan = (*session)->PlanText(inputs->feeds); !plan.ok())
@@ -94,6 +101,14 @@ absl::Status Show(const Options& o) {
   std::printf("%s\n", Escaped((*graph)->name()).c_str());
   ports("inputs");
   ports("outputs");
+  for (const auto& [name, signature] : (*graph)->signatures()) {
+    std::printf("  signature %s (%s) -> (%s)", Escaped(name).c_str(),
+                Escaped(absl::StrJoin(signature.inputs, ", ")).c_str(),
+                Escaped(absl::StrJoin(signature.outputs, ", ")).c_str());
+    if (!signature.does.empty())
+      std::printf(" does (%s)", Escaped(absl::StrJoin(signature.does, ", ")).c_str());
+    std::printf("\n");
+  }
   int64_t nodes = 0;
   for (const auto& [op, count] : ops) nodes += count;
   std::printf("%lld nodes\n", static_cast<long long>(nodes));

@@ -11,7 +11,7 @@ trap leave EXIT
 mkdir "$clone"
 git ls-files -zco --exclude-standard | tar --null -T - --ignore-failed-read -cf - 2> /dev/null | tar xf - -C "$clone"
 "$clone/tools/install" "$work/prefix"
-cp tests/example/{example.cc,CMakeLists.txt} "$work"
+cp tests/example/{example.cc,train.cc,CMakeLists.txt} "$work"
 cmake -S "$work" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=clang++-19 > "$work/cmake.log" || { cat "$work/cmake.log"; exit 1; }
 cmake --build "$work/build" > "$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
 for kind in sluice sluice_static; do (cd "$work" && build/example_$kind | grep 'f32\[2,10\]'); done

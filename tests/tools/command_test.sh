@@ -76,6 +76,32 @@ for form in odd.onnx odd.sluice folder; do
   expect 0 convert odd.txt "$form"
   expect 0 show "$form" --json
 done
+# Two programs of one file: each is run by its name.
+cat > signatures.txt << END
+graph g (%x: f32[2], %rate: f32[]) {
+  %w = Variable {name = "w", value = f32[2] [1, 2]}
+  %y = Mul(%x, %w)
+  %d = Mul(%x, %rate)
+  %n = Sub(%w, %d)
+  %a = Assign(%w, %n)
+  return %y, %n
+}
+signature predict (x) -> (y)
+signature train (x, rate) -> (n) does (a)
+END
+for form in signatures.txt signatures.sluice; do
+  expect 0 show $form
+  grep -q 'signature train (x, rate) -> (n) does (a)' out || fail "show does not list the signatures of $form"
+  expect 0 show $form --json; json out "show --json of signatures"
+  expect 1 run $form
+  grep -q "say which to run, of 'predict', 'train'" err || fail "run does not say which signatures there are"
+  expect 1 run $form --signature nope
+  expect 0 run $form --signature predict
+  grep -q '^y: ' out || fail "run --signature predict gives no y"
+  expect 0 run $form --signature train
+  expect 0 bench $form --signature train --seconds 0.05 --json
+  expect 0 opt signatures.txt -o signatures.sluice
+done
 expect 1 run odd.txt --input 'nobody=results/output_0.npy'
 expect 1 show missing.onnx
 expect 1 show $'missing\e[2J\nFORGED'
