@@ -97,6 +97,9 @@ class Kernel {
   // before it writes the output element in its place. Equal byte sizes are the planner's to check.
   virtual std::vector<std::pair<int, int>> in_place() const { return {}; }
   virtual bool dynamic_outputs() const { return false; }
+  // False: Launch() is OK whatever the data are: it allocates nothing, calls nothing that could
+  // fail. Only behind the last step that may fail is state written in its place.
+  virtual bool may_fail() const { return true; }
   // (output, input) where the output is the input's very bytes under another shape: no launch
   // needed when the planner can alias them (Reshape, Identity, Squeeze, ...).
   virtual std::vector<std::pair<int, int>> views() const { return {}; }

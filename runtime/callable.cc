@@ -141,7 +141,7 @@ absl::Status Callable::Impl::Run(absl::Span<const Tensor> inputs, absl::Span<Ten
   ListRanges(given, &places);
   if (absl::Status s = CheckGiven(given, places, fed, *plan); !s.ok()) return s;
   LeaveOwn();
-  state.AppendTargets(outputs, &given);
+  state.AppendTargets(outputs, *plan, &given);
   RunContext run = session->Context(options);
   absl::Status status = frame->Run(*plan, ordered, given, &results, &run, /*keep=*/true);
   session->NotePeak(run);

@@ -96,7 +96,8 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signatur
     if (!tuner.ok()) return tuner.status();
     program_options.tuner = *std::move(tuner);
   }
-  compiled.program = std::make_unique<Program>(std::move(program), program_options);
+  compiled.program =
+      std::make_unique<Program>(std::move(program), program_options, compiled.state.Renews());
   compiled.milliseconds =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   log(absl::StrFormat("compiled: %d nodes from %d in %.2f ms", compiled.nodes_after,

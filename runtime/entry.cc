@@ -23,6 +23,17 @@ void EraseUnread(Graph* graph) {
 
 }  // namespace
 
+std::vector<int> StatePorts::Renews() const {
+  std::vector<int> renews(outputs, -1);
+  for (int variable : writes) {
+    const auto read = std::find(reads.begin(), reads.end(), variable);
+    renews.push_back(read == reads.end()
+                         ? -1
+                         : static_cast<int>(inputs) + static_cast<int>(read - reads.begin()));
+  }
+  return renews;
+}
+
 absl::StatusOr<StatePorts> SelectEntry(const LiftedState& state, const std::string* name,
                                        Graph* graph) {
   const Signature* signature = nullptr;

@@ -16,6 +16,9 @@ namespace sluice {
 struct StatePorts {
   size_t inputs = 0, outputs = 0;
   std::vector<int> reads, writes;
+
+  // By output of the program: the input that holds the same variable, or -1.
+  std::vector<int> Renews() const;
 };
 
 // Leaves of `graph` what the signature of this name needs, all of its effects among it; null: what

@@ -86,8 +86,11 @@ std::string Plan::ToString() const {
     text += "\n";
   }
   std::vector<std::string> results;
-  for (const PlanOutput& o : outputs_)
-    results.push_back(absl::StrCat(place(o.slot), o.direct ? "" : " copied"));
+  for (const PlanOutput& o : outputs_) {
+    results.push_back(
+        absl::StrCat(place(o.slot), o.direct ? "" : " copied",
+                     o.renews < 0 ? "" : absl::StrCat(" in place of input ", o.renews)));
+  }
   absl::StrAppend(&text, "  return ", absl::StrJoin(results, ", "), "\n}\n");
   return text;
 }

@@ -232,7 +232,9 @@ absl::Status Frame::RunStep(const Plan& plan, size_t index, absl::Span<const Ten
 absl::Status Frame::RunWatched(const Plan& plan, size_t index, absl::Span<const Tensor> inputs,
                                RunContext* run, int lane, std::vector<ProfileEvent>* events) {
   const Step& step = plan.steps()[index];
-  if (absl::Status s = run->CheckStop(); !s.ok()) return AtStep(step, s, {});
+  if (static_cast<int>(index) < commit_) {
+    if (absl::Status s = run->CheckStop(); !s.ok()) return AtStep(step, s, {});
+  }
   if (events == nullptr) return RunStep(plan, index, inputs, run);
   const int64_t start = NowNs();
   if (absl::Status s = RunStep(plan, index, inputs, run); !s.ok()) return s;
@@ -285,6 +287,12 @@ absl::Status Frame::Run(const Plan& plan, absl::Span<const Tensor> inputs,
   if (pool_ != run->pool) {
     for (Launch& launch : launches_) launch.context.pool = run->pool;
     pool_ = run->pool;
+  }
+  commit_ = static_cast<int>(launches_.size());
+  for (size_t i = 0; i < given.size() && i < plan.outputs().size(); ++i) {
+    const int renews = plan.outputs()[i].renews;
+    if (renews >= 0 && given[i].valid() && given[i].raw() == inputs[renews].raw())
+      commit_ = plan.commit();
   }
   const RunOptions* const options = run->options;
   Profile* const profile = options == nullptr ? nullptr : options->profile;

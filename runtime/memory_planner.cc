@@ -36,7 +36,12 @@ void MemoryPlanner::FindBranches() {
   }
 }
 
-void MemoryPlanner::AssignBuffers(absl::Span<const int> fetched) {
+void MemoryPlanner::AssignBuffers(absl::Span<const int> fetched, absl::Span<const int> renews) {
+  // A new value goes into the memory of the old one, not into a gradient's.
+  std::vector<bool> renewed(plan_->slots_.size(), false);
+  for (size_t o = 0; o < fetched.size(); ++o) {
+    if (renews[o] >= 0) renewed[static_cast<size_t>(fetched[o])] = true;
+  }
   const int end = static_cast<int>(plan_->steps_.size());
   for (int slot : fetched) last_read_[slot] = end;
   buffer_of_.assign(plan_->slots_.size(), -1);
@@ -74,6 +79,7 @@ void MemoryPlanner::AssignBuffers(absl::Span<const int> fetched) {
         if (viewed) continue;
         launch = true;
         for (const auto& [out, in] : in_place) {
+          if (renewed[static_cast<size_t>(slot)]) break;
           if (out != static_cast<int>(o) || in >= static_cast<int>(step.inputs.size())) continue;
           if (TakeInput(slot, step, in, now)) break;
         }
@@ -176,6 +182,76 @@ void MemoryPlanner::AddOutput(int index, int slot) {
   if (direct) buffers_[b].output = index;
   const std::optional<Dims> dims = s.type.is_tensor() ? s.type.StaticDims() : std::nullopt;
   plan_->outputs_.push_back({slot, s.type, direct, dims.has_value(), dims.value_or(Dims())});
+}
+
+// State is written in its place where nothing can go wrong any more: `safe` is the first step
+// behind all that may fail. The steps are those that are kept.
+void MemoryPlanner::FindRenewed(absl::Span<const int> renews) {
+  const int end = static_cast<int>(plan_->steps_.size());
+  int safe = 0;
+  for (int i = 0; i < end; ++i) {
+    const Kernel* kernel = plan_->steps_[static_cast<size_t>(i)].kernel.get();
+    if (kernel == nullptr || kernel->may_fail()) safe = i + 1;
+  }
+  plan_->commit_ = end;
+  // What is copied at the end takes memory, which there may be none of.
+  const std::vector<PlanOutput>& outputs = plan_->outputs_;
+  if (!std::all_of(outputs.begin(), outputs.end(), [](const PlanOutput& o) { return o.direct; }))
+    return;
+  for (size_t o = 0; o < renews.size(); ++o) {
+    int first = end;
+    if (renews[o] < 0 || !MayRenew(o, renews[o], safe, &first)) continue;
+    plan_->outputs_[o].renews = renews[o];
+    plan_->commit_ = std::min(plan_->commit_, first);
+  }
+}
+
+// Everybody has read the input when `first`, the step that writes the output first, begins; or it
+// reads each element before it writes in its place.
+bool MemoryPlanner::MayRenew(size_t output, int input, int safe, int* first) const {
+  const PlanOutput& target = plan_->outputs_[output];
+  const int buffer = buffer_of_[static_cast<size_t>(target.slot)];
+  if (!target.direct || buffer < 0) return false;
+  const auto is_input = [&](int slot) {
+    const Slot& s = plan_->slots_[static_cast<size_t>(slot)];
+    return s.kind == SlotKind::kInput && s.index == input;
+  };
+  for (const PlanOutput& other : plan_->outputs_) {
+    if (is_input(other.slot)) return false;  // it is copied at the end
+  }
+  const int end = static_cast<int>(plan_->steps_.size());
+  *first = end;
+  int last = -1;
+  for (int i = 0; i < end; ++i) {
+    const Step& step = plan_->steps_[static_cast<size_t>(i)];
+    for (int slot : step.outputs) {
+      if (buffer_of_[static_cast<size_t>(slot)] != buffer) continue;
+      if (step.sliced) return false;
+      *first = std::min(*first, i);
+    }
+    for (const auto* slots : {&step.inputs, &step.reads}) {
+      for (int slot : *slots) {
+        if (is_input(slot)) last = i;
+      }
+    }
+  }
+  if (*first < safe || *first == end || last > *first) return false;
+  for (const Section& s : plan_->sections_) {
+    if (s.first <= *first && *first < s.last) return false;
+  }
+  if (last < *first) return true;
+  const Step& step = plan_->steps_[static_cast<size_t>(last)];
+  const auto pairs = step.kernel->in_place();
+  for (size_t i = 0; i < step.inputs.size(); ++i) {
+    if (!is_input(step.inputs[i])) continue;
+    const bool in_place = std::any_of(pairs.begin(), pairs.end(), [&](const auto& pair) {
+      return pair.second == static_cast<int>(i) &&
+             buffer_of_[static_cast<size_t>(step.outputs[static_cast<size_t>(pair.first)])] ==
+                 buffer;
+    });
+    if (!in_place) return false;
+  }
+  return true;
 }
 
 // The sections over the steps that were kept: `kept_at` by old number, -1 where it fell out.

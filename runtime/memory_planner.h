@@ -17,13 +17,16 @@ class MemoryPlanner {
   MemoryPlanner(const ProgramOptions& options, Plan* plan, std::vector<int> last_read)
       : options_(options), plan_(plan), last_read_(std::move(last_read)) {}
 
-  // `fetched`: the slots of the outputs, in order. ResourceExhausted past the memory limit.
-  absl::Status Run(absl::Span<const int> fetched) {
+  // `fetched`: the slots of the outputs, in order; `renews`: the inputs that each is a new value
+  // of, -1: of none. ResourceExhausted past the memory limit.
+  absl::Status Run(absl::Span<const int> fetched, absl::Span<const int> renews) {
     // Which steps run side by side.
     FindBranches();
     // Which values share memory: views of their input, results in place of it, fetched ones
     // outside.
-    AssignBuffers(fetched);
+    AssignBuffers(fetched, renews);
+    // Which outputs may be written over inputs.
+    FindRenewed(renews);
     if (absl::Status s = PlaceBuffers(); !s.ok()) return s;
     if (absl::Status s = CheckLimit(); !s.ok()) return s;
     FillTable();
@@ -45,7 +48,9 @@ class MemoryPlanner {
   bool TakePart(int slot, int first);
   bool MakeView(int slot, int source);
   void Join(int buffer, int slot);
-  void AssignBuffers(absl::Span<const int> fetched);
+  void AssignBuffers(absl::Span<const int> fetched, absl::Span<const int> renews);
+  void FindRenewed(absl::Span<const int> renews);
+  bool MayRenew(size_t output, int input, int safe, int* first) const;
   void FindBranches();
   void RenumberSections(const std::vector<int>& kept_at);
   void NewBuffer(int slot, int now);

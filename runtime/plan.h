@@ -92,6 +92,9 @@ struct PlanOutput {
   bool direct;     // a step writes it in place; else it is copied or shared at the end
   bool is_static;  // `dims` are its extents
   Dims dims;
+  // The input in whose memory it may be written, -1: none. Nobody reads that input any more when
+  // the first element is written, and nothing may fail from there on: see Plan::commit().
+  int renews = -1;
 
   bool Takes(const Tensor& given) const {
     return is_static && given.dtype() == type.dtype() && given.dims() == absl::MakeSpan(dims);
@@ -115,6 +118,9 @@ class Plan {
   const std::vector<SliceRun>& slices() const { return slices_; }
   double slices_saved_ns() const { return slices_saved_ns_; }  // by the estimate
   const std::vector<PlanOutput>& outputs() const { return outputs_; }
+  // The step from which on outputs are written over inputs, where a run gives them the same memory.
+  // No step behind it may fail, and none looks at the clock.
+  int commit() const { return commit_; }
   int64_t arena_bytes() const { return arena_bytes_; }
   int64_t packed_bytes() const { return packed_bytes_; }
   double specialise_ms() const { return specialise_ms_; }
@@ -150,6 +156,7 @@ class Plan {
   std::vector<std::vector<int>> dynamic_places_;
   size_t num_arguments_ = 0;
   int num_inputs_ = 0, num_dynamic_ = 0;
+  int commit_ = 0;
   int64_t arena_bytes_ = 0, packed_bytes_ = 0, peak_live_bytes_ = 0;
   double specialise_ms_ = 0;  // what making it took
   bool inner_ = false;
@@ -206,6 +213,7 @@ class Frame {
   std::vector<void*> table_;
   std::vector<Launch> launches_;  // by step
   ThreadPool* pool_ = nullptr;    // that the launches name
+  int commit_ = 0;                // of this run: from this step on nothing stops it
   std::vector<Tensor> dynamic_;
   std::vector<Tensor> kept_;  // results of this run, by output
   std::vector<Tensor> own_;   // memory for them that stays from call to call

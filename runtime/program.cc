@@ -38,8 +38,8 @@ std::string KeyOf(absl::Span<const Tensor> inputs, absl::Span<const Tensor> cont
 
 }  // namespace
 
-Program::Program(std::unique_ptr<Graph> graph, ProgramOptions options)
-    : graph_(std::move(graph)), options_(std::move(options)) {}
+Program::Program(std::unique_ptr<Graph> graph, ProgramOptions options, std::vector<int> renews)
+    : graph_(std::move(graph)), options_(std::move(options)), renews_(std::move(renews)) {}
 
 absl::Status Program::CheckInputs(absl::Span<const Tensor> inputs) const {
   absl::flat_hash_map<std::string, std::pair<int64_t, std::string>> symbols;
@@ -127,7 +127,7 @@ absl::StatusOr<std::shared_ptr<const Plan>> Program::PlanFor(absl::Span<const Te
     t = *std::move(own);
   }
   absl::StatusOr<std::shared_ptr<const Plan>> plan =
-      Specialise(*graph_, types, contents, fetches, options_);
+      Specialise(*graph_, types, contents, fetches, renews_, options_);
   if (!plan.ok()) return plan;
   std::lock_guard<std::mutex> lock(mutex_);
   if (auto it = by_key_.find(key); it != by_key_.end())

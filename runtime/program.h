@@ -42,7 +42,8 @@ struct ProgramOptions {
 class Program {
  public:
   // `graph` is optimised and its types are inferred; it holds no state (passes/lift_state.h).
-  Program(std::unique_ptr<Graph> graph, ProgramOptions options);
+  // `renews`: by output, the input of which it is the next value, or -1; empty: none is.
+  Program(std::unique_ptr<Graph> graph, ProgramOptions options, std::vector<int> renews = {});
 
   const Graph& graph() const { return *graph_; }
 
@@ -89,6 +90,7 @@ class Program {
 
   std::unique_ptr<Graph> graph_;
   ProgramOptions options_;
+  std::vector<int> renews_;
   mutable std::mutex mutex_;
   std::list<Entry> entries_;  // most recently used first
   absl::flat_hash_map<std::string, std::list<Entry>::iterator> by_key_;
@@ -96,11 +98,10 @@ class Program {
 
 // The flat plan for inputs of the given types: see runtime/specialise.cc. `contents`: of those
 // inputs that are constants of the plan; an invalid tensor for each other, or none at all.
-absl::StatusOr<std::shared_ptr<const Plan>> Specialise(const Graph& graph,
-                                                       absl::Span<const Type> inputs,
-                                                       absl::Span<const Tensor> contents,
-                                                       absl::Span<const int> fetches,
-                                                       const ProgramOptions& options);
+// `renews`: as Program's.
+absl::StatusOr<std::shared_ptr<const Plan>> Specialise(
+    const Graph& graph, absl::Span<const Type> inputs, absl::Span<const Tensor> contents,
+    absl::Span<const int> fetches, absl::Span<const int> renews, const ProgramOptions& options);
 
 // If, Loop and Scan as steps, their bodies as programs. `reads` receives the captured values that
 // the step wants behind the node's inputs.

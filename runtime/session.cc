@@ -94,10 +94,14 @@ void StateAccess::AppendInputs(std::vector<Tensor>* inputs) const {
   for (int v : entry_.reads) inputs->push_back(version_->values[static_cast<size_t>(v)]);
 }
 
-void StateAccess::AppendTargets(size_t caller, std::vector<Tensor>* given) {
+void StateAccess::AppendTargets(size_t caller, const Plan& plan, std::vector<Tensor>* given) {
   if (!turn_.has_value()) return;
   given->resize(caller);
-  for (int v : entry_.writes) given->push_back(turn_->Spare(v));
+  for (size_t i = 0; i < entry_.writes.size(); ++i) {
+    Tensor target;
+    if (plan.outputs()[caller + i].renews >= 0) target = turn_->InPlace(entry_.writes[i]);
+    given->push_back(target.valid() ? std::move(target) : turn_->Spare(entry_.writes[i]));
+  }
 }
 
 absl::Status StateAccess::Commit(size_t caller, absl::Span<const Tensor> fed,
@@ -180,14 +184,23 @@ absl::StatusOr<std::unique_ptr<Entry>> MakeEntry(const Graph& graph, const std::
   auto entry = std::make_unique<Entry>();
   if (signature != nullptr) entry->name = *signature;
   entry->compiled = *std::move(compiled);
+  const StatePorts& ports = entry->compiled.state;
+  const auto among = [](const std::vector<int>& list, int v) {
+    return std::find(list.begin(), list.end(), v) != list.end();
+  };
   std::vector<int> places;
   for (StateVariable& v : entry->compiled.variables) {
+    const int index = static_cast<int>(places.size());
     absl::StatusOr<int> place = state->Bind(v.name, v.initial);
     if (!place.ok()) return place.status();
     places.push_back(*place);
+    if (among(ports.reads, index) || among(ports.writes, index)) {
+      entry->places.push_back(*place);
+    } else {
+      state->Release(*place);  // another signature's
+    }
     v.initial = Tensor();  // the state's now
   }
-  const StatePorts& ports = entry->compiled.state;
   for (int v : ports.reads) entry->reads.push_back(places[static_cast<size_t>(v)]);
   for (int v : ports.writes) entry->writes.push_back(places[static_cast<size_t>(v)]);
 
@@ -332,7 +345,7 @@ absl::StatusOr<std::vector<Tensor>> Session::Run(absl::string_view signature, co
     ListRanges(given, &places);
     if (absl::Status s = CheckGiven(given, places, fed_at, **plan); !s.ok()) return s;
   }
-  state.AppendTargets(results_wanted, &given);
+  state.AppendTargets(results_wanted, **plan, &given);
   absl::StatusOr<std::vector<Tensor>> results = program.Run(*plan, *inputs, given, &run);
   impl_->NotePeak(run);
   if (!results.ok()) return results;
@@ -443,6 +456,7 @@ absl::Status Session::Close() {
       callable->impl_->frame.reset();
     }
     for (const auto& entry : impl_->entries) {  // the ports stay
+      for (int place : entry->places) impl_->state->Release(place);
       entry->compiled.program.reset();
       entry->compiled.general.reset();
       entry->compiled.packed.reset();

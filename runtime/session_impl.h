@@ -52,6 +52,7 @@ struct Entry {
   std::vector<Session::Port> inputs, all_inputs, outputs;  // the caller's
   absl::flat_hash_map<std::string, int> input_index, output_index;
   std::vector<int> reads, writes;  // places in the State, by the program's ports behind these
+  std::vector<int> places;         // in the State, of all variables that it touches
 
   bool writes_state() const { return !writes.empty(); }
   // Positions of the named ports. NotFound lists those that there are; `what` they are.
@@ -73,8 +74,8 @@ class StateAccess {
   // Behind the caller's inputs.
   void AppendInputs(std::vector<Tensor>* inputs) const;
   // Behind the caller's given outputs, `caller` of them: memory for the new values, where there is
-  // some.
-  void AppendTargets(size_t caller, std::vector<Tensor>* given);
+  // some; what they take the place of, where the plan can do that.
+  void AppendTargets(size_t caller, const Plan& plan, std::vector<Tensor>* given);
   // The new values are what `results` holds behind the first `caller`; takes them out. `fed` is
   // memory that is the caller's.
   absl::Status Commit(size_t caller, absl::Span<const Tensor> fed, std::vector<Tensor>* results);

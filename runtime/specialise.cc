@@ -17,7 +17,8 @@ namespace sluice {
 absl::StatusOr<std::shared_ptr<const Plan>> Specialiser::Make(const Graph& graph,
                                                               absl::Span<const Type> inputs,
                                                               absl::Span<const Tensor> contents,
-                                                              absl::Span<const int> fetches) {
+                                                              absl::Span<const int> fetches,
+                                                              absl::Span<const int> renews) {
   const int64_t start = NowNs();
   // A copy of the graph whose inputs have their numbers: inference makes the rest concrete.
   absl::StatusOr<std::unique_ptr<Graph>> concrete = Concrete(graph, inputs, contents, fetches);
@@ -52,7 +53,9 @@ absl::StatusOr<std::shared_ptr<const Plan>> Specialiser::Make(const Graph& graph
 
   // Where everything lies, and which steps run side by side.
   MemoryPlanner memory(options_, plan_.get(), std::move(last_read_));
-  if (absl::Status s = memory.Run(fetched); !s.ok()) return s;
+  std::vector<int> renewed;
+  for (int f : fetches) renewed.push_back(renews.empty() ? -1 : renews[static_cast<size_t>(f)]);
+  if (absl::Status s = memory.Run(fetched, renewed); !s.ok()) return s;
   // Winners are a help to later sessions, not a result of this one: they may fail to be written.
   if (options_.tuner != nullptr) options_.tuner->Save();
   plan_->specialise_ms_ = static_cast<double>(NowNs() - start) / 1e6;
@@ -275,12 +278,10 @@ void Specialiser::NoteReads(const Step& step) {
   for (int slot : step.reads) last_read_[slot] = now;
 }
 
-absl::StatusOr<std::shared_ptr<const Plan>> Specialise(const Graph& graph,
-                                                       absl::Span<const Type> inputs,
-                                                       absl::Span<const Tensor> contents,
-                                                       absl::Span<const int> fetches,
-                                                       const ProgramOptions& options) {
-  return Specialiser(options).Make(graph, inputs, contents, fetches);
+absl::StatusOr<std::shared_ptr<const Plan>> Specialise(
+    const Graph& graph, absl::Span<const Type> inputs, absl::Span<const Tensor> contents,
+    absl::Span<const int> fetches, absl::Span<const int> renews, const ProgramOptions& options) {
+  return Specialiser(options).Make(graph, inputs, contents, fetches, renews);
 }
 
 }  // namespace sluice

@@ -25,7 +25,8 @@ class Specialiser {
   absl::StatusOr<std::shared_ptr<const Plan>> Make(const Graph& graph,
                                                    absl::Span<const Type> inputs,
                                                    absl::Span<const Tensor> contents,
-                                                   absl::Span<const int> fetches);
+                                                   absl::Span<const int> fetches,
+                                                   absl::Span<const int> renews);
 
  private:
   // The graph.

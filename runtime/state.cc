@@ -51,25 +51,25 @@ absl::StatusOr<int> State::Find(absl::string_view name) const {
 }
 
 absl::StatusOr<Tensor> State::Read(absl::string_view name) const try {
-  std::shared_ptr<const Version> version;
-  int at = 0;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    absl::StatusOr<int> found = Find(name);
-    if (!found.ok()) return found.status();
-    at = *found;
-    version = current_;
-  }
-  return Duplicate(version->values[static_cast<size_t>(at)]);
+  std::lock_guard<std::mutex> turn(turn_);  // it may be written in its place
+  std::unique_lock<std::mutex> lock(mutex_);
+  absl::StatusOr<int> found = Find(name);
+  if (!found.ok()) return found.status();
+  const std::shared_ptr<const Version> version = current_;
+  lock.unlock();
+  return Duplicate(version->values[static_cast<size_t>(*found)]);
 } catch (...) {
   return ExceptionStatus();
 }
 
 StateSnapshot State::Snapshot() const {
+  std::lock_guard<std::mutex> turn(turn_);
   std::lock_guard<std::mutex> lock(mutex_);
   StateSnapshot snapshot{current_->number, {}};
-  for (size_t i = 0; i < variables_.size(); ++i)
+  for (size_t i = 0; i < variables_.size(); ++i) {
     snapshot.variables.push_back({variables_[i].name, current_->values[i]});
+    uses_[i].handed = true;
+  }
   return snapshot;
 }
 
@@ -122,12 +122,16 @@ absl::StatusOr<int> State::Bind(absl::string_view name, const Tensor& initial) {
   const Type type = Type::Of(initial);
   if (absl::StatusOr<int> found = Find(name); found.ok()) {
     const Type& known = variables_[static_cast<size_t>(*found)].type;
-    if (known == type) return found;
+    if (known == type) {
+      ++uses_[static_cast<size_t>(*found)].programs;
+      return found;
+    }
     return absl::InvalidArgumentError(
         absl::StrCat("variable ", Shown(name), " is ", type.ToString(),
                      " in this program, but the state holds ", known.ToString()));
   }
   variables_.push_back({std::string(name), type});
+  uses_.push_back({.programs = 1});
   auto next = std::make_shared<Version>(*current_);
   ++next->number;
   next->values.push_back(*std::move(aligned));
@@ -139,6 +143,18 @@ absl::StatusOr<int> State::Bind(absl::string_view name, const Tensor& initial) {
   return static_cast<int>(variables_.size()) - 1;
 }
 
+void State::Release(int variable) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  --uses_[static_cast<size_t>(variable)].programs;
+}
+
+Tensor State::Turn::InPlace(int variable) {
+  std::lock_guard<std::mutex> lock(state_.mutex_);
+  const Use& use = state_.uses_[static_cast<size_t>(variable)];
+  return use.programs == 1 && !use.handed ? state_.current_->values[static_cast<size_t>(variable)]
+                                          : Tensor();
+}
+
 Tensor State::Turn::Spare(int variable) {
   std::lock_guard<std::mutex> lock(state_.pool_->mutex);
   return std::exchange(state_.pool_->spare[static_cast<size_t>(variable)], Tensor());
@@ -148,12 +164,16 @@ uint64_t State::Turn::Publish(absl::Span<const int> variables, std::vector<Tenso
   std::shared_ptr<const Version> before = state_.Current();
   auto next = std::make_shared<Version>(*before);
   ++next->number;
+  std::vector<int> renewed;
   for (size_t i = 0; i < variables.size(); ++i) {
-    next->values[static_cast<size_t>(variables[i])] =
-        state_.Owned(variables[i], std::move(values[i]));
+    Tensor& value = next->values[static_cast<size_t>(variables[i])];
+    if (value.raw() == values[i].raw()) continue;  // written in its place
+    value = state_.Owned(variables[i], std::move(values[i]));
+    renewed.push_back(variables[i]);
   }
   const uint64_t number = next->number;
   std::lock_guard<std::mutex> lock(state_.mutex_);
+  for (int v : renewed) state_.uses_[static_cast<size_t>(v)].handed = false;
   state_.current_ = std::move(next);
   return number;
 }

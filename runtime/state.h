@@ -3,10 +3,12 @@
 // A version is a value of every variable. It is whole and never changes: a run sees one version,
 // and so does a snapshot. Who writes makes the next version beside it, of memory that nobody holds
 // any more, and puts it in its place at once when all of it is there: a run that fails, is
-// cancelled or runs out of time leaves the state as it was.
+// cancelled or runs out of time leaves the state as it was. A variable that one program alone
+// touches (an optimiser's) needs no memory beside it: behind the last step that may fail it is
+// written in its place (Plan::commit()).
 //
-// Threads: any. Those who write (runs of programs that assign, Write(), Restore()) take turns;
-// those who read never wait for them.
+// Threads: any. Those who write (runs of programs that assign, Write(), Restore()) take turns, and
+// so do Read() and Snapshot(); runs that only read never wait.
 #ifndef SLUICE_RUNTIME_STATE_H_
 #define SLUICE_RUNTIME_STATE_H_
 
@@ -63,9 +65,11 @@ class State {
   };
   std::shared_ptr<const Version> Current() const;
 
-  // The place of a variable; it begins with `initial` where there was none of that name.
-  // InvalidArgument where there is one of another type.
+  // The place of a variable that a program touches; it begins with `initial` where there was none
+  // of that name. InvalidArgument where there is one of another type.
   absl::StatusOr<int> Bind(absl::string_view name, const Tensor& initial);
+  // The program is gone.
+  void Release(int variable);
 
   // The right to write, while it lives.
   class Turn {
@@ -73,6 +77,9 @@ class State {
     explicit Turn(State* state) : state_(*state), lock_(state->turn_) {}
     // Memory for a new value that nobody else reads; an invalid tensor: there is none.
     Tensor Spare(int variable);
+    // The variable's present memory, to be written in its place: no program but the one that asks
+    // touches it, and nobody holds this version. Else an invalid tensor.
+    Tensor InPlace(int variable);
     // The next version: `values[i]` is the new one of `variables[i]`, in memory of its own.
     // Returns its number.
     uint64_t Publish(absl::Span<const int> variables, std::vector<Tensor> values);
@@ -90,12 +97,18 @@ class State {
     std::mutex mutex;
     std::vector<Tensor> spare;
   };
+  // What is known of a variable beside its value.
+  struct Use {
+    int programs = 0;    // that touch it
+    bool handed = true;  // somebody may hold the present value's memory: a graph, a snapshot
+  };
   Tensor Owned(int variable, Tensor memory) const;
   absl::StatusOr<int> Find(absl::string_view name) const;  // under mutex_
 
-  std::mutex turn_;
+  mutable std::mutex turn_;
   mutable std::mutex mutex_;  // of what follows
   std::vector<Variable> variables_;
+  mutable std::vector<Use> uses_;
   std::shared_ptr<const Version> current_;
   std::shared_ptr<Pool> pool_;
 };

@@ -24,6 +24,7 @@ class IdentityKernel : public Kernel {
   }
   std::string Description() const override { return "copy"; }
   std::vector<std::pair<int, int>> in_place() const override { return {{0, 0}}; }
+  bool may_fail() const override { return false; }
   std::vector<std::pair<int, int>> views() const override { return {{0, 0}}; }
 
  private:

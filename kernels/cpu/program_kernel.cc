@@ -19,6 +19,7 @@ class ProgramKernel : public Kernel {
   std::string Description() const override { return program_.ToString(); }
   size_t scratch_bytes() const override { return program_.scratch_bytes(); }
   std::vector<std::pair<int, int>> in_place() const override { return program_.in_place(); }
+  bool may_fail() const override { return false; }
 
  protected:
   const TileProgram program_;

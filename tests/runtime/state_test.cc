@@ -5,9 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cmath>
 #include <map>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "graph/text.h"
 #include "ops/op.h"
 #include "runtime/session.h"
@@ -225,6 +228,149 @@ TEST(State, MemoryIsUsedAgain) {
   EXPECT_EQ(session->state()->Current()->values[0].raw(), first);
   EXPECT_EQ(session->Memory().state_bytes, 24);
   EXPECT_EQ(session->Memory().spare_bytes, 24);
+}
+
+// Adam: what one program alone touches is written in its place, and the plan says so.
+constexpr char kAdam[] = R"(graph g (%x: f32[n,4], %t: f32[n,3]) {
+  %w = Variable {name = "w", value = f32[4,3] {random = 1}}
+  %m = Variable {name = "m", value = f32[4,3] [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]}
+  %v = Variable {name = "v", value = f32[4,3] [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]}
+  %y = MatMul(%x, %w)
+  %e = Sub(%y, %t)
+  %xt = Transpose(%x) {perm = [1, 0]}
+  %g = MatMul(%xt, %e)
+  %b1 = Constant {value = f32[] [0.9]}
+  %c1 = Constant {value = f32[] [0.1]}
+  %b2 = Constant {value = f32[] [0.99]}
+  %c2 = Constant {value = f32[] [0.01]}
+  %rate = Constant {value = f32[] [0.05]}
+  %tiny = Constant {value = f32[] [1e-8]}
+  %m1 = Mul(%m, %b1)
+  %m2 = Mul(%g, %c1)
+  %nm = Add(%m1, %m2)
+  %gg = Mul(%g, %g)
+  %v1 = Mul(%v, %b2)
+  %v2 = Mul(%gg, %c2)
+  %nv = Add(%v1, %v2)
+  %s = Sqrt(%nv)
+  %d = Add(%s, %tiny)
+  %q = Div(%nm, %d)
+  %u = Mul(%q, %rate)
+  %nw = Sub(%w, %u)
+  %aw = Assign(%w, %nw)
+  %am = Assign(%m, %nm)
+  %av = Assign(%v, %nv)
+  %ee = Mul(%e, %e)
+  %loss = ReduceSum(%ee, _) {keepdims = 0}
+  return %loss
+}
+)";
+
+Feeds AdamFeeds() {
+  return {{"x", *Tensor::Random(DType::kF32, {6, 4}, {.seed = 5})},
+          {"t", *Tensor::Random(DType::kF32, {6, 3}, {.seed = 6})}};
+}
+
+TEST(State, WhatOneProgramTouchesIsWrittenInItsPlace) {
+  auto session = Make(kAdam);
+  ASSERT_NE(session, nullptr);
+  const Feeds feeds = AdamFeeds();
+  const std::string plan = *session->PlanText(feeds);
+  for (int i : {2, 3, 4})
+    EXPECT_THAT(plan, HasSubstr(absl::StrCat("in place of input ", i))) << plan;
+  ASSERT_TRUE(session->Run(feeds).ok());  // out of what the graph holds
+  const auto places = [&] {
+    std::vector<const void*> places;
+    for (const Tensor& t : session->state()->Current()->values) places.push_back(t.raw());
+    return places;
+  };
+  const std::vector<const void*> first = places();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(session->Run(feeds).ok());
+  EXPECT_EQ(places(), first);
+  EXPECT_EQ(session->Memory().spare_bytes, 0);
+
+  // A snapshot keeps its version: the next step goes elsewhere, those behind it stay there.
+  const StateSnapshot snapshot = session->state()->Snapshot();
+  const float before = First(snapshot.variables[0].second);
+  ASSERT_TRUE(session->Run(feeds).ok());
+  EXPECT_NE(places(), first);
+  EXPECT_EQ(First(snapshot.variables[0].second), before);
+  EXPECT_NE(Read(*session, "w"), before);
+  const std::vector<const void*> second = places();
+  ASSERT_TRUE(session->Run(feeds).ok());
+  EXPECT_EQ(places(), second);
+
+  // Another program reads the weights: theirs are exchanged, the optimiser's stay in place.
+  auto reader = Make(R"(graph g (%x: f32[n,4]) {
+  %w = Variable {name = "w", value = f32[4,3] {random = 1}}
+  %y = MatMul(%x, %w)
+  return %y
+})",
+                     {.state = session->state()});
+  ASSERT_NE(reader, nullptr);
+  ASSERT_TRUE(session->Run(feeds).ok());
+  EXPECT_NE(places()[0], second[0]);
+  EXPECT_EQ(places()[1], second[1]);
+  EXPECT_EQ(places()[2], second[2]);
+  reader.reset();
+  const std::vector<const void*> third = places();
+  ASSERT_TRUE(session->Run(feeds).ok());
+  EXPECT_EQ(places(), third);
+}
+
+// In place or beside, the numbers are the same, and those of a straight computation.
+TEST(State, StepsInPlaceGiveTheSameNumbers) {
+  auto in_place = Make(kAdam), beside = Make(kAdam);
+  const Feeds feeds = AdamFeeds();
+  const float* x = feeds[0].second.data<float>();
+  const float* t = feeds[1].second.data<float>();
+  const Tensor start = *in_place->ReadVariable("w");
+  std::vector<double> w(start.data<float>(), start.data<float>() + 12), m(12, 0), v(12, 0);
+  for (int step = 0; step < 50; ++step) {
+    const StateSnapshot held = beside->state()->Snapshot();
+    ASSERT_TRUE(in_place->Run(feeds).ok());
+    ASSERT_TRUE(beside->Run(feeds).ok());
+    std::vector<double> g(12, 0);
+    for (int r = 0; r < 6; ++r) {
+      for (int c = 0; c < 3; ++c) {
+        double e = -t[r * 3 + c];
+        for (int k = 0; k < 4; ++k) e += x[r * 4 + k] * w[k * 3 + c];
+        for (int k = 0; k < 4; ++k) g[k * 3 + c] += x[r * 4 + k] * e;
+      }
+    }
+    for (int i = 0; i < 12; ++i) {
+      m[i] = 0.9 * m[i] + 0.1 * g[i];
+      v[i] = 0.99 * v[i] + 0.01 * g[i] * g[i];
+      w[i] -= 0.05 * m[i] / (std::sqrt(v[i]) + 1e-8);
+    }
+  }
+  const Tensor got = *in_place->ReadVariable("w");
+  EXPECT_EQ(got, *beside->ReadVariable("w"));
+  for (int i = 0; i < 12; ++i) EXPECT_NEAR(got.data<float>()[i], w[i], 2e-5) << i;
+}
+
+// Wherever a step is stopped, nothing of it is there.
+TEST(State, AStepThatIsStoppedLeavesEveryByte) {
+  auto session = Make(kAdam);
+  ASSERT_NE(session, nullptr);
+  const Feeds feeds = AdamFeeds();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(session->Run(feeds).ok());
+  int stopped = 0;
+  for (int microseconds = 0; microseconds < 200; ++microseconds) {
+    std::vector<Tensor> before;
+    for (const char* name : {"w", "m", "v"}) before.push_back(*session->ReadVariable(name));
+    const uint64_t version = session->state()->version();
+    RunOptions options;
+    options.deadline = absl::Now() + absl::Microseconds(microseconds % 40);
+    const bool ran = session->Run(feeds, {}, options).ok();
+    EXPECT_EQ(session->state()->version(), version + (ran ? 1 : 0));
+    stopped += ran ? 0 : 1;
+    size_t same = 0;
+    for (size_t i = 0; i < 3; ++i)
+      same += before[i] == *session->ReadVariable(std::vector<const char*>{"w", "m", "v"}[i]);
+    EXPECT_EQ(same, ran ? 0u : 3u);
+  }
+  EXPECT_GT(stopped, 0);
 }
 
 // Readers, a trainer and one who swaps at once: each answer is wholly of the version that its run
