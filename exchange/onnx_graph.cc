@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <queue>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "exchange/onnx_types.h"
 #include "exchange/onnx_upgrade.h"
@@ -114,6 +115,33 @@ absl::Status OnnxGraphImporter::Count(int64_t nodes) {
       absl::StrCat("the model has more than ", options_.max_nodes, " nodes"));
 }
 
+// ---- Extents
+
+Dim OnnxGraphImporter::SymbolOf(const std::string& param) {
+  auto it = symbols_.find(param);
+  if (it != symbols_.end()) return it->second;
+  const std::string legal = LegalSymbol(param);
+  int64_t n = 0;
+  if (legal[0] == '_' && absl::SimpleAtoi(legal.substr(1), &n))
+    return symbols_.emplace(param, graph_->FreshDim()).first->second;
+  std::string symbol = legal;
+  for (int i = 2; !taken_.insert(symbol).second; ++i) symbol = absl::StrCat(legal, "_", i);
+  return symbols_.emplace(param, Dim::Symbol(symbol)).first->second;
+}
+
+Dim OnnxGraphImporter::DimOf(const std::string& param, bool expressions) {
+  if (param.empty()) return graph_->FreshDim();
+  if (!expressions || symbols_.contains(param)) return SymbolOf(param);
+  absl::StatusOr<Dim> parsed = Dim::Parse(param);
+  if (!parsed.ok() || parsed->is_unknown()) return SymbolOf(param);
+  std::vector<std::string> symbols;
+  parsed->CollectSymbols(&symbols);
+  for (const std::string& s : symbols) {
+    if (!(SymbolOf(s) == Dim::Symbol(s))) return SymbolOf(param);
+  }
+  return *std::move(parsed);
+}
+
 // ---- Graphs
 
 absl::Status OnnxGraphImporter::ImportMain(const GraphProto& proto, const OnnxOpsets& opsets,
@@ -122,11 +150,12 @@ absl::Status OnnxGraphImporter::ImportMain(const GraphProto& proto, const OnnxOp
   for (const auto& t : proto.initializer()) constants.insert(t.name());
   for (const auto& t : proto.sparse_initializer()) constants.insert(t.values().name());
   Scope scope{.graph = graph};
+  graph_ = graph;
   for (const auto& input : proto.input()) {
     if (constants.contains(input.name())) continue;
     if (input.name().empty()) return Invalid("a graph input has no name");
     absl::StatusOr<Type> type =
-        TypeFromOnnx(input.type(), [&] { return graph->FreshDim(); }, /*expressions=*/false);
+        TypeFromOnnx(input.type(), [&](const auto& p) { return DimOf(p, false); });
     if (!type.ok()) {
       return absl::Status(type.status().code(), absl::StrCat("input ", Shown(input.name()), ": ",
                                                              type.status().message()));
@@ -138,7 +167,7 @@ absl::Status OnnxGraphImporter::ImportMain(const GraphProto& proto, const OnnxOp
     return s;
   for (const auto& output : proto.output()) {
     absl::StatusOr<Type> declared =
-        TypeFromOnnx(output.type(), [] { return Dim::Unknown(); }, false);
+        TypeFromOnnx(output.type(), [](const auto&) { return Dim::Unknown(); });
     const Type& type = (*Find(scope, output.name()))->type();
     if (declared.ok() && declared->is_tensor() && type.is_tensor() &&
         declared->dtype() != type.dtype()) {
@@ -193,7 +222,8 @@ absl::Status OnnxGraphImporter::ImportInitializers(
     Type type = Type::Of(*tensor);
     if (input != inputs.end()) {
       absl::StatusOr<Type> declared =
-          TypeFromOnnx(proto.input(input->second).type(), [] { return Dim::Unknown(); }, false);
+          TypeFromOnnx(proto.input(input->second).type(),
+                       [this](const auto& p) { return p.empty() ? Dim::Unknown() : SymbolOf(p); });
       if (!declared.ok()) return declared.status();
       if (!MergeTypes(*declared, type).ok()) {
         return Invalid("input ", Shown(name), " is declared ", declared->ToString(),
@@ -328,7 +358,7 @@ absl::Status OnnxGraphImporter::ImportOp(const NodeProto& node, const Environmen
     Scope inner{.graph = body, .parent = scope, .around = scope, .prefix = scope->prefix};
     for (const auto& input : proto->input()) {  // the node feeds them all, defaults or not
       absl::StatusOr<Type> type =
-          TypeFromOnnx(input.type(), [&] { return graph->FreshDim(); }, true);
+          TypeFromOnnx(input.type(), [&](const auto& p) { return DimOf(p, true); });
       if (!type.ok()) return type.status();
       Value* value = body->AddInput(FreeName(input.name(), inner), *std::move(type));
       if (absl::Status s = Define(input.name(), value, &inner); !s.ok()) return s;
@@ -345,8 +375,7 @@ absl::Status OnnxGraphImporter::ImportOp(const NodeProto& node, const Environmen
 
 // Inference goes along, because upgrades ask for ranks. What a body's values are is only known when
 // its owner is inferred, so an error inside counts then.
-absl::Status OnnxGraphImporter::InferAdded(Node* node, const NodeProto& proto,
-                                           const Scope& scope) const {
+absl::Status OnnxGraphImporter::InferAdded(Node* node, const NodeProto& proto, const Scope& scope) {
   const bool in_body = node->graph()->owner() != nullptr;
   absl::Status status = InferNode(node);
   if (!status.ok()) return in_body ? absl::OkStatus() : status;
@@ -359,7 +388,7 @@ absl::Status OnnxGraphImporter::InferAdded(Node* node, const NodeProto& proto,
     auto it = scope.declared.find(proto.output(static_cast<int>(i)));
     if (it == scope.declared.end()) continue;
     absl::StatusOr<Type> declared =
-        TypeFromOnnx(*it->second, [&] { return node->graph()->FreshDim(); }, /*expressions=*/true);
+        TypeFromOnnx(*it->second, [&](const auto& p) { return DimOf(p, true); });
     if (!declared.ok()) continue;
     absl::StatusOr<Type> merged = MergeTypes(value->type(), *declared);
     if (!merged.ok()) continue;
@@ -525,8 +554,8 @@ absl::StatusOr<Attribute> OnnxGraphImporter::ToAttribute(const AttributeProto& a
       return Attribute(*std::move(tensor));
     }
     case AttributeProto::TYPE_PROTO: {
-      absl::StatusOr<Type> parsed =
-          TypeFromOnnx(a.tp(), [] { return Dim::Unknown(); }, /*expressions=*/true);
+      absl::StatusOr<Type> parsed = TypeFromOnnx(
+          a.tp(), [this](const auto& p) { return p.empty() ? Dim::Unknown() : DimOf(p, true); });
       if (!parsed.ok()) return parsed.status();
       return Attribute(*std::move(parsed));
     }

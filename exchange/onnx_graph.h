@@ -70,6 +70,12 @@ class OnnxGraphImporter {
   absl::StatusOr<Attribute> ToAttribute(const onnx::AttributeProto& a);
   absl::StatusOr<Tensor> ToTensor(const onnx::TensorProto& proto);
 
+  // Distinct dim_params are distinct symbols, also where neither may be called so, or both alike:
+  // "k+1" and "k-1". What looks like a FreshDim() in the file is one of ours here.
+  Dim SymbolOf(const std::string& param);
+  // Where `expressions`, "2*seq" is read as one; else, and where it cannot be, it is a name.
+  Dim DimOf(const std::string& param, bool expressions);
+
   // Null where nothing is called that; a pointer to null where it stands for an absent value.
   Value* const* Find(const Scope& scope, const std::string& name) const;
   absl::Status Define(const std::string& name, Value* value, Scope* scope) const;
@@ -77,7 +83,7 @@ class OnnxGraphImporter {
   std::string FreeName(const std::string& name, const Scope& scope);
   Value* AddConstant(const std::string& name, Tensor tensor, const std::string& origin,
                      Scope* scope);
-  absl::Status InferAdded(Node* node, const onnx::NodeProto& proto, const Scope& scope) const;
+  absl::Status InferAdded(Node* node, const onnx::NodeProto& proto, const Scope& scope);
   absl::Status Count(int64_t nodes);
 
   const OnnxFunctions& functions_;
@@ -86,6 +92,9 @@ class OnnxGraphImporter {
   TensorProtoReader tensors_;
   // A function's tensors are read once, however often it is called.
   absl::flat_hash_map<const onnx::TensorProto*, Tensor> read_tensors_;
+  Graph* graph_ = nullptr;                         // the main one
+  absl::flat_hash_map<std::string, Dim> symbols_;  // by dim_param
+  absl::flat_hash_set<std::string> taken_;         // symbols
   int64_t nodes_ = 0, renamed_ = 0;
 };
 

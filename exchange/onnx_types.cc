@@ -24,8 +24,7 @@ constexpr Pair kPairs[] = {
 };
 
 absl::StatusOr<Type> TensorType(int32_t elem_type, bool has_shape,
-                                const onnx::TensorShapeProto& dims,
-                                const std::function<Dim()>& fresh_dim, bool expressions) {
+                                const onnx::TensorShapeProto& dims, const ExtentOf& extent) {
   DType dtype = DType::kInvalid;
   if (elem_type != TensorProto::UNDEFINED) {
     absl::StatusOr<DType> d = DTypeFromOnnx(elem_type);
@@ -38,43 +37,36 @@ absl::StatusOr<Type> TensorType(int32_t elem_type, bool has_shape,
   for (const auto& dim : dims.dim()) {
     if (dim.has_dim_value() && dim.dim_value() >= 0) {
       shape.push_back(Dim(dim.dim_value()));
-    } else if (!dim.has_dim_param() || dim.dim_param().empty() || dim.dim_param() == "?") {
-      shape.push_back(fresh_dim());
     } else {
-      absl::StatusOr<Dim> parsed =
-          expressions ? Dim::Parse(dim.dim_param()) : absl::CancelledError("a name");
-      shape.push_back(parsed.ok() && !parsed->is_unknown()
-                          ? *std::move(parsed)
-                          : Dim::Symbol(LegalSymbol(dim.dim_param())));
+      shape.push_back(extent(dim.dim_param() == "?" ? "" : dim.dim_param()));
     }
   }
   return Type::Tensor(dtype, std::move(shape));
 }
 
-absl::StatusOr<Type> FromOnnx(const onnx::TypeProto& proto, const std::function<Dim()>& fresh_dim,
-                              bool expressions, int depth) {
+absl::StatusOr<Type> FromOnnx(const onnx::TypeProto& proto, const ExtentOf& extent, int depth) {
   if (depth > kMaxTypeDepth)
     return absl::InvalidArgumentError("a type is nested deeper than 16 levels");
   using onnx::TypeProto;
   switch (proto.value_case()) {
     case TypeProto::kTensorType: {
       const auto& t = proto.tensor_type();
-      return TensorType(t.elem_type(), t.has_shape(), t.shape(), fresh_dim, expressions);
+      return TensorType(t.elem_type(), t.has_shape(), t.shape(), extent);
     }
     case TypeProto::kSequenceType: {
-      auto element = FromOnnx(proto.sequence_type().elem_type(), fresh_dim, expressions, depth + 1);
+      auto element = FromOnnx(proto.sequence_type().elem_type(), extent, depth + 1);
       if (!element.ok()) return element.status();
       return Type::Sequence(*std::move(element));
     }
     case TypeProto::kOptionalType: {
-      auto element = FromOnnx(proto.optional_type().elem_type(), fresh_dim, expressions, depth + 1);
+      auto element = FromOnnx(proto.optional_type().elem_type(), extent, depth + 1);
       if (!element.ok()) return element.status();
       return Type::Optional(*std::move(element));
     }
     case TypeProto::kMapType: {
       absl::StatusOr<DType> key = DTypeFromOnnx(proto.map_type().key_type());
       if (!key.ok()) return key.status();
-      auto element = FromOnnx(proto.map_type().value_type(), fresh_dim, expressions, depth + 1);
+      auto element = FromOnnx(proto.map_type().value_type(), extent, depth + 1);
       if (!element.ok()) return element.status();
       return Type::Map(*key, *std::move(element));
     }
@@ -115,9 +107,8 @@ int32_t DTypeToOnnx(DType dtype) {
   return TensorProto::UNDEFINED;
 }
 
-absl::StatusOr<Type> TypeFromOnnx(const onnx::TypeProto& proto,
-                                  const std::function<Dim()>& fresh_dim, bool expressions) {
-  return FromOnnx(proto, fresh_dim, expressions, 0);
+absl::StatusOr<Type> TypeFromOnnx(const onnx::TypeProto& proto, const ExtentOf& extent) {
+  return FromOnnx(proto, extent, 0);
 }
 
 void TypeToOnnx(const Type& type, onnx::TypeProto* proto) {

@@ -17,10 +17,9 @@ absl::StatusOr<DType> DTypeFromOnnx(int32_t data_type);
 // UNDEFINED for kInvalid.
 int32_t DTypeToOnnx(DType dtype);
 
-// Symbols come from dim_param; an extent that is absent or negative is fresh_dim(). With
-// `expressions`, a dim_param such as "2*seq" is read as one; else it is the name of a symbol.
-absl::StatusOr<Type> TypeFromOnnx(const onnx::TypeProto& proto,
-                                  const std::function<Dim()>& fresh_dim, bool expressions);
+// An extent that is no number, by its dim_param; "": it has none, or is negative.
+using ExtentOf = std::function<Dim(const std::string& param)>;
+absl::StatusOr<Type> TypeFromOnnx(const onnx::TypeProto& proto, const ExtentOf& extent);
 void TypeToOnnx(const Type& type, onnx::TypeProto* proto);
 
 }  // namespace sluice

@@ -19,6 +19,9 @@ namespace sluice {
 absl::StatusOr<std::unique_ptr<Graph>> GraphOfNode(const Node& node, absl::Span<const Type> types,
                                                    bool constants);
 
+// Gives `to` copies of the bodies of `from`, which read nothing of the graph around them.
+absl::Status CopyBodies(const Node& from, Node* to);
+
 // Prepared once for each shape that arrives, and kept as a session keeps its plans. Where no kernel
 // takes the shapes alone, small inputs count as contents: it is prepared for these, by its
 // expansion if need be. Thread-safe.

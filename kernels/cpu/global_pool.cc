@@ -54,8 +54,8 @@ class GlobalPool final : public Kernel {
  private:
   template <typename T>
   void One(const char* x, char* y) const {
-    T acc;
-    ReduceIdentity(op_, compute_, &acc);
+    T acc = 0;  // of powers, which are never -0.0: over nothing, too
+    if (kind_ != Kind::kLp) ReduceIdentity(op_, compute_, &acc);
     if (dtype_ == compute_ && kind_ != Kind::kLp) {
       reduce_(x, static_cast<size_t>(size_), &acc);
     } else {

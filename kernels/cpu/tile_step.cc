@@ -61,7 +61,8 @@ void ReduceIdentity(ReduceOp op, DType dtype, void* out) {
           using Limits = std::numeric_limits<T>;
           const T low = Limits::has_infinity ? static_cast<T>(-Limits::infinity()) : Limits::min();
           const T high = Limits::has_infinity ? Limits::infinity() : Limits::max();
-          value = op == ReduceOp::kSum    ? T(0)
+          // Of floats -0.0: what is added to 0.0 loses its sign where it is -0.0.
+          value = op == ReduceOp::kSum    ? static_cast<T>(-0.0)
                   : op == ReduceOp::kProd ? T(1)
                   : op == ReduceOp::kMax  ? low
                                           : high;

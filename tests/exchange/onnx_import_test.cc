@@ -1,5 +1,9 @@
 #include "exchange/onnx_import.h"
 
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "graph/text.h"
 #include "tests/exchange/model_builder.h"
 
@@ -44,6 +48,32 @@ TEST(OnnxImport, KeepsNamesSymbolsMetadataAndOrigins) {
   EXPECT_EQ((*graph)->metadata()["author"], "me");
   EXPECT_EQ((*graph)->metadata()["onnx.producer"], "maker");
   EXPECT_EQ(FindOp(**graph, "MatMul")->origin().ToString(), "test.onnx node 'node_y'");
+}
+
+TEST(OnnxImport, DistinctNamesOfExtentsStayDistinct) {
+  auto model = EmptyModel();
+  auto* g = model.mutable_graph();
+  const char* const kNames[] = {"k+1", "k-1", "k+1", "k_1", "_0", "", "_1"};
+  for (int i = 0; i < static_cast<int>(std::size(kNames)); ++i) {
+    AddInput(g, absl::StrCat("x", i), {1});
+    auto* dim = g->mutable_input(i)->mutable_type()->mutable_tensor_type()->mutable_shape();
+    if (*kNames[i] == 0) {
+      dim->mutable_dim(0)->clear_dim_value();
+    } else {
+      dim->mutable_dim(0)->set_dim_param(kNames[i]);
+    }
+  }
+  AddNode(g, "Relu", {"x0"}, {"y"});
+  AddOutput(g, "y");
+  auto graph = Import(model);
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  std::vector<std::string> types;
+  for (const Value* v : (*graph)->inputs()) types.push_back(v->type().ToString());
+  EXPECT_EQ(types[0], "f32[k_1]");
+  EXPECT_EQ(types[2], types[0]);
+  types.erase(types.begin() + 2);
+  EXPECT_EQ(std::set<std::string>(types.begin(), types.end()).size(), types.size())
+      << absl::StrJoin(types, " ");
 }
 
 TEST(OnnxImport, AnInitializerThatIsAlsoAnInputIsAConstant) {

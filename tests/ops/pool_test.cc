@@ -143,6 +143,14 @@ TEST(GlobalPool, ReducesEachPlane) {
   }
 }
 
+TEST(GlobalPool, TheNormOfNothingIsZero) {
+  const Tensor nothing = *Tensor::Allocate(DType::kF32, {1, 2, 0});
+  for (int64_t p : {1, 2, 3}) {
+    const Tensor y = (*RunOp("GlobalLpPool", {nothing}, {{"p", p}}))[0];
+    for (float v : y.values<float>()) EXPECT_TRUE(v == 0 && !std::signbit(v)) << p;
+  }
+}
+
 TEST(Pool, EmptyBatchesAndBadWindows) {
   const Tensor none = *Tensor::Allocate(DType::kF32, {0, 3, 4, 4});
   const Tensor x = *Tensor::Allocate(DType::kF32, {1, 3, 4, 4});

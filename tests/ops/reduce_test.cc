@@ -222,6 +222,21 @@ TEST(Reduce, OverNothingGivesTheNeutralElement) {
   EXPECT_EQ((*RunOp("ReduceMean", {i}))[0], MakeTensor<int32_t>({1}, {0}));
 }
 
+// However many there are, by rows and by columns: a sum that begins with 0.0 would be 0.0.
+TEST(Reduce, MinusZerosSumToMinusZero) {
+  for (int64_t n : {1, 2, 3, 17, 64, 1000}) {
+    for (int64_t axis : {0, 1}) {
+      const Dims dims = axis == 1 ? Dims{3, n} : Dims{n, 3};
+      const Tensor x = MakeTensor<float>(dims, std::vector<float>(3 * n, -0.0f));
+      const Tensor axes = Tensor::Vector<int64_t>(std::vector<int64_t>{axis});
+      for (const char* op : {"ReduceSum", "ReduceMean"}) {
+        const Tensor y = (*RunOp(op, {x, axes}))[0];
+        for (float v : y.values<float>()) EXPECT_TRUE(std::signbit(v)) << op << " of " << n;
+      }
+    }
+  }
+}
+
 TEST(Reduce, SmallIntegersAndBools) {
   const Tensor b = MakeBools({2, 2}, {1, 0, 1, 1});
   const Tensor axes = Tensor::Vector<int64_t>(std::vector<int64_t>{1});

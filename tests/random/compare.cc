@@ -61,8 +61,10 @@ Difference CompareFloats(const Tensor& reference, const Tensor& got, const Compa
   const double rounding =
       options.factor * RoundingOf(got.dtype() == DType::kF64 ? reference.dtype() : got.dtype());
   auto differ = [&](const char* kind, size_t i) {
-    return Difference{kind, absl::StrCat("output ", output, " ", reference.TypeString(),
-                                         " element ", i, " is ", y[i], ", expected ", x[i])};
+    return Difference{kind,
+                      absl::StrCat("output ", output, " ", reference.TypeString(), " element ", i,
+                                   " is ", y[i], ", expected ", x[i]),
+                      output};
   };
   for (size_t i = 0; i < x.size(); ++i) {
     if (Class(x[i]) != Class(y[i])) {
@@ -93,8 +95,10 @@ Difference CompareTensors(const Tensor& reference, const Tensor& got, const Comp
     for (const Results* results : options.disturbed) {
       if (OutputOf(*results, output, reference) == nullptr) return {};
     }
-    return {"extents", absl::StrCat("output ", output, " is ", got.TypeString(), ", expected ",
-                                    reference.TypeString())};
+    return {"extents",
+            absl::StrCat("output ", output, " is ", got.TypeString(), ", expected ",
+                         reference.TypeString()),
+            output};
   }
   if (IsFloat(got.dtype())) return CompareFloats(reference, got, options, output);
   if (got == reference) return {};
@@ -102,8 +106,10 @@ Difference CompareTensors(const Tensor& reference, const Tensor& got, const Comp
     const Tensor* t = OutputOf(*results, output, reference);
     if (t == nullptr || !(*t == reference)) return {};
   }
-  return {"integers", absl::StrCat("output ", output, " is ", got.ToString(), ", expected ",
-                                   reference.ToString())};
+  return {
+      "integers",
+      absl::StrCat("output ", output, " is ", got.ToString(), ", expected ", reference.ToString()),
+      output};
 }
 
 Difference CompareResults(const Results& reference, const Results& got,

@@ -29,6 +29,7 @@ struct CompareOptions {
 // "numbers"), and where.
 struct Difference {
   std::string kind, detail;
+  size_t output = 0;
   explicit operator bool() const { return !kind.empty(); }
 };
 Difference CompareTensors(const Tensor& reference, const Tensor& got, const CompareOptions& options,

@@ -12,9 +12,15 @@
 
 namespace sluice::random {
 
-// `agrees` says whether a session with such passes gives what the reference does.
+// What may be asked of the run that differs.
+struct Evidence {
+  // Whether a session with such passes gives what the reference does.
+  std::function<bool(const PassOptions&)> agrees;
+  // What the reference's session gives for another graph of the same inputs.
+  std::function<Results(const Graph&)> reference;
+};
 bool Excused(const Case& c, const std::string& form, const Difference& difference,
-             const std::function<bool(const PassOptions&)>& agrees);
+             const Evidence& evidence);
 
 }  // namespace sluice::random
 
