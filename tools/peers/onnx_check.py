@@ -4,7 +4,7 @@
     tools/peers/onnx_check.py PATH...       files, and folders of .onnx files
 
 Needs `pip install onnx onnxruntime`. Prints a line for each file that one of them refuses and what it says; exit code 1
-where there is any. CI asks the same rules of the structure in C++: tests/exchange/onnx_rules.h.
+where there is any. CI asks the same rules of the structure in C++: tests/testing/onnx_rules.h.
 """
 import os, sys
 
