@@ -115,7 +115,8 @@ DType LackedBy(const Node& node) {
 }
 
 // The node between casts: as our kernels do it, which compute what is narrower than f32 in f32.
-absl::Status ComputeInF32(Node* node, DType narrow) {
+absl::Status ComputeInF32(Node* node) {
+  const DType narrow = LackedBy(*node);
   GraphBuilder b(node->graph(), node);
   b.SetOrigin(node->origin());
   std::vector<Value*> inputs(node->inputs().begin(), node->inputs().end());
@@ -127,6 +128,44 @@ absl::Status ComputeInF32(Node* node, DType narrow) {
   if (!b.status().ok()) return b.status();
   ReplaceAndErase(node, {result});
   return absl::OkStatus();
+}
+
+// ONNX's own inference wants indices of a rank, so that a single one has an axis for a while.
+bool IsOneHotOfScalar(const Node& node) {
+  return node.Is("OneHot") && node.input(0)->type().is_tensor() &&
+         node.input(0)->type().has_shape() && node.input(0)->type().rank() == 0;
+}
+
+absl::Status GiveIndicesAnAxis(Node* node) {
+  GraphBuilder b(node->graph(), node);
+  b.SetOrigin(node->origin());
+  Value* first = b.Ints({0});
+  Value* hot =
+      b.Op("OneHot", {b.Op("Unsqueeze", {node->input(0), first}), node->input(1), node->input(2)});
+  Value* result = b.Op("Squeeze", {hot, first});
+  if (!b.status().ok()) return b.status();
+  ReplaceAndErase(node, {result});
+  return absl::OkStatus();
+}
+
+// What makes another of a node that ONNX does not have like that; null: it does.
+using Rewrite = absl::Status (*)(Node*);
+Rewrite RewriteOf(const Node& node) {
+  switch (LackedBy(node)) {
+    case DType::kInvalid:
+      break;
+    case DType::kF64:
+      return Expand;
+    default:
+      return ComputeInF32;
+  }
+  if (IsOneHotOfScalar(node)) return GiveIndicesAnAxis;
+  if (node.op().domain != "sluice" || node.Is("Variable")) return nullptr;
+  if (node.op().expand != nullptr) return Expand;
+  return [](Node* n) {
+    return Refuse(
+        *n, n->Is("Assign") ? "ONNX has no state that a run could change" : "ONNX has no such op");
+  };
 }
 
 // Where a stride is longer than the kernel, "SAME" wants more elements than there are: the
@@ -163,7 +202,7 @@ void SpellOut(Node* node) {
   if (node->Is("MeanVarianceNormalization")) node->SetAttr("axes", node->Ints("axes"));
 }
 
-// Replaces calls alone, or all other nodes that ONNX does not have like that.
+// Replaces calls alone, or all other nodes that are to be rewritten.
 absl::Status Lower(const Graph& root, Graph* graph, bool calls, int depth, size_t* steps) {
   if (depth > 64) return absl::ResourceExhaustedError("bodies and calls nest deeper than 64");
   for (auto it = graph->nodes().begin(); it != graph->nodes().end();) {
@@ -171,23 +210,17 @@ absl::Status Lower(const Graph& root, Graph* graph, bool calls, int depth, size_
     for (const auto& [name, body] : node->bodies()) {
       if (absl::Status s = Lower(root, body.get(), calls, depth + 1, steps); !s.ok()) return s;
     }
-    const bool ours = node->op().domain == "sluice" && !node->Is("Variable");
-    const DType lacked = LackedBy(*node);
-    if (calls ? !node->Is("Call") : !ours && lacked == DType::kInvalid) {
+    const Rewrite rewrite = calls ? nullptr : RewriteOf(*node);
+    if (calls ? !node->Is("Call") : rewrite == nullptr) {
       if (!calls) SpellOut(node);
       ++it;
       continue;
     }
     if (++*steps > kMaxSteps)
       return absl::ResourceExhaustedError("expanding the graph's ops does not end");
-    if (node->Is("Assign")) return Refuse(*node, "ONNX has no state that a run could change");
-    // What replaces the node stands before it and may have to be lowered too.
+    // What replaces the node stands before it and may have to be rewritten too.
     auto before = it == graph->nodes().begin() ? graph->nodes().end() : std::prev(it);
-    const bool narrow = lacked == DType::kF16 || lacked == DType::kBF16;
-    absl::Status s = node->Is("Call")               ? InlineCall(root, node)
-                     : narrow                       ? ComputeInF32(node, lacked)
-                     : node->op().expand != nullptr ? Expand(node)
-                                                    : Refuse(*node, "ONNX has no such op");
+    absl::Status s = calls ? InlineCall(root, node) : rewrite(node);
     if (!s.ok()) return s;
     it = before == graph->nodes().end() ? graph->nodes().begin() : std::next(before);
   }

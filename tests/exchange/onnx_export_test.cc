@@ -192,6 +192,18 @@ graph main (%i: i64[2], %v: bf16[2]) {
             (Strings{"Cast", "OneHot", "Cast"}));
 }
 
+TEST(OnnxExport, OneHotOfASingleIndexHasAnAxisForAWhile) {
+  const onnx::ModelProto model = WrittenText(R"(
+graph main (%i: i64[], %v: f32[2]) {
+  %depth = Constant {value = i64[] [3]}
+  %y = OneHot(%i, %depth, %v)
+  return %y
+}
+)");
+  EXPECT_EQ(Ops(model), (std::vector<std::string>{"Unsqueeze", "OneHot", "Squeeze"}));
+  EXPECT_EQ(model.graph().output(0).type().tensor_type().shape().dim_size(), 1);
+}
+
 TEST(OnnxExport, MeanVarianceNormalizationSaysItsAxes) {
   const onnx::ModelProto model = WrittenText(R"(
 graph main (%x: f32[2,3,4,5]) {

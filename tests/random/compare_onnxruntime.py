@@ -87,15 +87,16 @@ def regions(model, known):
         yield [node for node in model.graph.node if id(node) in taken], outputs
 
 
-def alone(model, nodes, outputs, values):
-    """A model of these nodes, and the names that it must be fed."""
+def alone(model, nodes, outputs, runs):
+    """A model of these nodes, and the names that it must be fed. Extents that are the same in all runs are given."""
     constants = {t.name: t for t in model.graph.initializer}
     made = {name for node in nodes for name in node.output}
     reads = list(dict.fromkeys(name for node in nodes for name in names_read(node) if name not in made))
 
     def info(name):
-        value = values[name]
-        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), [None] * value.ndim)
+        seen = [values[name] for values in runs]
+        dims = [extents[0] if len(set(extents)) == 1 else None for extents in zip(*(value.shape for value in seen))]
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(seen[0].dtype), dims)
 
     feeds = [name for name in reads if name not in constants]
     graph = helper.make_graph(nodes, "alone", [info(name) for name in feeds], [info(name) for name in outputs],
@@ -128,31 +129,39 @@ class Comparison:
     def session(self, model):
         return onnxruntime.InferenceSession(model, self.options, providers=["CPUExecutionProvider"])
 
-    def isolated(self, folder):
-        """In a process of its own: what ends ONNX Runtime ends no more than this folder."""
+    def isolated(self, folder, without=()):
+        """In a process of its own: a node that ends ONNX Runtime's is a difference, and the others are run again."""
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(reading)
+            self.pipe, self.without = os.fdopen(writing, "wb"), without
             self.folder(folder)
-            with os.fdopen(writing, "wb") as file:
-                pickle.dump((self.counts, self.decided, self.lacking, self.open), file)
+            pickle.dump((self.counts, self.decided, self.lacking, self.open), self.pipe)
+            self.pipe.flush()
             os._exit(0)
         os.close(writing)
+        entered, result = None, None
         with os.fdopen(reading, "rb") as file:
-            said = file.read()
-        _, status = os.waitpid(child, 0)
-        if status == 0:
-            self.counts, self.decided, self.lacking, self.open = pickle.loads(said)
-        else:
-            self.counts["ended the process there"] += 1
-            print("%s: ended the process: %d" % (folder, status), flush=True)
+            try:
+                while isinstance(said := pickle.load(file), str):
+                    entered = said
+                result = said
+            except EOFError:
+                pass
+        os.waitpid(child, 0)
+        if result is not None:
+            self.counts, self.decided, self.lacking, self.open = result
+            return
+        nodes = [node for node in onnx.load(folder + "model.onnx").graph.node if node.name == entered]
+        self.say(folder, Difference("fails there", nodes, {}, {}, {}, "the process ends", None))
+        if entered:
+            self.isolated(folder, (*without, entered))
 
     def folder(self, folder):
         seed = "seed " + os.path.basename(folder[:-1])
         self.counts["models"] += 1
         model = onnx.load(folder + "model.onnx")
-        op_of = {node.name: node for node in model.graph.node}
         for kind, check in (("checker", lambda: onnx.checker.check_model(model, full_check=True)),
                             ("loader", lambda: self.session(model.SerializeToString()))):
             try:
@@ -162,15 +171,20 @@ class Comparison:
                 if kind == "loader" and "NOT_IMPLEMENTED" in text:
                     continue  # its nodes alone say which
                 self.say(seed, Difference(kind, model.graph.node, {}, {}, {}, text, None))
-        given = [dict(tensors(data, "input")) for data in sorted(glob.glob(folder + "test_data_set_*"))]
-        made = [dict(tensors(data, "output")) for data in sorted(glob.glob(folder + "test_data_set_*"))]
+        data = sorted(glob.glob(folder + "test_data_set_*"))
+        made = [outputs for at in data if len(outputs := tensors(at, "output")) == len(model.graph.output)]
+        given = [tensors(at, "input") for at in data][:len(made)]
         for nodes, outputs in regions(model, {**given[0], **made[0]}) if given else []:
             self.region(seed, model, nodes, outputs, given, made)
 
     def region(self, seed, model, nodes, outputs, given, made):
         where = "%s %s" % (seed, nodes[-1].name)
-        part, feeds = alone(model, nodes, outputs, {**given[0], **made[0]})
+        if nodes[-1].name in self.without:
+            return
+        pickle.dump(nodes[-1].name, self.pipe)
+        self.pipe.flush()
         everything = [{**g, **m} for g, m in zip(given, made)]
+        part, feeds = alone(model, nodes, outputs, everything)
         if any(str(everything[0][name].dtype) == "bfloat16" for name in feeds + outputs):
             self.counts["regions with bf16, which its Python does not take"] += 1
             return
