@@ -12,7 +12,7 @@ Where they differ, the reference implementation of the onnx package runs the nod
 known_differences.py holds what is decided, with reasons; all else is open, is printed, and makes the exit code 1. `--all`
 prints the decided ones, too. Needs Python's onnx, onnxruntime and numpy.
 """
-import collections, glob, os, pickle, sys, warnings
+import collections, glob, os, pickle, signal, sys, traceback, warnings
 
 import numpy as np
 import onnx
@@ -24,6 +24,7 @@ from known_differences import Difference, reason_for
 
 warnings.filterwarnings("ignore")
 np.seterr(all="ignore")
+SECONDS = 300  # for a folder: ONNX Runtime may hang
 
 
 def tensors(folder, kind):
@@ -136,9 +137,13 @@ class Comparison:
         if child == 0:
             os.close(reading)
             self.pipe, self.without = os.fdopen(writing, "wb"), without
-            self.folder(folder)
-            pickle.dump((self.counts, self.decided, self.lacking, self.open), self.pipe)
-            self.pipe.flush()
+            signal.alarm(SECONDS)
+            try:
+                self.folder(folder)
+                pickle.dump((self.counts, self.decided, self.lacking, self.open), self.pipe)
+                self.pipe.flush()
+            except Exception:
+                traceback.print_exc()
             os._exit(0)
         os.close(writing)
         entered, result = None, None
