@@ -5,7 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/builder.h"
+#include "graph/infer.h"
 #include "graph/text.h"
+#include "ops/conv_transpose.h"
 
 namespace sluice {
 namespace {
@@ -72,26 +74,153 @@ void ForgetLayouts(Graph* graph) {
   }
 }
 
-absl::Status Lower(const Graph& root, Graph* graph, int depth, size_t* steps) {
+// The element types of ours that ONNX's schema of an op lacks.
+struct Lacking {
+  const char* op;
+  DTypeSet dtypes;
+};
+constexpr Lacking kLacking[] = {
+    {"Celu", {DType::kF64, DType::kF16, DType::kBF16}},
+    {"Compress", {DType::kBF16}},
+    {"Einsum", {DType::kBF16}},
+    // The function that its schema gives adds an f32 epsilon to whatever type it has.
+    {"MeanVarianceNormalization", {DType::kF64, DType::kF16, DType::kBF16}},
+    {"OneHot", {DType::kBF16}},
+    {"ReverseSequence", {DType::kBF16}},
+    {"Shrink", {DType::kBF16}}};
+
+bool Is(const Value* v, DType dtype) {
+  return v != nullptr && v->type().is_tensor() && v->type().dtype() == dtype;
+}
+
+bool Uses(const Node& node, DType dtype) {
+  for (const Value* v : node.inputs()) {
+    if (Is(v, dtype)) return true;
+  }
+  for (size_t i = 0; i < node.num_outputs(); ++i) {
+    if (Is(node.output(i), dtype)) return true;
+  }
+  return false;
+}
+
+// A type that the op lacks at this node; kInvalid: none.
+DType LackedBy(const Node& node) {
+  for (const Lacking& l : kLacking) {
+    if (!node.Is(l.op)) continue;
+    for (DType d : {DType::kF64, DType::kF16, DType::kBF16}) {
+      if (l.dtypes.Contains(d) && Uses(node, d)) return d;
+    }
+  }
+  return DType::kInvalid;
+}
+
+// The node between casts: as our kernels do it, which compute what is narrower than f32 in f32.
+absl::Status ComputeInF32(Node* node) {
+  const DType narrow = LackedBy(*node);
+  GraphBuilder b(node->graph(), node);
+  b.SetOrigin(node->origin());
+  std::vector<Value*> inputs(node->inputs().begin(), node->inputs().end());
+  for (Value*& input : inputs) {
+    if (Is(input, narrow)) input = b.Op("Cast", {input}, {{"to", DType::kF32}});
+  }
+  Value* wide = b.Op(node->op_name(), inputs, AttrList(node->attrs().begin(), node->attrs().end()));
+  Value* result = b.Op("Cast", {wide}, {{"to", narrow}});
+  if (!b.status().ok()) return b.status();
+  ReplaceAndErase(node, {result});
+  return absl::OkStatus();
+}
+
+// ONNX's own inference wants indices of a rank, so that a single one has an axis for a while.
+bool IsOneHotOfScalar(const Node& node) {
+  return node.Is("OneHot") && node.input(0)->type().is_tensor() &&
+         node.input(0)->type().has_shape() && node.input(0)->type().rank() == 0;
+}
+
+absl::Status GiveIndicesAnAxis(Node* node) {
+  GraphBuilder b(node->graph(), node);
+  b.SetOrigin(node->origin());
+  Value* first = b.Ints({0});
+  Value* hot =
+      b.Op("OneHot", {b.Op("Unsqueeze", {node->input(0), first}), node->input(1), node->input(2)});
+  Value* result = b.Op("Squeeze", {hot, first});
+  if (!b.status().ok()) return b.status();
+  ReplaceAndErase(node, {result});
+  return absl::OkStatus();
+}
+
+// What makes another of a node that ONNX does not have like that; null: it does.
+using Rewrite = absl::Status (*)(Node*);
+Rewrite RewriteOf(const Node& node) {
+  switch (LackedBy(node)) {
+    case DType::kInvalid:
+      break;
+    case DType::kF64:
+      return Expand;
+    default:
+      return ComputeInF32;
+  }
+  if (IsOneHotOfScalar(node)) return GiveIndicesAnAxis;
+  if (node.op().domain != "sluice" || node.Is("Variable")) return nullptr;
+  if (node.op().expand != nullptr) return Expand;
+  return [](Node* n) {
+    return Refuse(
+        *n, n->Is("Assign") ? "ONNX has no state that a run could change" : "ONNX has no such op");
+  };
+}
+
+// Where a stride is longer than the kernel, "SAME" wants more elements than there are: the
+// specification's equation gives a negative padding, which readers understand each in its own way.
+// Explicit pads say the same to all: what is missing is behind the end.
+void SpellOutSamePads(Node* node) {
+  const auto kernel = ConvKernel(*node, node->input(1)->type());
+  if (!kernel.ok() || !kernel->has_value()) return;
+  absl::StatusOr<TransposedWindow> same = TransposedWindow::Read(*node, **kernel);
+  if (!same.ok() || !same->output_shape.empty() ||
+      (same->window.auto_pad != Window::AutoPad::kSameUpper &&
+       same->window.auto_pad != Window::AutoPad::kSameLower))
+    return;
+  // Of one input element: the padding is the same for any number.
+  const Window& w = same->window;
+  const std::vector<int64_t> ones(w.strides.size(), 1);
+  same->Resolve(ones, std::vector<int64_t>(w.strides.begin(), w.strides.end()));
+  if (*std::min_element(w.pads_end.begin(), w.pads_end.end()) >= 0) return;
+  std::vector<int64_t> pads(w.pads_begin.begin(), w.pads_begin.end());
+  std::vector<int64_t> behind(w.pads_end.begin(), w.pads_end.end());
+  for (size_t i = 0; i < behind.size(); ++i) {
+    pads.push_back(std::max<int64_t>(0, behind[i]));
+    behind[i] = std::max<int64_t>(0, -behind[i]);
+  }
+  node->EraseAttr("auto_pad");
+  node->SetAttr("pads", pads);
+  node->SetAttr("output_padding", behind);
+}
+
+// Attributes that say more than the schema asks for, since readers need it.
+void SpellOut(Node* node) {
+  if (node->Is("ConvTranspose")) SpellOutSamePads(node);
+  // Its function, which the checker follows, knows nothing of the schema's default.
+  if (node->Is("MeanVarianceNormalization")) node->SetAttr("axes", node->Ints("axes"));
+}
+
+// Replaces calls alone, or all other nodes that are to be rewritten.
+absl::Status Lower(const Graph& root, Graph* graph, bool calls, int depth, size_t* steps) {
   if (depth > 64) return absl::ResourceExhaustedError("bodies and calls nest deeper than 64");
   for (auto it = graph->nodes().begin(); it != graph->nodes().end();) {
     Node* node = it->get();
     for (const auto& [name, body] : node->bodies()) {
-      if (absl::Status s = Lower(root, body.get(), depth + 1, steps); !s.ok()) return s;
+      if (absl::Status s = Lower(root, body.get(), calls, depth + 1, steps); !s.ok()) return s;
     }
-    const bool ours = node->op().domain == "sluice" && !node->Is("Variable");
-    if (!ours) {
+    const Rewrite rewrite = calls ? nullptr : RewriteOf(*node);
+    if (calls ? !node->Is("Call") : rewrite == nullptr) {
+      if (!calls) SpellOut(node);
       ++it;
       continue;
     }
     if (++*steps > kMaxSteps)
       return absl::ResourceExhaustedError("expanding the graph's ops does not end");
-    if (node->Is("Assign")) return Refuse(*node, "ONNX has no state that a run could change");
-    // What replaces the node stands before it and may have to be lowered too.
+    // What replaces the node stands before it and may have to be rewritten too.
     auto before = it == graph->nodes().begin() ? graph->nodes().end() : std::prev(it);
-    absl::Status s = node->Is("Call")               ? InlineCall(root, node)
-                     : node->op().expand != nullptr ? Expand(node)
-                                                    : Refuse(*node, "ONNX has no such op");
+    absl::Status s = calls ? InlineCall(root, node) : rewrite(node);
     if (!s.ok()) return s;
     it = before == graph->nodes().end() ? graph->nodes().begin() : std::next(before);
   }
@@ -173,25 +302,18 @@ constexpr Since kBFloat16[] = {{"Acos", 22},
                                {"TopK", 24}};
 constexpr Since kFloat16[] = {{"Range", 27}};
 
-bool Uses(const Node& node, DType dtype) {
-  const auto is = [&](const Value* v) {
-    return v != nullptr && v->type().is_tensor() && v->type().dtype() == dtype;
-  };
-  for (const Value* v : node.inputs()) {
-    if (is(v)) return true;
-  }
-  for (size_t i = 0; i < node.num_outputs(); ++i) {
-    if (is(node.output(i))) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 absl::Status LowerToOnnx(Graph* graph) {
   ForgetLayouts(graph);
   size_t steps = 0;
-  return Lower(*graph, graph, 0, &steps);
+  if (absl::Status s = Lower(*graph, graph, /*calls=*/true, 0, &steps); !s.ok()) return s;
+  // What a function returns has types only where it is called; how others are written asks for
+  // them.
+  if (steps > 0) {
+    if (absl::Status s = InferTypes(graph); !s.ok()) return s;
+  }
+  return Lower(*graph, graph, /*calls=*/false, 0, &steps);
 }
 
 int64_t OnnxOpsetOf(const Node& node) {

@@ -127,6 +127,12 @@ Id LowerPow(const Lowering& l) {
         p.Step(StepOp::kPow, {p.Convert(x, DType::kF64), p.Convert(l.input(1), DType::kF64)});
     return p.Convert(power, dtype);
   }
+  if (IsInt(dtype) && exponent != dtype) {
+    // In 64 bits, where every exponent is what it is: the result wraps to the base's type.
+    const DType wide = exponent == DType::kU64 ? DType::kU64 : DType::kI64;
+    const Id power = p.Step(StepOp::kPow, {p.Convert(x, wide), p.Convert(l.input(1), wide)});
+    return p.Convert(power, dtype);
+  }
   return p.Step(StepOp::kPow, {x, p.Convert(l.input(1), dtype)});
 }
 

@@ -351,7 +351,8 @@ class DynamicQuantize final : public Kernel {
     float low = 0, high = 0;  // the range holds 0
     max_(x, static_cast<size_t>(total_), &high);
     min_(x, static_cast<size_t>(total_), &low);
-    const float scale = high == low ? 1.0f / 255 : (high - low) / 255;
+    // Zeros alone: the specification's 0 / 0 has no meaning, and any scale will do.
+    const float scale = high == low ? 1.0f : (high - low) / 255;
     const float wanted = std::isfinite(low / scale) ? -low / scale : 0.0f;
     const uint8_t zero = static_cast<uint8_t>(std::rint(std::clamp(wanted, 0.0f, 255.0f)));
     *context.output<float>(1) = scale;

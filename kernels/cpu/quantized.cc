@@ -141,9 +141,19 @@ absl::Status CheckQuantized(const Node& node) {
   if (!steps.ok()) return steps.status();
   absl::StatusOr<std::vector<OperandScale>> scales = ReadOperandScales(node);
   if (!scales.ok()) return scales.status();
+  const bool rounds = node.input(In::kYScale) != nullptr ||
+                      std::any_of(steps->begin(), steps->end(), [](const PostOp& step) {
+                        return absl::string_view(step.def->name) == "Round";
+                      });
   size_t binary = 0;
   for (const PostOp& step : *steps) {
     absl::Status s;
+if (rounds && step.def->binary && node.input(step.operand)->constant() == nullptr &&
+        IsFloat(node.input(step.operand)->type().dtype())) {
+      return absl::UnimplementedError(
+          "a float operand may be NaN, which oneDNN rounds to the largest number and "
+          "QuantizeLinear to the zero point");
+    }
     if (!DnnlKeepsNaN(step)) {
       s = absl::UnimplementedError(absl::StrCat("oneDNN's ", step.def->name, " loses NaN"));
     } else if (!step.def->binary) {

@@ -217,6 +217,7 @@ absl::StatusOr<ResizeTaps> InterpolationTaps(const ResizeMode& mode, const Resiz
     const auto [x, outside] = Locate(mode, axis, i);
     if (outside) {
       taps.bias[i] = mode.extrapolation;
+      taps.partial.push_back(i);
       continue;
     }
     // Taps stand around (base, base + 1]; a whole x is the right one of the pair.
@@ -232,6 +233,8 @@ absl::StatusOr<ResizeTaps> InterpolationTaps(const ResizeMode& mode, const Resiz
     }
     if (sum == 0 || (shrink == 1.0 && !mode.exclude_outside)) sum = 1;  // they sum to 1 by nature
     taps.first[i] = std::clamp<int64_t>(base + start, 0, axis.in - taps.taps);
+    // A stretched filter may end before its last tap.
+    if (taps.first[i] != base + start || shrink != 1.0) taps.partial.push_back(i);
     for (int64_t k = 0; k < count; ++k) {
       const int64_t at = std::clamp<int64_t>(base + start + k, 0, axis.in - 1) - taps.first[i];
       taps.weights[i * taps.taps + at] += w[k] / sum;

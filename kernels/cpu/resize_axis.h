@@ -50,10 +50,12 @@ absl::StatusOr<std::vector<ResizeAxis>> ResizeAxes(const ResizeMode& mode,
 std::vector<int64_t> NearestMap(const ResizeMode& mode, const ResizeAxis& axis);
 
 // Output position i is bias[i] + sum over k of weights[i * taps + k] * in[first[i] + k]; indices
-// are clamped into the input beforehand.
+// are clamped into the input beforehand. Where the filter reaches over an end or not so far
+// (`partial`, rising) taps stand beside it, with weight 0: what lies there does not count, be it
+// infinite.
 struct ResizeTaps {
   int64_t taps = 0;
-  std::vector<int64_t> first;
+  std::vector<int64_t> first, partial;
   std::vector<double> weights, bias;
 };
 absl::StatusOr<ResizeTaps> InterpolationTaps(const ResizeMode& mode, const ResizeAxis& axis);

@@ -16,7 +16,7 @@ namespace sluice::cpu {
 template <typename C>
 struct ResizePass {
   int64_t outer = 1, in = 1, out = 1, inner = 1, taps = 0;
-  std::vector<int64_t> first;
+  std::vector<int64_t> first, partial;  // see ResizeTaps
   std::vector<C> weights, bias;
   // Rows that no later pass reads are left out: row o counts where needed[o / stride % size].
   std::vector<uint8_t> needed;
@@ -61,6 +61,12 @@ struct ResizePass {
         d[i] = sum;
       }
     }
+    for (int64_t i : partial) {
+      d[i] = b[i];
+      for (int64_t k = 0; k < taps; ++k) {
+        if (w[i * taps + k] != 0) d[i] += w[i * taps + k] * s[f[i] + k];
+      }
+    }
   }
   // One output position: a weighted sum of rows.
   void Blend(const C* src, C* dst, int64_t o, int64_t i) const {
@@ -68,7 +74,10 @@ struct ResizePass {
     C* d = dst + (o * out + i) * inner;
     const C *w = weights.data() + i * taps, b = bias[i];
     int64_t k = 0;
-    if (taps >= 4) {
+    const bool beside = std::binary_search(partial.begin(), partial.end(), i);
+    if (beside) {
+      std::fill(d, d + inner, b);
+    } else if (taps >= 4) {
       for (int64_t j = 0; j < inner; ++j) {
         d[j] = b + (w[0] * s[j] + w[1] * s[inner + j]) +
                (w[2] * s[2 * inner + j] + w[3] * s[3 * inner + j]);
@@ -82,6 +91,7 @@ struct ResizePass {
       k = 1;
     }
     for (; k < taps; ++k) {
+      if (beside && w[k] == 0) continue;
       const C* x = s + k * inner;
       for (int64_t j = 0; j < inner; ++j) d[j] += w[k] * x[j];
     }
@@ -131,6 +141,7 @@ absl::StatusOr<double> MakeResizePasses(const std::vector<ResizeTaps>& taps,
     pass.out = now[axis] = layout->axes[axis].out;
     pass.taps = taps[axis].taps;
     pass.first = taps[axis].first;
+    pass.partial = taps[axis].partial;
     pass.weights.assign(taps[axis].weights.begin(), taps[axis].weights.end());
     pass.bias.assign(taps[axis].bias.begin(), taps[axis].bias.end());
     double part = 1;

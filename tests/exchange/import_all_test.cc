@@ -1,6 +1,7 @@
 // Imports every model below a folder. Not part of CI, which has no such folders:
 //   SLUICE_IMPORT_ALL=/tmp/models bazel-bin/tests/exchange/exchange_test
-// With SLUICE_EXPORT_TO=DIR each is also written as DIR/<parent folder's name>.onnx and read again,
+// With SLUICE_EXPORT_TO=DIR each is also written below DIR and read again, called as its file or,
+// where that is model.onnx, as its folder,
 // with SLUICE_ROUND_TRIP=1 written and read in every form of ours.
 #include <gtest/gtest.h>
 
@@ -61,9 +62,10 @@ TEST(ImportAll, EveryModelGivesAGraphOrACleanError) {
     if (absl::Status s = InferTypes(graph->get()); !s.ok())
       errors["second inference: " + std::string(s.message())].push_back(path);
     if (const char* to = std::getenv("SLUICE_EXPORT_TO")) {
-      const std::string copy = std::string(to) + "/" +
-                               std::filesystem::path(path).parent_path().filename().string() +
-                               ".onnx";
+      const std::filesystem::path from(path);
+      const std::filesystem::path name =
+          from.stem() == "model" ? from.parent_path().filename() : from.stem();
+      const std::string copy = std::string(to) + "/" + name.string() + ".onnx";
       absl::Status s = ExportOnnx(**graph, copy);
       if (s.ok()) s = ImportOnnx(copy).status();
       if (!s.ok()) errors["export: " + std::string(s.message())].push_back(path);

@@ -3,14 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "graph/builder.h"
 #include "graph/default_inputs.h"
 #include "graph/text.h"
 #include "ops/op.h"
 #include "tests/exchange/model_builder.h"
-#include "tests/exchange/onnx_rules.h"
+#include "tests/testing/onnx_rules.h"
 
 namespace sluice {
 namespace {
@@ -20,7 +22,7 @@ onnx::ModelProto Written(const Graph& graph, const VariableValues& variables = {
   auto bytes = ExportOnnxBytes(graph, variables);
   EXPECT_TRUE(bytes.ok()) << bytes.status();
   if (bytes.ok()) EXPECT_TRUE(model.ParseFromString(*bytes));
-  for (const std::string& broken : OnnxRules::Broken(model)) ADD_FAILURE() << broken;
+  for (const std::string& broken : BrokenOnnxRules(model)) ADD_FAILURE() << broken;
   if (bytes.ok()) {
     auto back = ImportOnnxBytes(*bytes);
     EXPECT_TRUE(back.ok()) << back.status();
@@ -121,6 +123,118 @@ function f (%x) {
   return %v1
 }
 )");
+}
+
+// The function says no types: what its values are follows from the call.
+TEST(OnnxExport, WhatAFunctionReturnsHasAType) {
+  const onnx::ModelProto model = WrittenText(R"(
+graph main (%x: f16[2,3]) {
+  %y = Call(%x) {function = "f"}
+  return %y
+}
+
+function f (%x) {
+  %y = MeanVarianceNormalization(%x) {axes = [1]}
+  return %y
+}
+)");
+  ASSERT_EQ(model.graph().output_size(), 1);
+  const onnx::TypeProto::Tensor& y = model.graph().output(0).type().tensor_type();
+  EXPECT_EQ(y.elem_type(), onnx::TensorProto::FLOAT16);
+  EXPECT_EQ(y.shape().dim_size(), 2);
+}
+
+std::vector<std::string> Ops(const onnx::ModelProto& model) {
+  std::vector<std::string> ops;
+  for (const auto& node : model.graph().node()) ops.push_back(node.op_type());
+  return ops;
+}
+
+// Types that our op takes and ONNX's does not: narrow ones go through f32, f64 by the expansion.
+TEST(OnnxExport, ElementTypesThatASchemaLacks) {
+  using Strings = std::vector<std::string>;
+  const auto written = [](const std::string& line, const std::string& dtype) {
+    const std::string text = "graph main (%x: " + dtype +
+                             "[2,3], %i: i64[2], %b: bool[2]) {\n  %y = " + line +
+                             "\n  return %y\n}\n";
+    return WrittenText(text.c_str());
+  };
+  const struct {
+    const char *op, *line;
+    bool f16;
+  } cases[] = {
+      {"Celu", "Celu(%x)", true},
+      {"MeanVarianceNormalization", "MeanVarianceNormalization(%x) {axes = [1]}", true},
+      {"Compress", "Compress(%x, %b) {axis = 0}", false},
+      {"Einsum", "Einsum(%x) {equation = \"ij->ji\"}", false},
+      {"ReverseSequence", "ReverseSequence(%x, %i) {batch_axis = 0, time_axis = 1}", false},
+      {"Shrink", "Shrink(%x)", false}};
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.op);
+    const Strings around = {"Cast", c.op, "Cast"}, alone = {c.op};
+    EXPECT_EQ(Ops(written(c.line, "bf16")), around);
+    EXPECT_EQ(Ops(written(c.line, "f16")), c.f16 ? around : alone);
+    EXPECT_EQ(Ops(written(c.line, "f32")), alone);
+    const Strings f64 = Ops(written(c.line, "f64"));
+    if (c.f16) {
+      EXPECT_EQ(std::count(f64.begin(), f64.end(), c.op), 0);
+    } else {
+      EXPECT_EQ(f64, alone);
+    }
+  }
+  EXPECT_EQ(Ops(WrittenText(R"(
+graph main (%i: i64[2], %v: bf16[2]) {
+  %depth = Constant {value = i64[] [3]}
+  %y = OneHot(%i, %depth, %v)
+  return %y
+}
+)")),
+            (Strings{"Cast", "OneHot", "Cast"}));
+}
+
+TEST(OnnxExport, OneHotOfASingleIndexHasAnAxisForAWhile) {
+  const onnx::ModelProto model = WrittenText(R"(
+graph main (%i: i64[], %v: f32[2]) {
+  %depth = Constant {value = i64[] [3]}
+  %y = OneHot(%i, %depth, %v)
+  return %y
+}
+)");
+  EXPECT_EQ(Ops(model), (std::vector<std::string>{"Unsqueeze", "OneHot", "Squeeze"}));
+  EXPECT_EQ(model.graph().output(0).type().tensor_type().shape().dim_size(), 1);
+}
+
+TEST(OnnxExport, MeanVarianceNormalizationSaysItsAxes) {
+  const onnx::ModelProto model = WrittenText(R"(
+graph main (%x: f32[2,3,4,5]) {
+  %y = MeanVarianceNormalization(%x)
+  return %y
+}
+)");
+  ASSERT_EQ(model.graph().node(0).attribute_size(), 1);
+  EXPECT_EQ(model.graph().node(0).attribute(0).ints_size(), 3);
+}
+
+// 2 i - 1 elements become 2 i: a negative padding, unless what is missing is said to be behind.
+TEST(OnnxExport, TransposedConvolutionsThatPadLessThanNothing) {
+  const auto attributes = [](const char* auto_pad, int kernel) {
+    const std::string text = std::string("graph main (%x: f32[1,1,5], %w: f32[1,1,") +
+                             std::to_string(kernel) +
+                             "]) {\n  %y = ConvTranspose(%x, %w) {auto_pad = \"" + auto_pad +
+                             "\", strides = [2]}\n  return %y\n}\n";
+    const onnx::ModelProto model = WrittenText(text.c_str());
+    EXPECT_EQ(model.graph().output(0).type().tensor_type().shape().dim(2).dim_value(), 10);
+    std::map<std::string, std::string> said;
+    for (const auto& a : model.graph().node(0).attribute()) {
+      said[a.name()] = a.s();
+      for (int64_t i : a.ints()) said[a.name()] += std::to_string(i) + " ";
+    }
+    return said;
+  };
+  using Said = std::map<std::string, std::string>;
+  EXPECT_EQ(attributes("SAME_UPPER", 1),
+            (Said{{"output_padding", "1 "}, {"pads", "0 0 "}, {"strides", "2 "}}));
+  EXPECT_EQ(attributes("SAME_LOWER", 3), (Said{{"auto_pad", "SAME_LOWER"}, {"strides", "2 "}}));
 }
 
 TEST(OnnxExport, VariablesAreWrittenWithTheValuesGiven) {

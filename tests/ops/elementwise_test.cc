@@ -1,6 +1,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <set>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -163,6 +164,46 @@ TEST(Elementwise, PowTakesMixedTypes) {
       }
     }
   }
+}
+
+// numpy's power, cast to the base's type: a negative base asks for the exponent's parity, of which
+// f32 has nothing left beyond 2^24.
+TEST(Elementwise, PowTakesIntegerExponents) {
+  const auto check = [](const Tensor& base, const Tensor& exponent,
+                        const std::vector<float>& want) {
+    for (const std::set<int>& constants : {std::set<int>{}, std::set<int>{1}}) {
+      auto results = RunCandidates("Pow", {base, exponent}, {}, constants);
+      ASSERT_TRUE(results.ok()) << results.status();
+      for (const CandidateResult& r : *results) {
+        for (size_t i = 0; i < want.size(); ++i)
+          EXPECT_FLOAT_EQ(r.outputs[0].data<float>()[i], want[i])
+              << exponent.TypeString() << " at " << i;
+      }
+    }
+  };
+  const float inf = std::numeric_limits<float>::infinity();
+  const Tensor base = F32({-2, -1, 0, 0.5f, 3});
+  check(base, Vec<int32_t>({3, 7, 0, -2, -1}), {-8, -1, 1, 4, 1.0f / 3});
+  check(base, Vec<int64_t>({-3, 16777217, -1, 1, 2}), {-0.125f, -1, inf, 0.5f, 9});
+  check(base, Vec<int8_t>({2, -1, 5, 10, 4}), {4, -1, 0, 0x1p-10f, 81});
+  check(base, Vec<uint8_t>({5, 255, 1, 2, 3}), {-32, -1, 0, 0.25f, 27});
+  check(base, Vec<int16_t>({1, 32767, 2, 3, 0}), {-2, -1, 0, 0.125f, 1});
+  check(base, Vec<uint32_t>({4, 4294967295u, 1, 1, 1}), {16, -1, 0, 0.5f, 3});
+  check(base, Vec<uint64_t>({1, 9007199254740991u, 1, 1, 1}), {-2, -1, 0, 0.5f, 3});
+  // One exponent for all, where it is known as well.
+  for (int64_t n : {0, 1, 2, 3, 4, 5, -1, -2, 16777217}) {
+    std::vector<float> want;
+    for (float x : {-2.0f, -1.0f, 0.0f, 0.5f, 3.0f})
+      want.push_back(static_cast<float>(std::pow(x, static_cast<double>(n))));
+    check(base, Tensor::Scalar<int64_t>(n), want);
+  }
+  // Integers wrap, however large the exponent.
+  EXPECT_THAT(Values<int32_t>(RunOp("Pow", {Vec<int32_t>({3, -3, 2, 2, -1, 5}),
+                                            Vec<int64_t>({4, 3, 32, 4294967297, 4294967297, -1})})),
+              ElementsAre(81, -27, 0, 0, -1, 0));
+  EXPECT_THAT(Values<int32_t>(
+                  RunOp("Pow", {Vec<int32_t>({2, -1}), Vec<uint32_t>({2147483649u, 2147483649u})})),
+              ElementsAre(0, -1));
 }
 
 TEST(Elementwise, LogicReadsAnyNonZeroByteAsTrue) {

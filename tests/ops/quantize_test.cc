@@ -158,6 +158,8 @@ TEST(DynamicQuantizeLinear, CoversTheRangeAndZero) {
   auto zeros = RunOp("DynamicQuantizeLinear", {MakeTensor<float>({2}, {0, 0})}, {}, 3);
   ASSERT_TRUE(zeros.ok());
   EXPECT_TRUE((*zeros)[0] == MakeTensor<uint8_t>({2}, {0, 0}));
+  EXPECT_EQ((*zeros)[1].data<float>()[0], 1);
+  EXPECT_EQ((*zeros)[2].data<uint8_t>()[0], 0);
 }
 
 Tensor IntegerProduct(const Tensor& a, const Tensor& b, const std::vector<int>& az,

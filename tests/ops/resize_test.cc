@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "gtest/gtest.h"
 #include "tests/testing/run_op.h"
@@ -119,6 +120,50 @@ TEST(ResizeTest, CropsAndExtrapolates) {
   EXPECT_TRUE((*y)[0] == MakeTensor<float>({1, 2}, {-7, -7})) << (*y)[0].ToString();
   y = RunOp("Resize", {x, Tensor(), Tensor(), Sizes({1, 2})}, attrs);
   EXPECT_EQ(y.status().code(), absl::StatusCode::kInvalidArgument) << y.status();
+}
+
+// Each position reads its neighbours alone: an infinity further off does not reach it as 0 times
+// infinity, neither at the ends, where the filter hangs over, nor where it ends early.
+TEST(ResizeTest, WhatLiesBesideTheFilterDoesNotCount) {
+  const float inf = std::numeric_limits<float>::infinity();
+  // Axis 0 of [6,2] goes by rows, axis 1 of [2,6] element by element.
+  for (const bool by_rows : {true, false}) {
+    const auto resized = [&](std::vector<float> line, int64_t to, const AttrList& attrs) {
+      const auto n = static_cast<int64_t>(line.size());
+      std::vector<float> both;
+      for (int64_t i = 0; i < 2 * n; ++i) both.push_back(line[by_rows ? i / 2 : i % n]);
+      auto y = by_rows ? RunOp("Resize",
+                               {MakeTensor<float>({n, 2}, both),
+                                Tensor::Vector<float>({0.5f, 0, 1, 1}), Tensor(), Sizes({to, 2})},
+                               attrs)
+                       : RunOp("Resize",
+                               {MakeTensor<float>({2, n}, both),
+                                Tensor::Vector<float>({0, 0.5f, 1, 1}), Tensor(), Sizes({2, to})},
+                               attrs);
+      EXPECT_TRUE(y.ok()) << y.status();
+      std::vector<float> result;
+      for (int64_t i = 0; y.ok() && i < to; ++i)
+        result.push_back((*y)[0].data<float>()[by_rows ? 2 * i : i]);
+      return result;
+    };
+    const std::vector<float> up = resized({1, inf, 1, 1, inf, 2}, 12, {{"mode", "linear"}});
+    EXPECT_EQ(up[0], 1);
+    EXPECT_EQ(up[1], inf);
+    EXPECT_EQ(up[11], 2);
+    const std::vector<float> cubic =
+        resized({1, 1, 1, inf, 1, 1, 1, 1}, 15,
+                {{"mode", "cubic"}, {"coordinate_transformation_mode", "align_corners"}});
+    EXPECT_EQ(cubic[0], 1);
+    EXPECT_EQ(cubic[14], 1);
+    const std::vector<float> less =
+        resized({1, 1, 1, 1, 1, 1, inf, 1, 1}, 3, {{"mode", "linear"}, {"antialias", 1}});
+    EXPECT_EQ(less[0], 1);
+    EXPECT_EQ(less[2], inf);
+    const std::vector<float> crop =
+        resized({inf, 1, 1, 1, 1}, 3,
+                {{"mode", "linear"}, {"coordinate_transformation_mode", "tf_crop_and_resize"}});
+    EXPECT_EQ(crop[2], 1);
+  }
 }
 
 TEST(ResizeTest, EmptyResultsAndImpossibleSources) {

@@ -225,6 +225,19 @@ const Case kGraphs[] = {
   %y = Conv(%r, %v)
   return %y
 })"},
+    {"quantized_convolution_with_a_float_operand", nullptr,
+     R"(graph g (%r: f32[1,4,5,5], %x: u8[1,4,5,5]) {
+  %s = Constant {value = f32[] [0.5]}
+  %w = Constant {value = i8[4,4,1,1] {random = 7}}
+  %ys = Constant {value = f32[] [64.0]}
+  %yz = Constant {value = u8[] [3]}
+  %dx = DequantizeLinear(%x, %s)
+  %dw = DequantizeLinear(%w, %s)
+  %c = Conv(%dx, %dw)
+  %a = Add(%c, %r)
+  %y = QuantizeLinear(%a, %ys, %yz)
+  return %y
+})"},
     {"attention", "fuse_attention",
      R"(graph g (%q: f32[1,2,9,8], %k: f32[1,2,9,8], %v: f32[1,2,9,8]) {
   %s = Constant {value = f32[] [0.35]}
