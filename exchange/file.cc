@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -67,10 +68,14 @@ int OpenInside(int folder, const std::string& name) {
 
 // ---- MappedFile
 
-absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Map(std::string path, int fd,
-                                                                  bool single_link) {
-  std::shared_ptr<MappedFile> file(new MappedFile(std::move(path), fd),
-                                   FileBacked());  // closes on any return
+absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Take(std::string path, int fd,
+                                                                   FileAccess access,
+                                                                   bool single_link) {
+  const bool copy = access == FileAccess::kCopy;
+  auto* const opened = new MappedFile(std::move(path), fd);
+  // Closes on any return. Only pages that a file stands behind may go back to the system.
+  std::shared_ptr<MappedFile> file = copy ? std::shared_ptr<MappedFile>(opened)
+                                          : std::shared_ptr<MappedFile>(opened, FileBacked());
   struct stat info;
   if (fstat(fd, &info) != 0) return SystemError(errno, "cannot inspect", file->path_);
   if (!S_ISREG(info.st_mode)) {
@@ -79,28 +84,46 @@ absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Map(std::string pa
   }
   if (single_link && info.st_nlink > 1)
     return OutsideError(file->path_, "it has further hard links, which may lie elsewhere");
-  file->size_ = static_cast<size_t>(info.st_size);
-  if (file->size_ > 0) {
-    void* data = mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (data == MAP_FAILED) return SystemError(errno, "cannot map", file->path_);
+  const size_t size = static_cast<size_t>(info.st_size);
+  if (size > 0) {
+    void* data =
+        copy ? mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+             : mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED)
+      return SystemError(errno, copy ? "no memory for a copy of" : "cannot map", file->path_);
     file->data_ = static_cast<const char*>(data);
+    file->size_ = size;
+    if (copy) {
+      if (absl::Status s = file->ReadFromDisk(0, size, data); !s.ok()) return s;
+    }
+  }
+  if (copy) {
+    close(fd);
+    file->fd_ = -1;
   }
   return file;
 }
 
-absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::string& path) {
+absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::string& path,
+                                                                   FileAccess access) {
   // O_NONBLOCK: opening a FIFO must not wait for its other end.
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return SystemError(errno, "cannot open", path);
-  return Map(path, fd, /*single_link=*/false);
+  return Take(path, fd, access, /*single_link=*/false);
 }
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) munmap(const_cast<char*>(data_), size_);
-  close(fd_);
+  if (fd_ >= 0) close(fd_);
 }
 
 absl::Status MappedFile::Read(size_t offset, size_t size, void* to) const {
+  if (fd_ >= 0) return ReadFromDisk(offset, size, to);
+  if (size > 0) std::memcpy(to, data_ + offset, size);
+  return absl::OkStatus();
+}
+
+absl::Status MappedFile::ReadFromDisk(size_t offset, size_t size, void* to) const {
   for (size_t done = 0; done < size;) {
     const ssize_t n =
         pread(fd_, static_cast<char*>(to) + done, size - done, static_cast<off_t>(offset + done));
@@ -114,10 +137,11 @@ absl::Status MappedFile::Read(size_t offset, size_t size, void* to) const {
 
 // ---- Folder
 
-absl::StatusOr<std::shared_ptr<const Folder>> Folder::Open(const std::string& path) {
+absl::StatusOr<std::shared_ptr<const Folder>> Folder::Open(const std::string& path,
+                                                           FileAccess access) {
   const int fd = open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return SystemError(errno, "cannot open folder", path);
-  return std::shared_ptr<const Folder>(new Folder(path, fd));
+  return std::shared_ptr<const Folder>(new Folder(path, fd, access));
 }
 
 Folder::~Folder() { close(fd_); }
@@ -138,7 +162,7 @@ absl::StatusOr<std::shared_ptr<const MappedFile>> Folder::OpenBelow(absl::string
     return OutsideError(name, "its path leads through a link or a file");
   const std::string path = absl::StrCat(path_, "/", name);
   if (fd < 0) return SystemError(errno, "cannot open", path);
-  return MappedFile::Map(path, fd, /*single_link=*/true);
+  return MappedFile::Take(path, fd, access_, /*single_link=*/true);
 }
 
 // ---- AtomicFile

@@ -200,7 +200,7 @@ absl::StatusOr<Tensor> TensorProtoReader::ReadExternal(const onnx::TensorProto& 
   }
   const std::string& location = entries["location"];
   if (folder_ == nullptr) {
-    absl::StatusOr<std::shared_ptr<const Folder>> folder = Folder::Open(folder_path_);
+    absl::StatusOr<std::shared_ptr<const Folder>> folder = Folder::Open(folder_path_, access_);
     if (!folder.ok()) return folder.status();
     folder_ = *std::move(folder);
   }
@@ -284,8 +284,8 @@ void TensorToProto(const Tensor& tensor, onnx::TensorProto* proto) {
   }
 }
 
-absl::StatusOr<Tensor> ReadTensorPb(const std::string& path) {
-  absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path);
+absl::StatusOr<Tensor> ReadTensorPb(const std::string& path, FileAccess access) {
+  absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path, access);
   if (!file.ok()) return file.status();
   onnx::TensorProto proto;
   const absl::string_view bytes = (*file)->bytes();
