@@ -36,13 +36,15 @@ class MappedFile {
 
  private:
   friend class Folder;
-  MappedFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
-  static absl::StatusOr<std::shared_ptr<const MappedFile>> Take(std::string path, int fd,
+  explicit MappedFile(std::string path) : path_(std::move(path)) {}
+  static std::shared_ptr<MappedFile> New(std::string path, FileAccess access);
+  // The bytes of what is open.
+  static absl::StatusOr<std::shared_ptr<const MappedFile>> Take(std::shared_ptr<MappedFile> file,
                                                                 FileAccess access,
                                                                 bool single_link);
   absl::Status ReadFromDisk(size_t offset, size_t size, void* to) const;
   std::string path_;
-  int fd_;  // -1 once the bytes are a copy
+  int fd_ = -1;  // -1 also once the bytes are a copy
   const char* data_ = nullptr;
   size_t size_ = 0;
 };
@@ -63,11 +65,10 @@ class Folder {
   const std::string& path() const { return path_; }
 
  private:
-  Folder(std::string path, int fd, FileAccess access)
-      : path_(std::move(path)), fd_(fd), access_(access) {}
+  Folder(std::string path, FileAccess access) : path_(std::move(path)), access_(access) {}
   const std::string path_;
-  const int fd_;
   const FileAccess access_;
+  int fd_ = -1;
 };
 
 // A file under construction. It has no name before Commit() (where the file system allows that), so
@@ -91,13 +92,12 @@ class AtomicFile {
 
  private:
   friend absl::Status CommitWithPart(AtomicFile*, AtomicFile*, const std::function<std::string()>&);
-  AtomicFile(std::string path, std::string temporary, int fd)
-      : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {}
+  explicit AtomicFile(std::string path) : path_(std::move(path)) {}
   absl::Status Flush();
   absl::Status Place();
   std::string path_, temporary_, buffer_;  // temporary_: "" while it has no name
   std::unique_ptr<TemporaryName> name_;    // for a program that a signal ends
-  int fd_;
+  int fd_ = -1;
   size_t size_ = 0;
   bool synced_ = false;
 };

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/graph_def.h"
 #include "graph/text.h"
+#include "graph/unfinished_message.h"
 
 namespace sluice {
 namespace {
@@ -174,7 +175,8 @@ class Exporter {
 
 absl::StatusOr<proto::GraphDef> Export(const Graph& graph, const TensorSink& sink,
                                        const ExportOptions& options) {
-  proto::GraphDef def;
+  UnfinishedMessage<proto::GraphDef> unfinished;
+  proto::GraphDef& def = *unfinished;
   def.set_format_version(kFormatVersion);
   def.set_min_reader_version(1);
   def.set_opset_version(kOpsetVersion);
@@ -197,7 +199,7 @@ absl::StatusOr<proto::GraphDef> Export(const Graph& graph, const TensorSink& sin
     m->set_key(key);
     m->set_value(value);
   }
-  return def;
+  return std::move(def);
 }
 
 absl::StatusOr<std::string> SerializeGraphDef(const proto::GraphDef& def) {
