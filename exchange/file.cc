@@ -11,9 +11,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -67,10 +69,19 @@ int OpenInside(int folder, const std::string& name) {
 
 // ---- MappedFile
 
-absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Map(std::string path, int fd,
-                                                                  bool single_link) {
-  std::shared_ptr<MappedFile> file(new MappedFile(std::move(path), fd),
-                                   FileBacked());  // closes on any return
+// Only pages that a file stands behind may go back to the system. Whoever opens a file has the
+// object first, so that whatever fails it is closed.
+std::shared_ptr<MappedFile> MappedFile::New(std::string path, FileAccess access) {
+  auto* const file = new MappedFile(std::move(path));
+  return access == FileAccess::kCopy ? std::shared_ptr<MappedFile>(file)
+                                     : std::shared_ptr<MappedFile>(file, FileBacked());
+}
+
+absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Take(std::shared_ptr<MappedFile> file,
+                                                                   FileAccess access,
+                                                                   bool single_link) {
+  const bool copy = access == FileAccess::kCopy;
+  const int fd = file->fd_;
   struct stat info;
   if (fstat(fd, &info) != 0) return SystemError(errno, "cannot inspect", file->path_);
   if (!S_ISREG(info.st_mode)) {
@@ -79,28 +90,47 @@ absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Map(std::string pa
   }
   if (single_link && info.st_nlink > 1)
     return OutsideError(file->path_, "it has further hard links, which may lie elsewhere");
-  file->size_ = static_cast<size_t>(info.st_size);
-  if (file->size_ > 0) {
-    void* data = mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (data == MAP_FAILED) return SystemError(errno, "cannot map", file->path_);
+  const size_t size = static_cast<size_t>(info.st_size);
+  if (size > 0) {
+    void* data =
+        copy ? mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+             : mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED)
+      return SystemError(errno, copy ? "no memory for a copy of" : "cannot map", file->path_);
     file->data_ = static_cast<const char*>(data);
+    file->size_ = size;
+    if (copy) {
+      if (absl::Status s = file->ReadFromDisk(0, size, data); !s.ok()) return s;
+    }
+  }
+  if (copy) {
+    close(fd);
+    file->fd_ = -1;
   }
   return file;
 }
 
-absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::string& path) {
+absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::string& path,
+                                                                   FileAccess access) {
+  std::shared_ptr<MappedFile> file = New(path, access);
   // O_NONBLOCK: opening a FIFO must not wait for its other end.
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) return SystemError(errno, "cannot open", path);
-  return Map(path, fd, /*single_link=*/false);
+  file->fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (file->fd_ < 0) return SystemError(errno, "cannot open", path);
+  return Take(std::move(file), access, /*single_link=*/false);
 }
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) munmap(const_cast<char*>(data_), size_);
-  close(fd_);
+  if (fd_ >= 0) close(fd_);
 }
 
 absl::Status MappedFile::Read(size_t offset, size_t size, void* to) const {
+  if (fd_ >= 0) return ReadFromDisk(offset, size, to);
+  if (size > 0) std::memcpy(to, data_ + offset, size);
+  return absl::OkStatus();
+}
+
+absl::Status MappedFile::ReadFromDisk(size_t offset, size_t size, void* to) const {
   for (size_t done = 0; done < size;) {
     const ssize_t n =
         pread(fd_, static_cast<char*>(to) + done, size - done, static_cast<off_t>(offset + done));
@@ -114,13 +144,17 @@ absl::Status MappedFile::Read(size_t offset, size_t size, void* to) const {
 
 // ---- Folder
 
-absl::StatusOr<std::shared_ptr<const Folder>> Folder::Open(const std::string& path) {
-  const int fd = open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return SystemError(errno, "cannot open folder", path);
-  return std::shared_ptr<const Folder>(new Folder(path, fd));
+absl::StatusOr<std::shared_ptr<const Folder>> Folder::Open(const std::string& path,
+                                                           FileAccess access) {
+  std::shared_ptr<Folder> folder(new Folder(path, access));
+  folder->fd_ = open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (folder->fd_ < 0) return SystemError(errno, "cannot open folder", path);
+  return folder;
 }
 
-Folder::~Folder() { close(fd_); }
+Folder::~Folder() {
+  if (fd_ >= 0) close(fd_);
+}
 
 absl::StatusOr<std::shared_ptr<const MappedFile>> Folder::OpenBelow(absl::string_view name) const {
   // The kernel enforces what matters; these checks give better messages and cover foreign paths.
@@ -133,12 +167,13 @@ absl::StatusOr<std::shared_ptr<const MappedFile>> Folder::OpenBelow(absl::string
   for (absl::string_view part : absl::StrSplit(name, '/')) {
     if (part == "..") return OutsideError(name, "its path goes upward");
   }
-  const int fd = OpenInside(fd_, std::string(name));
-  if (fd < 0 && (errno == ELOOP || errno == EXDEV || errno == ENOTDIR))
-    return OutsideError(name, "its path leads through a link or a file");
   const std::string path = absl::StrCat(path_, "/", name);
-  if (fd < 0) return SystemError(errno, "cannot open", path);
-  return MappedFile::Map(path, fd, /*single_link=*/true);
+  std::shared_ptr<MappedFile> file = MappedFile::New(path, access_);
+  file->fd_ = OpenInside(fd_, std::string(name));
+  if (file->fd_ < 0 && (errno == ELOOP || errno == EXDEV || errno == ENOTDIR))
+    return OutsideError(name, "its path leads through a link or a file");
+  if (file->fd_ < 0) return SystemError(errno, "cannot open", path);
+  return MappedFile::Take(std::move(file), access_, /*single_link=*/true);
 }
 
 // ---- AtomicFile
@@ -185,24 +220,21 @@ absl::StatusOr<std::unique_ptr<AtomicFile>> AtomicFile::Create(const std::string
         "; a file is written beside its target and then takes its place"));
   }
   const std::string folder = FolderOf(path);
-  std::string temporary;
-  std::unique_ptr<TemporaryName> name;
-  int fd = -1;
+  std::unique_ptr<AtomicFile> file(new AtomicFile(path));
   // A name is given through /proc.
   if (access("/proc/self/fd", X_OK) == 0)
-    fd = open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    file->fd_ = open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
   static std::atomic<unsigned> counter = 0;
-  for (int attempt = 0; attempt < 100 && fd < 0; ++attempt) {
-    temporary = absl::StrCat(folder, "/.", BaseName(path).substr(0, kLongestBase), ".tmp", getpid(),
-                             "-", counter++);
-    name = std::make_unique<TemporaryName>(temporary);
-    fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0 && errno != EEXIST) break;
+  for (int attempt = 0; attempt < 100 && file->fd_ < 0; ++attempt) {
+    std::string temporary = absl::StrCat(folder, "/.", BaseName(path).substr(0, kLongestBase),
+                                         ".tmp", getpid(), "-", counter++);
+    file->name_ = std::make_unique<TemporaryName>(temporary);
+    file->fd_ = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file->fd_ >= 0) file->temporary_ = std::move(temporary);
+    if (file->fd_ < 0 && errno != EEXIST) break;
   }
-  if (fd < 0) return SystemError(errno, "cannot write", path);
-  std::unique_ptr<AtomicFile> file(new AtomicFile(path, std::move(temporary), fd));
-  file->name_ = std::move(name);
-  if (exists && fchmod(fd, target.st_mode & 0777) != 0)
+  if (file->fd_ < 0) return SystemError(errno, "cannot write", path);
+  if (exists && fchmod(file->fd_, target.st_mode & 0777) != 0)
     return SystemError(errno, "cannot write", path);
   return file;
 }
@@ -292,19 +324,21 @@ absl::Status CommitWithPart(AtomicFile* file, AtomicFile* part,
   const std::string folder = FolderOf(file->path());
   const FolderLock lock(folder);
   const std::string old = old_part();
+  const bool stays = old.empty() || (part != nullptr && old == BaseName(part->path()));
+  const std::string superseded = stays ? "" : absl::StrCat(folder, "/", old);
   bool added = false;
+  absl::Cleanup take_back = [&] {
+    if (added) unlink(part->path().c_str());
+  };
   if (part != nullptr) {
     added = access(part->path().c_str(), F_OK) != 0;
     if (absl::Status s = part->Place(); !s.ok()) return s;
     lock.Sync();  // what is referred to is there before what refers to it
   }
-  if (absl::Status s = file->Place(); !s.ok()) {
-    if (added) unlink(part->path().c_str());
-    return s;
-  }
+  if (absl::Status s = file->Place(); !s.ok()) return s;
+  std::move(take_back).Cancel();
   lock.Sync();
-  if (!old.empty() && (part == nullptr || old != BaseName(part->path())))
-    unlink(absl::StrCat(folder, "/", old).c_str());
+  if (!superseded.empty()) unlink(superseded.c_str());
   return absl::OkStatus();
 }
 

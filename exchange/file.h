@@ -1,5 +1,5 @@
-// Files: read-only mappings, a folder that nothing gets out of, and writes that happen whole or not
-// at all.
+// Files: their bytes, mapped or copied, a folder that nothing gets out of, and writes that happen
+// whole or not at all.
 #ifndef SLUICE_EXCHANGE_FILE_H_
 #define SLUICE_EXCHANGE_FILE_H_
 
@@ -11,41 +11,49 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "exchange/file_access.h"
 #include "exchange/temporary_files.h"
 
 namespace sluice {
 
-// The bytes of a regular file, mapped read-only. Whoever truncates the file while it is mapped
-// breaks the promise of the mapping: replace model files by rename, as this library does.
+// The bytes of a regular file, mapped read-only or (kCopy) copied. Whoever truncates a file while
+// it is mapped breaks the promise of the mapping: replace model files by rename, as this library
+// does, or ask for a copy.
 class MappedFile {
  public:
   // A path that the user gave: links are followed. Anything but a regular file is refused.
-  static absl::StatusOr<std::shared_ptr<const MappedFile>> Open(const std::string& path);
+  static absl::StatusOr<std::shared_ptr<const MappedFile>> Open(
+      const std::string& path, FileAccess access = FileAccess::kMap);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
   absl::string_view bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
-  // Copies [offset, offset + size) with read(2), so that the copied pages do not count twice.
-  // Precondition: the range lies inside.
+  // Copies [offset, offset + size), of a mapped file with read(2), so that the copied pages do not
+  // count twice. DataLoss where it became shorter. Precondition: the range lies inside.
   absl::Status Read(size_t offset, size_t size, void* to) const;
 
  private:
   friend class Folder;
-  MappedFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
-  static absl::StatusOr<std::shared_ptr<const MappedFile>> Map(std::string path, int fd,
-                                                               bool single_link);
+  explicit MappedFile(std::string path) : path_(std::move(path)) {}
+  static std::shared_ptr<MappedFile> New(std::string path, FileAccess access);
+  // The bytes of what is open.
+  static absl::StatusOr<std::shared_ptr<const MappedFile>> Take(std::shared_ptr<MappedFile> file,
+                                                                FileAccess access,
+                                                                bool single_link);
+  absl::Status ReadFromDisk(size_t offset, size_t size, void* to) const;
   std::string path_;
-  int fd_;
+  int fd_ = -1;  // -1 also once the bytes are a copy
   const char* data_ = nullptr;
   size_t size_ = 0;
 };
 
-// A folder that files are opened below, by names that an untrusted file gave.
+// A folder that files are opened below, all with one access, by names that an untrusted file gave.
 class Folder {
  public:
-  static absl::StatusOr<std::shared_ptr<const Folder>> Open(const std::string& path);
+  static absl::StatusOr<std::shared_ptr<const Folder>> Open(const std::string& path,
+                                                            FileAccess access = FileAccess::kMap);
   ~Folder();
   Folder(const Folder&) = delete;
   Folder& operator=(const Folder&) = delete;
@@ -57,9 +65,10 @@ class Folder {
   const std::string& path() const { return path_; }
 
  private:
-  Folder(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
-  std::string path_;
-  int fd_;
+  Folder(std::string path, FileAccess access) : path_(std::move(path)), access_(access) {}
+  const std::string path_;
+  const FileAccess access_;
+  int fd_ = -1;
 };
 
 // A file under construction. It has no name before Commit() (where the file system allows that), so
@@ -83,13 +92,12 @@ class AtomicFile {
 
  private:
   friend absl::Status CommitWithPart(AtomicFile*, AtomicFile*, const std::function<std::string()>&);
-  AtomicFile(std::string path, std::string temporary, int fd)
-      : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {}
+  explicit AtomicFile(std::string path) : path_(std::move(path)) {}
   absl::Status Flush();
   absl::Status Place();
   std::string path_, temporary_, buffer_;  // temporary_: "" while it has no name
   std::unique_ptr<TemporaryName> name_;    // for a program that a signal ends
-  int fd_;
+  int fd_ = -1;
   size_t size_ = 0;
   bool synced_ = false;
 };

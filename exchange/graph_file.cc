@@ -90,10 +90,12 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFolder(const std::string& path,
     return absl::NotFoundError(absl::StrCat(
         Quote(path), " is a folder without graph.pb, so no model of ours; name the file inside"));
   }
-  absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(graph_path);
+  absl::StatusOr<std::shared_ptr<const MappedFile>> file =
+      MappedFile::Open(graph_path, options.access);
   if (!file.ok()) return file.status();
   const std::string name = WeightsOf(path, (*file)->bytes());
-  absl::StatusOr<Safetensors> weights = ReadSafetensors(absl::StrCat(path, "/", name));
+  absl::StatusOr<Safetensors> weights =
+      ReadSafetensors(absl::StrCat(path, "/", name), options.access);
   if (absl::IsNotFound(weights.status())) {
     return absl::DataLossError(
         absl::StrCat(Quote(path), " has no ", name,
@@ -134,7 +136,7 @@ absl::Status WriteGraphFolder(const Graph& graph, const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFile(const std::string& path,
                                                      const ReadOptions& options) {
-  absl::StatusOr<Safetensors> content = ReadSafetensors(path);
+  absl::StatusOr<Safetensors> content = ReadSafetensors(path, options.access);
   if (!content.ok()) return content.status();
   Tensor bytes;
   for (const auto& [name, tensor] : content->tensors) {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "absl/strings/ascii.h"
@@ -37,15 +38,18 @@ absl::StatusOr<ModelFormat> FormatByContent(const std::string& path) {
   if (stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return ModelFormat::kFolder;
   absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path);
   if (!file.ok()) return file.status();
-  const absl::string_view bytes = (*file)->bytes();
-  if (bytes.empty()) return absl::InvalidArgumentError(absl::StrCat(Quote(path), " is empty"));
-  if (bytes.size() > 8 && bytes[8] == '{') {
+  // Read, not mapped: whatever the access, this may be the moment at which the file is truncated.
+  char first[256];
+  const size_t size = (*file)->bytes().size(), known = std::min(size, sizeof first);
+  if (absl::Status s = (*file)->Read(0, known, first); !s.ok()) return s;
+  if (size == 0) return absl::InvalidArgumentError(absl::StrCat(Quote(path), " is empty"));
+  if (known > 8 && first[8] == '{') {
     uint64_t length = 0;
-    std::memcpy(&length, bytes.data(), 8);
-    if (length <= bytes.size() - 8) return ModelFormat::kFile;
+    std::memcpy(&length, first, 8);
+    if (length <= size - 8) return ModelFormat::kFile;
   }
   bool text = true;
-  for (char c : bytes.substr(0, 256))
+  for (char c : absl::string_view(first, known))
     text &= static_cast<unsigned char>(c) >= ' ' || absl::ascii_isspace(c);
   if (text) return ModelFormat::kText;
   return absl::EndsWith(path, ".sluice") ? ModelFormat::kFile : ModelFormat::kOnnx;
@@ -64,20 +68,21 @@ std::string WeightsOf(const std::string& path, absl::string_view text) {
 
 absl::StatusOr<std::unique_ptr<Graph>> ReadText(const std::string& path,
                                                 const ReadOptions& options) {
-  absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path);
+  absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path, options.access);
   if (!file.ok()) return file.status();
   ParseOptions parse;
   parse.file = BaseName(path);
   parse.max_depth = options.max_depth;
   parse.max_nodes = options.max_nodes;
   if (const std::string beside = WeightsOf(path, (*file)->bytes()); !beside.empty()) {
-    absl::StatusOr<std::shared_ptr<const Folder>> folder = Folder::Open(FolderOf(path));
+    absl::StatusOr<std::shared_ptr<const Folder>> folder =
+        Folder::Open(FolderOf(path), options.access);
     if (!folder.ok()) return folder.status();
     // A name that the text gives is not trusted, one that follows from the user's path is.
     absl::StatusOr<std::shared_ptr<const MappedFile>> opened =
         absl::StartsWith((*file)->bytes(), kWeightsLine)
             ? (*folder)->OpenBelow(beside)
-            : MappedFile::Open(absl::StrCat(FolderOf(path), "/", beside));
+            : MappedFile::Open(absl::StrCat(FolderOf(path), "/", beside), options.access);
     if (!opened.ok()) return opened.status();
     absl::StatusOr<Safetensors> weights = ReadSafetensors(*opened);
     if (!weights.ok()) return weights.status();
@@ -144,6 +149,7 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadOnce(const std::string& path,
       OnnxImportOptions import;
       import.max_nodes = options.max_nodes;
       import.max_depth = options.max_depth;
+      import.access = options.access;
       return ImportOnnx(path, import);
     }
     default:

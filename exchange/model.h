@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "exchange/file_access.h"
 #include "graph/graph.h"
 #include "graph/packed_set.h"
 
@@ -30,14 +31,17 @@ struct ReadOptions {
   // All of the graph and its weights are compared with their checksums before they are used: 10
   // GB/s on a few threads. Weights that come packed are compared when a kernel takes them.
   bool verify_checksums = true;
+  // With kCopy a file that shrinks, or is overwritten in place, after it was read cannot hurt.
+  FileAccess access = FileAccess::kMap;
   // Receives the weights that our single file holds packed; null: they are left alone.
   PackedSet* packed = nullptr;
 };
 
-// Weights are memory-mapped where the format allows, never copied: while the graph or a session
-// over it lives, the file must not be truncated or overwritten in place (WriteModel renames). The
-// file is untrusted: every error is a Status naming the file and the place; nothing outside the
-// model's folder is opened. While others replace the model, one of theirs is read, whole.
+// Weights are memory-mapped where the format allows: while the graph or a session over it lives,
+// the files must not be truncated or overwritten in place (WriteModel renames). Where that cannot
+// be promised, `access` asks for copies. The file is untrusted: every error is a Status naming the
+// file and the place; nothing outside the model's folder is opened. While others replace the model,
+// one of theirs is read, whole.
 absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path,
                                                  const ReadOptions& options = {});
 

@@ -22,8 +22,8 @@ absl::StatusOr<Tensor> ParseNpy(absl::string_view bytes, std::shared_ptr<const v
   return NpyTensor(*h, data);
 }
 
-absl::StatusOr<Tensor> ReadNpy(const std::string& path) {
-  absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path);
+absl::StatusOr<Tensor> ReadNpy(const std::string& path, FileAccess access) {
+  absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path, access);
   if (!file.ok()) return file.status();
   absl::StatusOr<Tensor> tensor = ParseNpy((*file)->bytes(), *file);
   if (!tensor.ok()) {

@@ -210,7 +210,7 @@ absl::StatusOr<Tensor> ReadEntry(const Entry& e, const std::shared_ptr<const Map
 }  // namespace
 
 absl::StatusOr<NamedTensors> ReadNpz(const std::string& path, const NpzOptions& options) {
-  absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path);
+  absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path, options.access);
   if (!file.ok()) return file.status();
   auto fail = [&](const absl::Status& s, absl::string_view entry) {
     return absl::Status(s.code(),

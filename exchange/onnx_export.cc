@@ -17,6 +17,7 @@
 #include "graph/default_inputs.h"
 #include "graph/hash.h"
 #include "graph/text.h"
+#include "graph/unfinished_message.h"
 #include "proto/onnx.pb.h"
 
 namespace sluice {
@@ -428,7 +429,8 @@ absl::StatusOr<std::unique_ptr<Graph>> Lowered(const Graph& graph, const Variabl
 // `graph` is lowered.
 absl::StatusOr<std::string> Serialise(const Graph& graph, AtomicFile* data,
                                       const std::string& data_name, const VariableValues& values) {
-  ModelProto model;
+  UnfinishedMessage<ModelProto> unfinished;
+  ModelProto& model = *unfinished;
   int64_t opset = 21;
   absl::flat_hash_set<std::string> domains;
   for (const auto& node : graph.nodes()) {

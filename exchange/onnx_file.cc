@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "graph/unfinished_message.h"
 
 namespace sluice {
 namespace {
@@ -139,6 +140,7 @@ bool StripModel(absl::string_view model, std::string* out, OnnxFile* file) {
 absl::StatusOr<OnnxFile> ParseOnnx(absl::string_view bytes, std::shared_ptr<const MappedFile> file,
                                    int max_depth) {
   OnnxFile result;
+  UnfinishedMessage<onnx::ModelProto> model;
   std::string stripped;
   if (bytes.empty()) return absl::InvalidArgumentError("it is empty, not an ONNX model");
   if (!StripModel(bytes, &stripped, &result)) {
@@ -154,14 +156,15 @@ absl::StatusOr<OnnxFile> ParseOnnx(absl::string_view bytes, std::shared_ptr<cons
   google::protobuf::io::CodedInputStream stream(&array);
   // Graph, node and attribute for each level of subgraphs, and the types below.
   stream.SetRecursionLimit(3 * max_depth + 40);
-  if (!result.model.ParseFromCodedStream(&stream) || !stream.ConsumedEntireMessage()) {
+  if (!model->ParseFromCodedStream(&stream) || !stream.ConsumedEntireMessage()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "it is not an ONNX model, is damaged, or its subgraphs nest deeper than ", max_depth));
   }
-  if (!result.model.has_graph())
+  if (!model->has_graph())
     return absl::InvalidArgumentError("it is not an ONNX model: it holds no graph");
-  if (result.payloads.size() != static_cast<size_t>(result.model.graph().initializer_size()))
+  if (result.payloads.size() != static_cast<size_t>(model->graph().initializer_size()))
     return absl::InvalidArgumentError("its protobuf encoding is ambiguous");
+  result.model = std::move(*model);
   return result;
 }
 

@@ -21,7 +21,7 @@ class OnnxGraphImporter {
   // arguments outlive the importer.
   OnnxGraphImporter(const OnnxFunctions& functions, const OnnxImportOptions& options,
                     const std::string& folder, const std::string& file)
-      : functions_(functions), options_(options), file_(file), tensors_(folder) {}
+      : functions_(functions), options_(options), file_(file), tensors_(folder, options.access) {}
 
   // Fills `graph`, which is empty. `payloads` stand for the initialisers' raw data.
   absl::Status ImportMain(const onnx::GraphProto& proto, const OnnxOpsets& opsets,

@@ -67,7 +67,7 @@ absl::Status In(const std::string& name, const absl::Status& status) {
 absl::StatusOr<std::unique_ptr<Graph>> ImportOnnx(const std::string& path,
                                                   const OnnxImportOptions& options,
                                                   const OpRegistry& ops) {
-  absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path);
+  absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path, options.access);
   if (!file.ok()) return file.status();
   auto graph = Import((*file)->bytes(), *file, FolderOf(path), BaseName(path), options, ops);
   if (!graph.ok()) return In(path, graph.status());

@@ -7,14 +7,16 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "exchange/file_access.h"
 #include "graph/graph.h"
 #include "ops/op.h"
 
 namespace sluice {
 
 struct OnnxImportOptions {
-  int64_t max_nodes = 5'000'000;  // after inlining functions
-  int max_depth = 64;             // of nested subgraphs and function calls
+  int64_t max_nodes = 5'000'000;         // after inlining functions
+  int max_depth = 64;                    // of nested subgraphs and function calls
+  FileAccess access = FileAccess::kMap;  // of the model's file and of external data
 };
 
 // What becomes of ONNX's concepts:

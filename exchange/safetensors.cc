@@ -113,8 +113,8 @@ absl::StatusOr<Safetensors> ReadSafetensors(const std::shared_ptr<const MappedFi
   return result;
 }
 
-absl::StatusOr<Safetensors> ReadSafetensors(const std::string& path) {
-  absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path);
+absl::StatusOr<Safetensors> ReadSafetensors(const std::string& path, FileAccess access) {
+  absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path, access);
   if (!file.ok()) return file.status();
   return ReadSafetensors(*file);
 }

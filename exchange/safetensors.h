@@ -1,4 +1,4 @@
-// safetensors: a JSON header, then the tensors' bytes; mapped, never copied.
+// safetensors: a JSON header, then the tensors' bytes; mapped, or copied with the file.
 //
 // Files of ours can be read by every safetensors library: no holes, no overlaps. To keep elements
 // aligned all the same, the header is padded to a multiple of 64 and tensors whose size is a
@@ -22,9 +22,10 @@ struct Safetensors {
 };
 
 // Strict: the header ends inside the file, names stand once, every range fits its dtype and shape,
-// and the ranges tile the data without holes or overlaps. The tensors keep the mapping alive;
+// and the ranges tile the data without holes or overlaps. The tensors keep the file's bytes alive;
 // elements that are not aligned to their size are copied.
-absl::StatusOr<Safetensors> ReadSafetensors(const std::string& path);
+absl::StatusOr<Safetensors> ReadSafetensors(const std::string& path,
+                                            FileAccess access = FileAccess::kMap);
 absl::StatusOr<Safetensors> ReadSafetensors(const std::shared_ptr<const MappedFile>& file);
 
 // Unimplemented for strings: the format has no type for them.

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "exchange/onnx_types.h"
 #include "graph/text.h"
+#include "graph/unfinished_message.h"
 
 namespace sluice {
 namespace {
@@ -200,7 +201,7 @@ absl::StatusOr<Tensor> TensorProtoReader::ReadExternal(const onnx::TensorProto& 
   }
   const std::string& location = entries["location"];
   if (folder_ == nullptr) {
-    absl::StatusOr<std::shared_ptr<const Folder>> folder = Folder::Open(folder_path_);
+    absl::StatusOr<std::shared_ptr<const Folder>> folder = Folder::Open(folder_path_, access_);
     if (!folder.ok()) return folder.status();
     folder_ = *std::move(folder);
   }
@@ -284,15 +285,15 @@ void TensorToProto(const Tensor& tensor, onnx::TensorProto* proto) {
   }
 }
 
-absl::StatusOr<Tensor> ReadTensorPb(const std::string& path) {
-  absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path);
+absl::StatusOr<Tensor> ReadTensorPb(const std::string& path, FileAccess access) {
+  absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path, access);
   if (!file.ok()) return file.status();
-  onnx::TensorProto proto;
+  UnfinishedMessage<onnx::TensorProto> proto;
   const absl::string_view bytes = (*file)->bytes();
   if (bytes.size() > std::numeric_limits<int>::max() ||
-      !proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+      !proto->ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
     return Invalid(Quote(path), " is not a TensorProto, or is truncated");
-  absl::StatusOr<Tensor> tensor = TensorProtoReader("").Read(proto);
+  absl::StatusOr<Tensor> tensor = TensorProtoReader("").Read(*proto);
   if (!tensor.ok()) {
     return absl::Status(tensor.status().code(),
                         absl::StrCat(Quote(path), ": ", tensor.status().message()));
@@ -301,12 +302,12 @@ absl::StatusOr<Tensor> ReadTensorPb(const std::string& path) {
 }
 
 absl::Status WriteTensorPb(const Tensor& tensor, const std::string& name, const std::string& path) {
-  onnx::TensorProto proto;
-  proto.set_name(name);
+  UnfinishedMessage<onnx::TensorProto> proto;
+  proto->set_name(name);
   if (tensor.dtype() != DType::kString && tensor.bytes() > (size_t{1} << 31) - (1 << 20))
     return Invalid(Quote(path), ": a TensorProto holds less than 2 GiB; write npy");
-  TensorToProto(tensor, &proto);
-  return WriteFileAtomically(path, proto.SerializeAsString());
+  TensorToProto(tensor, proto.get());
+  return WriteFileAtomically(path, proto->SerializeAsString());
 }
 
 }  // namespace sluice

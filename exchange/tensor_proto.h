@@ -26,7 +26,8 @@ struct RawPayload {
 class TensorProtoReader {
  public:
   // External data is opened below `folder` only; with "" (a model from memory) it is refused.
-  explicit TensorProtoReader(std::string folder) : folder_path_(std::move(folder)) {}
+  explicit TensorProtoReader(std::string folder, FileAccess access = FileAccess::kMap)
+      : folder_path_(std::move(folder)), access_(access) {}
 
   // `payload` stands for the message's raw_data where it was left out. External data, and large
   // matrices and filters of floats in the model's file, stay where they lie (see Tensor::Aligned);
@@ -39,6 +40,7 @@ class TensorProtoReader {
   absl::StatusOr<Tensor> ReadExternal(const onnx::TensorProto& proto, DType dtype,
                                       const Dims& dims);
   std::string folder_path_;
+  FileAccess access_;
   std::shared_ptr<const Folder> folder_;
   absl::flat_hash_map<std::string, std::shared_ptr<const MappedFile>> files_;
   int64_t sparse_budget_ = int64_t{1} << 30;
@@ -48,7 +50,7 @@ class TensorProtoReader {
 void TensorToProto(const Tensor& tensor, onnx::TensorProto* proto);
 
 // A file that holds one TensorProto, as in ONNX's conformance data.
-absl::StatusOr<Tensor> ReadTensorPb(const std::string& path);
+absl::StatusOr<Tensor> ReadTensorPb(const std::string& path, FileAccess access = FileAccess::kMap);
 absl::Status WriteTensorPb(const Tensor& tensor, const std::string& name, const std::string& path);
 
 }  // namespace sluice

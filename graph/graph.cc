@@ -36,8 +36,8 @@ const std::string& Node::name() const {
 void Node::SetInput(size_t i, Value* value) {
   if (value != nullptr && !graph_->CheckSeen(value, op_name())) return;
   if (i >= inputs_.size()) {
+    use_slots_.resize(i + 1, 0);  // first: never fewer than inputs
     inputs_.resize(i + 1, nullptr);
-    use_slots_.resize(i + 1, 0);
   }
   if (inputs_[i] == value) return;
   if (inputs_[i] != nullptr) graph_->RemoveUse(this, i);
@@ -54,6 +54,7 @@ void Node::AddControlInput(Node* node) {
   }
   if (std::find(control_inputs_.begin(), control_inputs_.end(), node) != control_inputs_.end())
     return;
+  node->control_uses_.reserve(node->control_uses_.size() + 1);  // both lists change, or none
   control_inputs_.push_back(node);
   node->control_uses_.push_back(this);
 }
@@ -128,14 +129,17 @@ void Node::TakeBodies(Node* from) {
         absl::StrCat(Shown(name()), " takes the bodies of no other node of its graph")));
     return;
   }
-  for (auto& [name, body] : from->bodies_) {
-    body->owner_ = this;
-    bodies_[name] = std::move(body);
+  for (auto it = from->bodies_.begin(); it != from->bodies_.end(); it = from->bodies_.erase(it)) {
+    std::unique_ptr<Graph>& mine = bodies_[it->first];
+    it->second->owner_ = this;
+    mine = std::move(it->second);
   }
-  from->bodies_.clear();
 }
 
 // ---- Graph: ownership and names
+//
+// Memory that runs out (std::bad_alloc) leaves an edit half made, but all that is reachable owned
+// and every use in both of its lists: so a thing is owned before anything points to it.
 
 Graph::Graph(const OpRegistry& ops, absl::string_view name) : ops_(&ops), name_(name) {}
 
@@ -228,7 +232,8 @@ void Graph::RegisterValue(Value* value, absl::string_view name) {
 void Graph::UnregisterValue(Value* value) {
   values_.erase(value->name_);
   for (Graph* g = this; g != nullptr; g = g->parent()) {
-    if (auto it = g->all_names_.find(value->name_); --it->second == 0) g->all_names_.erase(it);
+    auto it = g->all_names_.find(value->name_);  // not there where its registering failed
+    if (it != g->all_names_.end() && --it->second == 0) g->all_names_.erase(it);
   }
 }
 
@@ -251,13 +256,12 @@ Value* Graph::AddInput(absl::string_view name, Type type) {
 }
 
 Value* Graph::InsertInput(size_t place, absl::string_view name, Type type) {
-  auto value = std::make_unique<Value>();
+  owned_inputs_.push_back(std::make_unique<Value>());
+  Value* value = owned_inputs_.back().get();
   value->type_ = std::move(type);
-  RegisterValue(value.get(), name);
-  place = std::min(place, inputs_.size());
-  inputs_.insert(inputs_.begin() + static_cast<int64_t>(place), value.get());
-  owned_inputs_.push_back(std::move(value));
-  return inputs_[place];
+  RegisterValue(value, name);
+  inputs_.insert(inputs_.begin() + static_cast<int64_t>(std::min(place, inputs_.size())), value);
+  return value;
 }
 
 void Graph::EraseInput(Value* input) {
@@ -275,8 +279,8 @@ void Graph::EraseInput(Value* input) {
 
 void Graph::AddOutput(Value* value, absl::string_view name) {
   if (!CheckSeen(value, absl::StrCat("output ", Shown(name)))) return;
-  outputs_.push_back(value);
   output_names_.push_back(std::string(name.empty() ? absl::string_view(value->name()) : name));
+  outputs_.push_back(value);
   ++value->output_uses_;
 }
 
@@ -301,9 +305,9 @@ void Graph::ClearOutputs() {
 // ---- Graph: nodes
 
 void Graph::AddUse(Node* node, size_t index, Value* value) {
-  node->inputs_[index] = value;
-  node->use_slots_[index] = static_cast<uint32_t>(value->uses_.size());
   value->uses_.push_back({node, index});
+  node->inputs_[index] = value;
+  node->use_slots_[index] = static_cast<uint32_t>(value->uses_.size() - 1);
 }
 
 void Graph::RemoveUse(Node* node, size_t index) {
@@ -322,25 +326,26 @@ Node* Graph::AddNode(const OpDef& op, absl::Span<Value* const> inputs,
   Node* node = owned.get();
   node->op_ = &op;
   node->graph_ = this;
+  const bool elsewhere = before != nullptr && before->graph_ != this;
+  node->position_ = nodes_.insert(
+      before != nullptr && !elsewhere ? before->position_ : nodes_.end(), std::move(owned));
   node->inputs_.resize(inputs.size(), nullptr);
   node->use_slots_.resize(inputs.size(), 0);
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (inputs[i] != nullptr && CheckSeen(inputs[i], op.name)) AddUse(node, i, inputs[i]);
   }
   for (size_t i = 0; i < output_names.size(); ++i) {
-    auto value = std::make_unique<Value>();
+    node->outputs_.push_back(std::make_unique<Value>());
+    Value* value = node->outputs_.back().get();
     value->producer_ = node;
     value->output_index_ = i;
-    RegisterValue(value.get(), output_names[i]);
-    node->outputs_.push_back(std::move(value));
+    RegisterValue(value, output_names[i]);
   }
-  if (before != nullptr && before->graph_ != this) {
+  if (elsewhere) {
     Fail(absl::InvalidArgumentError(absl::StrCat(op.name, " of graph ", Shown(name_),
                                                  " shall stand before ", Shown(before->name()),
                                                  ", a node of another graph")));
-    before = nullptr;
   }
-  node->position_ = nodes_.insert(before ? before->position_ : nodes_.end(), std::move(owned));
   return node;
 }
 
@@ -361,22 +366,19 @@ void Graph::EraseNode(Node* node) {
   }
   for (Node* from : node->control_inputs_) std::erase(from->control_uses_, node);
   for (Node* to : node->control_uses_) std::erase(to->control_inputs_, node);
-  std::vector<Graph*> inside;
-  for (auto& [name, body] : node->bodies_) inside.push_back(body.get());
-  while (!inside.empty()) {  // their names are free again
-    Graph* g = inside.back();
-    inside.pop_back();
-    g->DropUses();
-    for (auto& [name, value] : g->values_) {
-      for (Graph* outer = this; outer != nullptr; outer = outer->parent()) {
-        auto it = outer->all_names_.find(name);
-        if (--it->second == 0) outer->all_names_.erase(it);
+  const auto free_names = [&](const auto& self, const Node& of) -> void {
+    for (const auto& [body_name, body] : of.bodies_) {
+      for (const auto& [name, value] : body->values_) {
+        for (Graph* outer = this; outer != nullptr; outer = outer->parent()) {
+          auto it = outer->all_names_.find(name);
+          if (it != outer->all_names_.end() && --it->second == 0) outer->all_names_.erase(it);
+        }
       }
+      for (const auto& inner : body->nodes_) self(self, *inner);
     }
-    for (auto& n : g->nodes_) {
-      for (auto& [name, body] : n->bodies_) inside.push_back(body.get());
-    }
-  }
+  };
+  free_names(free_names, *node);
+  for (const auto& [name, body] : node->bodies_) body->DropUses();
   for (auto& value : node->outputs_) UnregisterValue(value.get());
   nodes_.erase(node->position_);
 }

@@ -5,6 +5,7 @@
 #include "graph/effects.h"
 #include "graph/graph_def.h"
 #include "graph/text.h"
+#include "graph/unfinished_message.h"
 
 namespace sluice {
 namespace {
@@ -185,7 +186,8 @@ bool WritesState(const Graph& graph) {
 
 absl::StatusOr<proto::GraphDef> Export(const Graph& graph, const TensorSink& sink,
                                        const ExportOptions& options) {
-  proto::GraphDef def;
+  UnfinishedMessage<proto::GraphDef> unfinished;
+  proto::GraphDef& def = *unfinished;
   def.set_format_version(kFormatVersion);
   // Readers of version 1 saw writes of state in the order of nodes, and knew no effects of
   // signatures.
@@ -211,7 +213,7 @@ absl::StatusOr<proto::GraphDef> Export(const Graph& graph, const TensorSink& sin
     m->set_key(key);
     m->set_value(value);
   }
-  return def;
+  return std::move(def);
 }
 
 absl::StatusOr<std::string> SerializeGraphDef(const proto::GraphDef& def) {

@@ -8,6 +8,7 @@
 #include "graph/graph_def.h"
 #include "graph/order.h"
 #include "graph/text.h"
+#include "graph/unfinished_message.h"
 
 namespace sluice {
 namespace {
@@ -476,12 +477,13 @@ absl::StatusOr<proto::GraphDef> ParseGraphDef(absl::string_view bytes) {
                                                 static_cast<int>(bytes.size()));
   // A body adds three messages, a type inside a map two; Import() has the limits that are meant.
   stream.SetRecursionLimit(3 * 64 + 2 * kMaxTypeDepth + 32);
-  proto::GraphDef def;
+  UnfinishedMessage<proto::GraphDef> unfinished;
+  proto::GraphDef& def = *unfinished;
   if (!def.ParseFromCodedStream(&stream) || !stream.ConsumedEntireMessage()) {
     return Invalid("these ", bytes.size(),
                    " bytes are no sluice graph: cut short, damaged, or nested too deep");
   }
-  return def;
+  return std::move(def);
 }
 
 }  // namespace sluice

@@ -43,7 +43,12 @@ Patch::Patch(Graph* graph, Node* before, absl::string_view pass)
 Patch::~Patch() {
   if (committed_) return;
   const std::vector<Node*>& added = builder_.added();
-  for (auto it = added.rbegin(); it != added.rend(); ++it) graph_->EraseNode(*it);
+  try {
+    for (auto it = added.rbegin(); it != added.rend(); ++it) graph_->EraseNode(*it);
+  } catch (...) {
+    // An erasure that is refused takes memory to say so. Where there is none, an exception is on
+    // its way already, and the graph is given up.
+  }
 }
 
 void Patch::Replace(Value* from, Value* to) { replacements_.push_back({from, to}); }

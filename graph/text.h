@@ -19,6 +19,7 @@ struct PrintOptions {
   bool types = true;     // ": f32[batch,10]" behind each node
   bool origins = false;  // trailing "// main.cc:12" comments
 };
+// Throws std::bad_alloc where there is no memory for the text.
 std::string Print(const Graph& graph, const PrintOptions& options = {});
 
 struct ParseOptions {
@@ -33,6 +34,7 @@ struct ParseOptions {
 // The result is well-formed (names defined once and before their use, known ops) but not verified:
 // Verify() checks nodes against their declarations.
 // Errors are InvalidArgument "file:line:column: what, expected what" with the line and a caret.
+// Memory that cannot be had is ResourceExhausted: in the same form where a constant wanted it.
 absl::StatusOr<std::unique_ptr<Graph>> Parse(absl::string_view text, const OpRegistry& ops,
                                              const ParseOptions& options = {});
 

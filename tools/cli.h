@@ -53,11 +53,14 @@ class Progress {
   size_t width_ = 0;
 };
 
-// The positional argument of every command.
-void AddModel(CLI::App* command, std::string* model);
-// The model at `path`, or on standard input where that is "-"; into `options`, if given, the packed
-// weights that its file may hold.
-absl::StatusOr<std::unique_ptr<Graph>> ReadGraph(const std::string& path,
+// What every command begins with.
+struct ModelArgument {
+  std::string path;   // "-": standard input
+  bool copy = false;  // into memory, instead of mapping its files
+  void AddTo(CLI::App* command);
+};
+// Into `options`, if given, go the packed weights that the model's file may hold.
+absl::StatusOr<std::unique_ptr<Graph>> ReadGraph(const ModelArgument& model,
                                                  SessionOptions* options = nullptr);
 // To be asked before the work: whether `path` names one of the forms that can be written ("-" is
 // the text on standard output). A name that ends in .something else is taken for a mistake.

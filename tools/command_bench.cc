@@ -18,7 +18,7 @@ namespace sluice::cli {
 namespace {
 
 struct Options {
-  std::string model;
+  ModelArgument model;
   InputOptions inputs;
   SessionFlags session;
   double seconds = 2;
@@ -144,7 +144,7 @@ absl::Status Vary(Session* session, const Options& o) {
                     {"plans", plans}});
   }
   if (o.json) {
-    return PrintJson({{"model", o.model}, {"vary", o.vary}, {"curve", rows}});
+    return PrintJson({{"model", o.model.path}, {"vary", o.vary}, {"curve", rows}});
   }
   for (const auto& row : rows) {
     std::printf("%8lld runs: %8.1f MB resident, %7.3f ms to specialise a shape, %lld plans\n",
@@ -155,7 +155,7 @@ absl::Status Vary(Session* session, const Options& o) {
 }
 
 absl::Status Bench(const Options& o) {
-  if (o.wait && o.model == "-")
+  if (o.wait && o.model.path == "-")
     return absl::InvalidArgumentError("--wait reads standard input, which is to be the model");
   const double rss_before = ProcessMegabytes("VmRSS");
   const auto start = std::chrono::steady_clock::now();
@@ -202,7 +202,7 @@ absl::Status Bench(const Options& o) {
       if (times.count() % 64 == 0) progress.Show(absl::StrCat(times.count(), " runs"));
     }
     const Session::MemoryStats memory = (*session)->Memory();
-    return nlohmann::json{{"model", o.model},
+    return nlohmann::json{{"model", o.model.path},
                           {"create_ms", create_ms},
                           {"first_ms", first_ms},
                           {"p50_ms", times.Quantile(.5)},
@@ -258,7 +258,7 @@ absl::Status Bench(const Options& o) {
 void AddBench(CLI::App& app, Job* job) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("bench", "Time a model");
-  AddModel(command, &o->model);
+  o->model.AddTo(command);
   o->inputs.AddTo(command, /*with_batch=*/true);
   o->session.AddTo(command);
   CLI::Option* seconds =

@@ -12,7 +12,8 @@ namespace sluice::cli {
 namespace {
 
 struct Options {
-  std::string model, data;
+  ModelArgument model;
+  std::string data;
   double rtol = 1e-3, atol = 1e-7;
   bool allow_missing = false;
   SessionFlags session;
@@ -103,7 +104,7 @@ absl::StatusOr<bool> CheckFolder(Session& session, const std::string& folder, co
 
 absl::Status Check(const Options& o, bool* fail) {
   Progress progress;
-  progress.Show("reading " + o.model);
+  progress.Show("reading " + o.model.path);
   SessionOptions options = o.session.Options();
   absl::StatusOr<std::unique_ptr<Graph>> graph = ReadGraph(o.model, &options);
   if (!graph.ok()) return graph.status();
@@ -138,7 +139,7 @@ void AddCheck(CLI::App& app, Job* job) {
   CLI::App* command = app.add_subcommand("check",
                                          "Run a model on stored inputs and compare with stored "
                                          "outputs; exit code 1 where one disagrees");
-  AddModel(command, &o->model);
+  o->model.AddTo(command);
   command
       ->add_option("--data", o->data,
                    "Folder with input_* and output_*, or with test_data_set_0, ...")

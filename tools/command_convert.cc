@@ -4,13 +4,14 @@ namespace sluice::cli {
 namespace {
 
 struct Options {
-  std::string model, out;
+  ModelArgument model;
+  std::string out;
 };
 
 absl::Status Convert(const Options& o) {
   if (absl::Status s = CheckTarget(o.out); !s.ok()) return s;
   Progress progress;
-  progress.Show("reading " + o.model);
+  progress.Show("reading " + o.model.path);
   absl::StatusOr<std::unique_ptr<Graph>> graph = ReadGraph(o.model);
   if (!graph.ok()) return graph.status();
   progress.Show("writing " + o.out);
@@ -25,7 +26,7 @@ void AddConvert(CLI::App& app, Job* job) {
       "convert",
       "Convert between formats, told by OUT's name: .onnx, .sluice (single "
       "file), .sluice.txt (text), a name without an ending or with a / behind it (folder)");
-  AddModel(command, &o->model);
+  o->model.AddTo(command);
   command->add_option("out", o->out, "Target; - prints the text form, all weights in it")
       ->required()
       ->check(NotEmpty());

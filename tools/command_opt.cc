@@ -19,7 +19,8 @@ namespace sluice::cli {
 namespace {
 
 struct Options {
-  std::string model, out, print_after;
+  ModelArgument model;
+  std::string out, print_after;
   std::vector<std::string> passes, without;
   InputOptions inputs;
   SessionFlags session;
@@ -125,7 +126,7 @@ absl::Status CheckOptions(const Options& o) {
 absl::Status Opt(const Options& o) {
   if (absl::Status s = CheckOptions(o); !s.ok()) return s;
   Progress progress;
-  progress.Show("reading " + o.model);
+  progress.Show("reading " + o.model.path);
   SessionOptions options = o.session.Options();
   absl::StatusOr<std::unique_ptr<Graph>> graph = ReadGraph(o.model, &options);
   if (!graph.ok()) return graph.status();
@@ -198,7 +199,7 @@ absl::Status Opt(const Options& o) {
 void AddOpt(CLI::App& app, Job* job) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("opt", "Optimise a model ahead of time");
-  AddModel(command, &o->model);
+  o->model.AddTo(command);
   command
       ->add_option("-o,--output", o->out,
                    "Where the result goes; - prints its text, all weights in it")

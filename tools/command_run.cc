@@ -13,14 +13,15 @@ namespace sluice::cli {
 namespace {
 
 struct Options {
-  std::string model, outputs, profile;
+  ModelArgument model;
+  std::string outputs, profile;
   InputOptions inputs;
   SessionFlags session;
 };
 
 absl::Status Run(const Options& o) {
   Progress progress;
-  progress.Show("reading " + o.model);
+  progress.Show("reading " + o.model.path);
   SessionOptions session_options = o.session.Options();
   absl::StatusOr<std::unique_ptr<Graph>> graph = ReadGraph(o.model, &session_options);
   if (!graph.ok()) return graph.status();
@@ -67,7 +68,7 @@ void AddRun(CLI::App& app, Job* job) {
   auto o = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("run", "Run a model once; without inputs it generates some and says so");
-  AddModel(command, &o->model);
+  o->model.AddTo(command);
   o->inputs.AddTo(command, /*with_batch=*/false);
   command
       ->add_option("--outputs", o->outputs,

@@ -14,7 +14,7 @@ namespace sluice::cli {
 namespace {
 
 struct Options {
-  std::string model;
+  ModelArgument model;
   std::vector<std::string> dims;
   bool text = false, json = false;
 };
@@ -134,7 +134,7 @@ void AddShow(CLI::App& app, Job* job) {
   auto o = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("show", "Signature, ops, parameters, FLOPs and memory of a model");
-  AddModel(command, &o->model);
+  o->model.AddTo(command);
   AddDim(command, &o->dims);
   CLI::Option* text =
       command->add_flag("--text", o->text, "The graph in text form, large constants by their hash")

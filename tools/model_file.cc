@@ -44,18 +44,24 @@ absl::Status HoldStandardInput() {
 
 }  // namespace
 
-void AddModel(CLI::App* command, std::string* model) {
-  command->add_option("model", *model, "Model file or folder; - is standard input")
+void ModelArgument::AddTo(CLI::App* command) {
+  command->add_option("model", path, "Model file or folder; - is standard input")
       ->required()
       ->check(NotEmpty());
+  command->add_flag("--copy", copy,
+                    "Read the model into memory instead of mapping its files, which may then "
+                    "be truncated or overwritten while they are in use");
 }
 
-absl::StatusOr<std::unique_ptr<Graph>> ReadGraph(const std::string& path, SessionOptions* options) {
+absl::StatusOr<std::unique_ptr<Graph>> ReadGraph(const ModelArgument& model,
+                                                 SessionOptions* options) {
+  std::string path = model.path;
   if (path == "-") {
     if (absl::Status s = HoldStandardInput(); !s.ok()) return s;
-    return ReadGraph("/dev/stdin", options);
+    path = "/dev/stdin";
   }
   ReadOptions read;
+  if (model.copy) read.access = FileAccess::kCopy;
   if (options == nullptr) return ReadModel(path, read);
   auto packed = std::make_shared<PackedSet>();
   read.packed = packed.get();

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -21,7 +22,10 @@ void OnEnd(int signal) {
   (void)raise(signal);
 }
 
+// Several threads may meet lost pages at once: the first one speaks, the others wait for the end.
 void OnLostPage(int) {
+  static std::atomic_flag told;
+  while (told.test_and_set()) pause();
   RemoveTemporaryFiles();
   static constexpr char kMessage[] =
       "sluice: a file became shorter, or could not be read, while it was in use\n";
@@ -29,12 +33,12 @@ void OnLostPage(int) {
   _exit(1);
 }
 
-void Handle(int signal, void (*handler)(int)) {
+void Handle(int signal, void (*handler)(int), int flags) {
   struct sigaction before = {}, action = {};
   // What the caller has switched off, as nohup does, stays off.
   if (sigaction(signal, nullptr, &before) == 0 && before.sa_handler == SIG_IGN) return;
   action.sa_handler = handler;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  action.sa_flags = flags;
   (void)sigaction(signal, &action, nullptr);
 }
 
@@ -47,8 +51,9 @@ void PrepareProcess() {
       (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
   }
   for (int signal : {SIGPIPE, SIGXFSZ}) (void)std::signal(signal, SIG_IGN);
-  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU}) Handle(signal, OnEnd);
-  Handle(SIGBUS, OnLostPage);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU})
+    Handle(signal, OnEnd, static_cast<int>(SA_RESETHAND));
+  Handle(SIGBUS, OnLostPage, 0);
 }
 
 absl::Status FlushOutput() {

@@ -148,7 +148,7 @@ absl::Status CheckQuantized(const Node& node) {
   size_t binary = 0;
   for (const PostOp& step : *steps) {
     absl::Status s;
-if (rounds && step.def->binary && node.input(step.operand)->constant() == nullptr &&
+    if (rounds && step.def->binary && node.input(step.operand)->constant() == nullptr &&
         IsFloat(node.input(step.operand)->type().dtype())) {
       return absl::UnimplementedError(
           "a float operand may be NaN, which oneDNN rounds to the largest number and "

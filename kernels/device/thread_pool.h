@@ -1,8 +1,12 @@
 // ThreadPool: fork-join over a fixed set of threads, shared by our loops and by oneDNN.
 //
-// The calling thread works too: a pool of n starts n - 1 threads. Idle threads spin for some
+// The calling thread works too: a pool of n starts n - 1 threads, or as many of them as the system
+// gives: threads() says how many there are to split work for. Idle threads spin for some
 // microseconds, then park. Several callers may use one pool at once; a call from inside a task runs
 // inline. Nothing is allocated in a call.
+//
+// Tasks may throw (std::bad_alloc, mostly): no further task of the call begins, those under way
+// end, and the call throws what the first one threw. The pool is as good as before.
 //
 // Who splits work for threads() gets other splits, and so other sums, from other pools. A pool with
 // a fixed split says always the same number, and cuts alike whoever works: by its own thread alone,
@@ -19,7 +23,8 @@ namespace sluice {
 
 class ThreadPool {
  public:
-  // 0 threads: as many as this process may use (affinity and cgroup limits respected).
+  // 0 threads: as many as this process may use (affinity and cgroup limits respected). Throws
+  // std::bad_alloc, but not for threads that cannot be had: the pool is a smaller one then.
   explicit ThreadPool(int threads = 0);
   // The threads of `pool`, with work split for `split` of them.
   ThreadPool(const ThreadPool& pool, int split);

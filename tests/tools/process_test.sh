@@ -79,15 +79,26 @@ END
 expect 0 convert table.txt table.onnx  # numbers, not a seed
 expect 0 convert table.onnx table.sluice
 mkfifo lines
-"$sluice" bench table.sluice --wait --seconds 0 < lines > ready 2> err &
-pid=$!
-exec 3> lines
-for _ in $(seq 100); do [ -s ready ] && break; sleep 0.1; done
-truncate -s 4096 table.sluice
-echo >&3
-exec 3>&-
-wait $pid; code=$?; ends "a model that became shorter"
-grep -q 'became shorter' err || fail "no word of the file: $(head -3 err)"
+# shortened OPTIONS...: the exit code, in $code, of a run during which the model's file is truncated
+shortened() {
+  cp table.sluice short.sluice
+  rm -f ready
+  "$sluice" bench short.sluice --wait --seconds 0 "$@" < lines > ready 2> err &
+  pid=$!
+  exec 3> lines
+  for _ in $(seq 100); do [ -s ready ] && break; sleep 0.1; done
+  truncate -s 4096 short.sluice
+  echo >&3
+  exec 3>&-
+  wait $pid; code=$?
+}
+for threads in 1 2; do  # of two, both may meet a lost page at once
+  shortened --threads $threads; ends "a model that became shorter, $threads threads"
+  grep -q 'became shorter' err || fail "no word of the file: $(head -3 err)"
+  [ "$(grep -c "^sluice:" err)" = 1 ] || fail "more than a sentence: $(cat err)"
+done
+shortened --copy
+[ "$code" = 0 ] || fail "a copied model whose file became shorter: exit code $code: $(head -3 err)"
 
 # It is ended while it writes: the caller sees the signal, and no file is left.
 cat > large.txt << END
