@@ -10,6 +10,7 @@
 #include "ops/op.h"
 #include "ops/ops.h"
 #include "passes/add_gradients.h"
+#include "passes/freeze.h"
 #include "runtime/session.h"
 
 #endif  // SLUICE_SLUICE_H_

@@ -102,6 +102,12 @@ for form in signatures.txt signatures.sluice; do
   expect 0 bench $form --signature train --seconds 0.05 --json
   expect 0 opt signatures.txt -o signatures.sluice
 done
+expect 0 convert signatures.txt frozen.sluice.txt --freeze
+grep -q "left out: 'train'" err || fail "convert --freeze does not say that train goes"
+! grep -q 'Variable\|Assign\|train' frozen.sluice.txt || fail "frozen.sluice.txt has state"
+expect 0 run frozen.sluice.txt
+expect 0 convert signatures.txt frozen.onnx --freeze=w
+expect 1 convert signatures.txt frozen.onnx --freeze=other
 expect 1 run odd.txt --input 'nobody=results/output_0.npy'
 expect 1 show missing.onnx
 expect 1 show $'missing\e[2J\nFORGED'
