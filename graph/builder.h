@@ -43,7 +43,7 @@ class GraphBuilder {
   // A scalar of any dtype from a double: what gradients and expansions need for "2 * x".
   Value* ScalarLike(Value* like, double value, Location where = Location::current());
   Value* Ints(absl::Span<const int64_t> values, Location where = Location::current());  // i64[n]
-  // State that a session owns: named, starting from `initial`.
+  // State that outlives runs: named, starting from `initial`.
   Value* Variable(absl::string_view name, Tensor initial, Location where = Location::current());
 
   // One node; its first output. Null in `inputs` at an optional place means absent.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "graph/effects.h"
 #include "graph/text.h"
 
 namespace sluice {
@@ -121,6 +122,13 @@ std::unique_ptr<Graph> SplitGeneralProgram(Graph* graph) {
   std::unique_ptr<Graph> general = TakeGeneralProgram(graph);
   const std::vector<Value*> defaults = Defaults(*graph);
   if (defaults.empty()) return general;
+  // A program that writes state cannot be compiled anew for other inputs.
+  const bool writes = std::any_of(graph->nodes().begin(), graph->nodes().end(),
+                                  [](const auto& node) { return HasEffects(*node); });
+  if (writes) {
+    for (Value* v : defaults) Fix(v);
+    return nullptr;
+  }
   if (general == nullptr) {
     general = graph->Clone();
     general->set_name(kGeneral);

@@ -7,7 +7,7 @@
 
 namespace sluice {
 
-// The Effect flags of the node and of all nodes in its bodies.
+// The Effect flags of the node and of all nodes in its bodies, or in the function that it calls.
 uint8_t EffectsOf(const Node& node);
 
 // The same inputs give the same outputs, whenever and however often it runs: it may be folded and

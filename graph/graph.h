@@ -296,8 +296,8 @@ std::vector<Value*> Captures(const Node& node);
 bool Equal(const Graph& a, const Graph& b, std::string* difference = nullptr);
 
 // No edit has failed (Graph::status()); inputs, attributes, bodies and control inputs agree with
-// the op's declaration; names, ownership, order and use lists are consistent; outputs exist; reads
-// and writes of a variable are ordered.
+// the op's declaration; names, ownership, order and use lists are consistent; outputs exist; two
+// writes of a variable are ordered.
 absl::Status Verify(const Graph& graph);
 
 // One line of the text form, for messages.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -5,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/io/coded_stream.h"
+#include "graph/effects.h"
 #include "graph/graph_def.h"
 #include "graph/order.h"
 #include "graph/text.h"
@@ -31,26 +33,53 @@ absl::StatusOr<DType> ImportDType(uint32_t number) {
   return Invalid("dtype ", number, " is not known to this build");
 }
 
-// Before version 2 a read behind an Assign, and a variable that a graph returns, were of what it
-// had written. Now they are of what was there at the entry, so they read what the Assign gives.
+// Before version 2 a read behind an Assign, and a variable that a graph returns, were of what had
+// been written. Now they are of what was there at the entry, so they read what the Assign gives;
+// behind a node whose bodies write they still see that.
 void ReadWhatWasWritten(Graph* graph) {
-  std::vector<Node*> assigns;
+  std::vector<Node*> writers;
   for (const auto& node : graph->nodes()) {
     for (const auto& [name, body] : node->bodies()) ReadWhatWasWritten(body.get());
-    if (node->Is("Assign")) assigns.push_back(node.get());
+    if (!Assigned(*node).empty()) writers.push_back(node.get());
   }
-  for (auto it = assigns.rbegin(); it != assigns.rend(); ++it) {  // the last one before a read
+  const auto writes = [](const Node* node, const Value* v) { return Assigned(*node).contains(v); };
+  for (auto it = writers.rbegin(); it != writers.rend(); ++it) {  // the last one before a read
     Node& assign = **it;
+    if (!assign.Is("Assign")) continue;
     Value* variable = assign.input(0);
-    const absl::flat_hash_set<const Node*> behind = Followers(assign);
+    absl::flat_hash_set<const Node*> behind = Followers(assign);
+    for (const Node* later : writers) {
+      if (later->Is("Assign") || !behind.contains(later) || !writes(later, variable)) continue;
+      for (const Node* node : Followers(*later)) behind.erase(node);
+    }
     const std::vector<Use> uses = variable->uses();
     for (const Use& use : uses) {
-      const bool writes = use.node->Is("Assign") && use.index == 0;
-      if (use.node->graph() == graph && !writes && behind.contains(use.node))
+      const bool written = use.node->Is("Assign") && use.index == 0;
+      if (use.node->graph() == graph && !written && behind.contains(use.node))
         use.node->SetInput(use.index, assign.output());
     }
-    for (size_t i = 0; i < graph->outputs().size(); ++i) {
-      if (graph->outputs()[i] == variable) graph->SetOutput(i, assign.output());
+  }
+  for (size_t i = 0; i < graph->outputs().size(); ++i) {
+    Value* variable = graph->outputs()[i];
+    const auto last = std::find_if(writers.rbegin(), writers.rend(),
+                                   [&](const Node* node) { return writes(node, variable); });
+    if (last == writers.rend()) continue;
+    if ((*last)->Is("Assign")) {
+      graph->SetOutput(i, (*last)->output());
+      continue;
+    }
+    Node* read = graph->AddNode(*graph->ops().Find("Identity"), {variable}, {std::string()});
+    read->output()->set_type(variable->type());
+    read->AddControlInput(*last);
+    graph->SetOutput(i, read->output());
+  }
+}
+
+// They did whatever the graph did.
+void DoEverything(Graph* graph) {
+  for (auto& [name, signature] : graph->signatures()) {
+    for (const auto& node : graph->nodes()) {
+      if (HasEffects(*node)) signature.does.push_back(node->name());
     }
   }
 }
@@ -93,6 +122,7 @@ class Importer {
     if (absl::Status s = Verify(*graph); !s.ok()) return s;
     if (program_.format_version() < 2) {
       ReadWhatWasWritten(graph.get());
+      DoEverything(graph.get());
       for (const auto& [name, function] : graph->functions()) ReadWhatWasWritten(function.get());
     }
     return graph;

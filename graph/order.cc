@@ -3,13 +3,17 @@
 #include "absl/container/flat_hash_map.h"
 
 namespace sluice {
+namespace {
 
+// The node of `graph` in which `node` runs: itself, or the node whose body (at any depth) holds it.
 const Node* AtLevel(const Graph& graph, const Node* node) {
   while (node != nullptr && node->graph() != &graph) node = node->graph()->owner();
   return node;
 }
 
-absl::flat_hash_set<const Node*> Followers(const Node& start) {
+}  // namespace
+
+absl::flat_hash_set<const Node*> Followers(const Node& start, const Node* until) {
   const Graph& graph = *start.graph();
   // What a body only returns has no use.
   absl::flat_hash_map<const Value*, std::vector<const Node*>> captured;
@@ -21,6 +25,7 @@ absl::flat_hash_set<const Node*> Followers(const Node& start) {
   while (!open.empty()) {
     const Node* node = open.back();
     open.pop_back();
+    if (until != nullptr && reached.contains(until)) break;
     auto visit = [&](const Node* n) {
       n = AtLevel(graph, n);
       if (n != nullptr && reached.insert(n).second) open.push_back(n);
@@ -34,6 +39,17 @@ absl::flat_hash_set<const Node*> Followers(const Node& start) {
     for (const Node* n : node->control_uses()) visit(n);
   }
   return reached;
+}
+
+absl::flat_hash_set<const Value*> Assigned(const Node& node) {
+  absl::flat_hash_set<const Value*> assigned;
+  if (node.Is("Assign") && node.input(0) != nullptr) assigned.insert(node.input(0));
+  for (const auto& [name, body] : node.bodies()) {
+    for (const auto& inner : body->nodes()) {
+      for (const Value* v : Assigned(*inner)) assigned.insert(v);
+    }
+  }
+  return assigned;
 }
 
 }  // namespace sluice

@@ -7,12 +7,12 @@
 
 namespace sluice {
 
-// The node of `graph` in which `node` runs: itself, or the node whose body (at any depth) holds it.
-// Null where it is of neither.
-const Node* AtLevel(const Graph& graph, const Node* node);
+// Every node of the graph of `start` that must run after it; with `until`, no more than it takes to
+// meet that one. Takes time linear in that graph.
+absl::flat_hash_set<const Node*> Followers(const Node& start, const Node* until = nullptr);
 
-// Every node of the graph of `start` that must run after it. Takes time linear in that graph.
-absl::flat_hash_set<const Node*> Followers(const Node& start);
+// The variables (values of Variable nodes) that the node assigns, itself or in its bodies.
+absl::flat_hash_set<const Value*> Assigned(const Node& node);
 
 }  // namespace sluice
 

@@ -139,68 +139,52 @@ class Verifier {
   absl::flat_hash_set<const Value*> defined_;
 };
 
-// The innermost graph that holds both nodes, and the node of it in which each runs. One and the
-// same where they stand in different bodies: of an If, of which one alone runs.
-struct Meeting {
-  const Graph* graph;
-  const Node *first, *second;
-};
-Meeting Meet(const Node* first, const Node* second) {
-  for (const Graph* g = first->graph(); g != nullptr; g = g->parent()) {
-    if (const Node* other = AtLevel(*g, second); other != nullptr)
-      return {g, AtLevel(*g, first), other};
-  }
-  return {nullptr, nullptr, nullptr};
-}
-
-// Whether both happen in one run of some signature; where there are none, in every run.
-bool RunTogether(const Node* first, const Node* second) {
-  const Graph* root = first->graph();
-  while (root->parent() != nullptr) root = root->parent();
-  if (root->signatures().empty()) return true;
-  const auto among = [root](const Node* node, const Signature& signature) {
-    const Node* outer = AtLevel(*root, node);
-    return outer != nullptr && std::find(signature.does.begin(), signature.does.end(),
-                                         outer->name()) != signature.does.end();
-  };
-  for (const auto& [name, signature] : root->signatures()) {
-    if (among(first, signature) && among(second, signature)) return true;
-  }
-  return false;
-}
-
-// Two writes of one variable need an order, in the innermost graph that holds both. One iteration
-// of a loop stands before the next. A read needs none: it is of what was there at the entry.
-absl::Status VerifyVariable(const Node& variable) {
-  std::vector<const Node*> writes;
-  for (const Use& use : variable.output()->uses()) {
-    if (use.node->Is("Assign") && use.index == 0) writes.push_back(use.node);
-  }
-  for (size_t i = 0; i < writes.size(); ++i) {
-    absl::flat_hash_map<const Graph*, absl::flat_hash_set<const Node*>> after;
-    for (size_t j = 0; j < writes.size(); ++j) {
-      const Meeting at = Meet(writes[i], writes[j]);
-      if (at.first == at.second || !RunTogether(writes[i], writes[j])) continue;
-      auto [known, first] = after.try_emplace(at.graph);
-      if (first) known->second = Followers(*at.first);
-      if (known->second.contains(at.second) || Followers(*at.second).contains(at.first)) continue;
-      return Broken(
-          *writes[i], "it writes variable ", Shown(variable.String("name")), ", and so does ",
-          Shown(writes[j]->name()),
-          ", with no order between the two; make one depend on the other, or add a control "
-          "input");
-    }
+// One of a program's writes of a variable comes after the other: they are in the order of the
+// graph.
+absl::Status VerifyOrder(const Value& variable, absl::Span<const Node* const> writes) {
+  for (size_t i = 0; i + 1 < writes.size(); ++i) {
+    const Node *first = writes[i], *second = writes[i + 1];
+    if (Followers(*first, second).contains(second)) continue;
+    return Broken(*first, "it writes variable ", Shown(variable.producer()->String("name")),
+                  ", and so does ", Shown(second->name()),
+                  ", with no order between the two; make one depend on the other, or add a control "
+                  "input");
   }
   return absl::OkStatus();
 }
 
-absl::Status VerifyVariables(const Graph& graph) {
+// Two writes of one variable in one run need an order, in the graph in which they meet. One
+// iteration of a loop stands before the next, and of an If one branch alone runs. A read needs
+// none: it is of what was there at the entry.
+absl::Status VerifyWrites(const Graph& graph) {
+  std::vector<const Value*> variables;  // in order
+  absl::flat_hash_map<const Value*, std::vector<const Node*>> writes;
   for (const auto& node : graph.nodes()) {
-    if (node->Is("Variable")) {
-      if (absl::Status s = VerifyVariable(*node); !s.ok()) return s;
-    }
     for (const auto& [name, body] : node->bodies()) {
-      if (absl::Status s = VerifyVariables(*body); !s.ok()) return s;
+      if (absl::Status s = VerifyWrites(*body); !s.ok()) return s;
+    }
+    if (!node->Is("Assign") && node->bodies().empty()) continue;
+    for (const Value* v : Assigned(*node)) {
+      if (v->producer() == nullptr) continue;  // InferTypes() says what is wrong with it
+      std::vector<const Node*>& list = writes[v];
+      if (list.empty()) variables.push_back(v);
+      list.push_back(node.get());
+    }
+  }
+  for (const Value* v : variables) {
+    const std::vector<const Node*>& all = writes[v];
+    if (all.size() < 2) continue;
+    if (graph.signatures().empty()) {
+      if (absl::Status s = VerifyOrder(*v, all); !s.ok()) return s;
+    }
+    for (const auto& [name, signature] : graph.signatures()) {
+      std::vector<const Node*> together;
+      for (const Node* node : all) {
+        if (std::find(signature.does.begin(), signature.does.end(), node->name()) !=
+            signature.does.end())
+          together.push_back(node);
+      }
+      if (absl::Status s = VerifyOrder(*v, together); !s.ok()) return s;
     }
   }
   return absl::OkStatus();
@@ -211,7 +195,7 @@ absl::Status VerifyVariables(const Graph& graph) {
 absl::Status Verify(const Graph& graph) try {
   if (!graph.status().ok()) return graph.status();
   if (absl::Status s = Verifier().VerifyGraph(graph, 0); !s.ok()) return s;
-  if (absl::Status s = VerifyVariables(graph); !s.ok()) return s;
+  if (absl::Status s = VerifyWrites(graph); !s.ok()) return s;
   for (const auto& [name, function] : graph.functions()) {
     if (function == nullptr) {
       return absl::FailedPreconditionError(

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "graph/no_throw.h"
+#include "graph/order.h"
 #include "graph/patch.h"
 #include "graph/text.h"
 #include "ops/gradient.h"
@@ -37,8 +38,9 @@ class Active {
   }
   // In the order of the graph.
   void Visit(const Node& node) {
-    const bool reads = std::any_of(node.inputs().begin(), node.inputs().end(),
-                                   [&](const Value* v) { return Has(v); });
+    bool reads = false;
+    for (size_t i = node.Is("Assign") ? 1 : 0; i < node.num_inputs(); ++i)  // that one is written
+      reads |= Has(node.input(i));
     if (node.Is("StopGradient") || (!reads && !Captured(node))) return;
     for (size_t i = 0; i < node.num_outputs(); ++i) {
       if (MayBeFloat(node.output(i))) values_.insert(node.output(i));
@@ -218,6 +220,14 @@ absl::StatusOr<std::vector<Value*>> Backward::Run(absl::Span<Value* const> losse
   for (const auto& node : graph_.nodes()) {
     nodes.push_back(node.get());
     active_.Visit(*node);
+    if (node->bodies().empty()) continue;
+    const absl::flat_hash_set<const Value*> assigned = Assigned(*node);
+    for (const Value* v : values) {
+      if (!assigned.contains(v)) continue;
+      Trouble(*node, absl::StatusCode::kUnimplemented,
+              absl::StrCat("the gradient of variable ", Shown(v->name()),
+                           " through bodies that assign it is not written yet"));
+    }
   }
   for (Value* loss : losses) {
     if (!active_.Has(loss)) continue;

@@ -17,8 +17,7 @@
 // one number, the same for all.
 //
 // Needs: inferred types, ranks above all. Runs last: rules before it see plain tensors only.
-// Never: inputs and outputs of graphs and bodies; reads of variables that are assigned, which keep
-// their places; a graph that has layouts already; f64, integers.
+// Never: inputs and outputs of graphs and bodies; a graph that has layouts already; f64, integers.
 #ifndef SLUICE_PASSES_ASSIGN_LAYOUTS_H_
 #define SLUICE_PASSES_ASSIGN_LAYOUTS_H_
 

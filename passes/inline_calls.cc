@@ -1,9 +1,11 @@
 #include "passes/inline_calls.h"
 
+#include <algorithm>
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/effects.h"
 #include "graph/infer.h"
 #include "graph/text.h"
 
@@ -122,6 +124,18 @@ absl::Status Inline(Node& call, const Graph& function, PassContext& context) {
     // What the call waits for, all of it waits for; what waits for the call, waits for all of it.
     for (Node* earlier : call.control_inputs()) node->AddControlInput(earlier);
     for (Node* later : call.control_uses()) later->AddControlInput(node);
+  }
+  // What a signature does by calling, it does by what was called.
+  std::vector<std::string> effects;
+  for (const auto& original : function.nodes()) {
+    if (const Node* copy = map[original->output()]->producer(); HasEffects(*copy))
+      effects.push_back(copy->name());
+  }
+  for (auto& [name, signature] : graph.signatures()) {
+    auto at = std::find(signature.does.begin(), signature.does.end(), call.name());
+    if (at == signature.does.end()) continue;
+    at = signature.does.erase(at);
+    signature.does.insert(at, effects.begin(), effects.end());
   }
   context.Applied(
       kPass, call,

@@ -27,11 +27,11 @@ struct Write {
 
 class Lifter {
  public:
-  explicit Lifter(Graph* graph) : graph_(*graph) {}
+  Lifter(Graph* graph, const std::vector<std::string>* does) : graph_(*graph), does_(does) {}
 
   absl::StatusOr<LiftedState> Run() {
     if (absl::Status s = TakeVariables(graph_); !s.ok()) return s;
-    FindWrites(graph_);
+    FindWrites(graph_, /*counts=*/true);
     state_.signatures = std::move(graph_.signatures());
     graph_.signatures().clear();
     const std::vector<Write> writes = Lift(graph_, Entry(roots_));
@@ -40,7 +40,14 @@ class Lifter {
       state_.updates.push_back({w.effect, w.variable, static_cast<int>(graph_.outputs().size())});
       graph_.AddOutput(w.value, absl::StrCat("new value of ", name));
     }
+    // Only now: what an Assign gives is a value, no read of the variable that it may have been.
+    for (Node* assign : assigns_) {
+      assign->graph()->ReplaceAllUses(assign->output(), assign->input(1));
+      assign->ClearControlInputs();
+      assign->graph()->EraseNode(assign);
+    }
     DropControlEdges(graph_);
+    if (!trouble_.ok()) return trouble_;
     if (!graph_.status().ok()) return graph_.status();
     return std::move(state_);
   }
@@ -81,14 +88,20 @@ class Lifter {
   }
 
   // Which variables the bodies of each node write; returns those that `graph` does, itself or in
-  // bodies.
-  std::vector<int> FindWrites(const Graph& graph) {
+  // bodies. What the program does not do writes nothing.
+  std::vector<int> FindWrites(const Graph& graph, bool counts) {
     std::vector<int> all;
     for (const auto& node : graph.nodes()) {
-      if (node->Is("Assign")) all.push_back(variable_of_.at(node->input(0)));
+      const bool does =
+          counts && (&graph != &graph_ || does_ == nullptr ||
+                     std::find(does_->begin(), does_->end(), node->name()) != does_->end());
+      if (node->Is("Assign") && does) {
+        all.push_back(variable_of_.at(node->input(0)));
+        writes_.insert(node.get());
+      }
       std::vector<int> inside;
       for (const auto& [name, body] : node->bodies()) {
-        const std::vector<int> written = FindWrites(*body);
+        const std::vector<int> written = FindWrites(*body, does);
         inside.insert(inside.end(), written.begin(), written.end());
       }
       if (inside.empty()) continue;
@@ -107,7 +120,7 @@ class Lifter {
     Level(const Lifter& lifter, const Graph& graph, const Entry& entry)
         : entry_(entry), writes_of_(entry.size()) {
       for (const auto& node : graph.nodes()) {
-        if (node->Is("Assign")) {
+        if (lifter.writes_.contains(node.get())) {
           Add({node.get(), lifter.variable_of_.at(node->input(0)), true, node->name()});
         } else if (auto it = lifter.written_inside_.find(node.get());
                    it != lifter.written_inside_.end()) {
@@ -173,13 +186,15 @@ class Lifter {
     for (Node* node : nodes) {
       const bool assign = node->Is("Assign");
       for (size_t i = assign ? 1 : 0; i < node->num_inputs(); ++i) {
-        if (const std::optional<int> v = VariableOf(node->input(i)))
-          node->SetInput(i, level.Seen(*v, node, false));
+        if (const std::optional<int> v = VariableOf(node->input(i))) {
+          Value* seen = level.Seen(*v, node, false);
+          if (seen != entry[static_cast<size_t>(*v)]) NoteSeen(*node, *v);
+          node->SetInput(i, seen);
+        }
       }
       if (assign) {
-        level.Set(node, variable_of_.at(node->input(0)), node->input(1));
-        graph.ReplaceAllUses(node->output(), node->input(1));
-        graph.EraseNode(node);
+        level.Set(node, variable_of_.at(node->input(0)), node->output());
+        assigns_.push_back(node);
       } else if (!node->bodies().empty()) {
         LiftBodies(node, level);
       }
@@ -207,6 +222,12 @@ class Lifter {
 
   void LiftBodies(Node* node, Level& level) {
     const Entry outside = level.Inside(node);
+    for (const Value* v : Captures(*node)) {
+      const std::optional<int> variable = VariableOf(v);
+      if (variable.has_value() && outside[static_cast<size_t>(*variable)] != v &&
+          node->graph() == &graph_)
+        NoteSeen(*node, *variable);
+    }
     auto found = written_inside_.find(node);
     if (found == written_inside_.end()) {
       for (const auto& [name, body] : node->bodies()) Lift(*body, outside);
@@ -290,6 +311,19 @@ class Lifter {
     }
   }
 
+  // Whether `node` sees what another has written is for each signature to say, by what it does: all
+  // of them at once have no one answer.
+  void NoteSeen(const Node& node, int variable) {
+    if (does_ != nullptr || state_.signatures.empty() || node.graph() != &graph_) return;
+    if (!trouble_.ok()) return;
+    trouble_ = NodeError(
+        node, absl::StatusCode::kUnimplemented,
+        absl::StrCat("it reads variable ",
+                     Shown(state_.variables[static_cast<size_t>(variable)].name),
+                     " behind a node that writes it, which some signatures do and others may not: "
+                     "compile it as it is, or read what that node gives"));
+  }
+
   std::optional<int> VariableOf(const Value* value) const {
     auto it = variable_of_.find(value);
     return it == variable_of_.end() ? std::nullopt : std::optional(it->second);
@@ -301,6 +335,10 @@ class Lifter {
   absl::flat_hash_map<const Value*, int> variable_of_;
   absl::flat_hash_map<const Node*, std::vector<int>> written_inside_;
   absl::flat_hash_set<std::string> names_;
+  const std::vector<std::string>* const does_;  // null: everything
+  absl::flat_hash_set<const Node*> writes_;     // Assigns that happen
+  std::vector<Node*> assigns_;                  // all of them, in order
+  absl::Status trouble_;
 };
 
 }  // namespace
@@ -314,7 +352,9 @@ std::vector<const StateUpdate*> LiftedState::Last(const std::vector<std::string>
   return last;
 }
 
-absl::StatusOr<LiftedState> LiftState(Graph* graph) { return Lifter(graph).Run(); }
+absl::StatusOr<LiftedState> LiftState(Graph* graph, const std::vector<std::string>* does) {
+  return Lifter(graph, does).Run();
+}
 
 absl::StatusOr<bool> LiftStatePass::Run(Graph& graph, PassContext& context) const {
   absl::StatusOr<LiftedState> state = LiftState(&graph);

@@ -54,8 +54,10 @@ struct LiftedState {
   std::vector<const StateUpdate*> Last(const std::vector<std::string>* does = nullptr) const;
 };
 
-// FailedPrecondition for two variables of one name.
-absl::StatusOr<LiftedState> LiftState(Graph* graph);
+// `does`: the effects of the signature that is to run; the other nodes that write state then write
+// none. Null: all do. FailedPrecondition for two variables of one name; Unimplemented where all
+// signatures are lifted at once and a node reads a variable behind one that writes it.
+absl::StatusOr<LiftedState> LiftState(Graph* graph, const std::vector<std::string>* does = nullptr);
 void LowerState(const LiftedState& state, Graph* graph);
 
 // The pass: what it lifted is the context's, for who lowers it.

@@ -76,7 +76,7 @@ class Pass {
 };
 
 struct PassOptions {
-  bool enabled = true;  // false: only what running needs (expansion, calls inlined)
+  bool enabled = true;  // false: only what running needs (calls, state, expansion)
   // Only rewrites that keep each operation of the graph: see Pass::exact().
   bool strict = false;
   std::vector<std::string> only, without;  // by name; `only` empty means all

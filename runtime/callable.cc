@@ -44,7 +44,9 @@ absl::StatusOr<std::unique_ptr<Callable>> Session::MakeCallable(
   if (const std::vector<std::string> fed = impl_->variants.Among(options.feeds); !fed.empty()) {
     absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
     if (!variant.ok()) return variant.status();
-    absl::StatusOr<std::unique_ptr<Callable>> callable = (*variant)->MakeCallable(options);
+    if (absl::Status s = CheckSignature(options.signature); !s.ok()) return s;
+    CallableOptions unnamed{.feeds = options.feeds, .fetches = options.fetches};
+    absl::StatusOr<std::unique_ptr<Callable>> callable = (*variant)->MakeCallable(unnamed);
     if (callable.ok()) (*callable)->impl_->variant = *std::move(variant);
     return callable;
   }
@@ -141,7 +143,7 @@ absl::Status Callable::Impl::Run(absl::Span<const Tensor> inputs, absl::Span<Ten
   ListRanges(given, &places);
   if (absl::Status s = CheckGiven(given, places, fed, *plan); !s.ok()) return s;
   LeaveOwn();
-  state.AppendTargets(outputs, *plan, &given);
+  if (absl::Status s = state.AppendTargets(outputs, *plan, options, &given); !s.ok()) return s;
   RunContext run = session->Context(options);
   absl::Status status = frame->Run(*plan, ordered, given, &results, &run, /*keep=*/true);
   session->NotePeak(run);

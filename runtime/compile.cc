@@ -44,7 +44,14 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signatur
   std::vector<Finding> inlined;
   PassContext calls{.findings = &inlined};
   if (absl::StatusOr<bool> s = InlineCalls().Run(*program, calls); !s.ok()) return s.status();
-  absl::StatusOr<LiftedState> state = LiftState(program.get());
+  const std::vector<std::string>* does = nullptr;
+  if (signature != nullptr) {
+    auto it = program->signatures().find(*signature);
+    if (it != program->signatures().end()) does = &it->second.does;
+  }
+  const std::vector<std::string> effects = does == nullptr ? std::vector<std::string>() : *does;
+  absl::StatusOr<LiftedState> state =
+      LiftState(program.get(), does == nullptr ? nullptr : &effects);
   if (!state.ok()) return state.status();
   absl::StatusOr<StatePorts> ports = SelectEntry(*state, signature, program.get());
   if (!ports.ok()) return ports.status();

@@ -288,6 +288,7 @@ absl::Status Frame::Run(const Plan& plan, absl::Span<const Tensor> inputs,
     for (Launch& launch : launches_) launch.context.pool = run->pool;
     pool_ = run->pool;
   }
+  results->resize(plan.outputs().size());  // before anything is written in its place
   commit_ = static_cast<int>(launches_.size());
   for (size_t i = 0; i < given.size() && i < plan.outputs().size(); ++i) {
     const int renews = plan.outputs()[i].renews;
@@ -313,7 +314,6 @@ absl::Status Frame::Run(const Plan& plan, absl::Span<const Tensor> inputs,
     }
     if (!s.ok()) return s;
   }
-  results->resize(plan.outputs().size());
   const Tensor none;
   for (size_t i = 0; i < results->size(); ++i) {
     const Tensor& target = i < given.size() ? given[i] : none;

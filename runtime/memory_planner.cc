@@ -213,8 +213,9 @@ bool MemoryPlanner::MayRenew(size_t output, int input, int safe, int* first) con
   const int buffer = buffer_of_[static_cast<size_t>(target.slot)];
   if (!target.direct || buffer < 0) return false;
   const auto is_input = [&](int slot) {
-    const Slot& s = plan_->slots_[static_cast<size_t>(slot)];
-    return s.kind == SlotKind::kInput && s.index == input;
+    const Slot* s = &plan_->slots_[static_cast<size_t>(slot)];
+    if (s->part_of >= 0) s = &plan_->slots_[static_cast<size_t>(s->part_of)];
+    return s->kind == SlotKind::kInput && s->index == input;
   };
   for (const PlanOutput& other : plan_->outputs_) {
     if (is_input(other.slot)) return false;  // it is copied at the end

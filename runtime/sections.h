@@ -15,7 +15,7 @@ struct Step;
 
 // What a step asks for, in the order of the plan.
 struct SectionStep {
-  std::vector<int> needs;   // earlier steps whose results or effects it must see
+  std::vector<int> needs;   // earlier steps whose results it must see
   double alone_ns = 0;      // by one thread
   double together_ns = 0;   // by all
   int64_t bytes = 0;        // of its results: in a section memory is not used again

@@ -94,33 +94,61 @@ void StateAccess::AppendInputs(std::vector<Tensor>* inputs) const {
   for (int v : entry_.reads) inputs->push_back(version_->values[static_cast<size_t>(v)]);
 }
 
-void StateAccess::AppendTargets(size_t caller, const Plan& plan, std::vector<Tensor>* given) {
-  if (!turn_.has_value()) return;
+absl::Status StateAccess::AppendTargets(size_t caller, const Plan& plan, const RunOptions& options,
+                                        std::vector<Tensor>* given) {
+  if (!turn_.has_value()) return absl::OkStatus();
   given->resize(caller);
   for (size_t i = 0; i < entry_.writes.size(); ++i) {
+    const int v = entry_.writes[i];
+    const PlanOutput& output = plan.outputs()[caller + i];
+    const Tensor& now = version_->values[static_cast<size_t>(v)];
+    if (output.is_static && !output.Takes(now)) return OtherType(v, output.type.ToString());
     Tensor target;
-    if (plan.outputs()[caller + i].renews >= 0) target = turn_->InPlace(entry_.writes[i]);
-    given->push_back(target.valid() ? std::move(target) : turn_->Spare(entry_.writes[i]));
+    // A profile takes memory on the way, which there may be none of.
+    if (output.renews >= 0 && options.profile == nullptr) target = turn_->InPlace(v);
+    if (!target.valid()) target = turn_->Spare(v);
+    given->push_back(target.valid() && output.Takes(target) ? std::move(target) : Tensor());
   }
+  turn_->Prepare(entry_.writes);
+  return absl::OkStatus();
+}
+
+absl::Status StateAccess::OtherType(int variable, const std::string& type) const {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "a variable is ", version_->values[static_cast<size_t>(variable)].TypeString(),
+      " and cannot take a value of type ", type, ": ", Shown(entry_.NameOf(variable))));
 }
 
 absl::Status StateAccess::Commit(size_t caller, absl::Span<const Tensor> fed,
                                  std::vector<Tensor>* results) {
-  if (!turn_.has_value()) return absl::OkStatus();
-  std::vector<Tensor> values(
-      std::make_move_iterator(results->begin() + static_cast<int64_t>(caller)),
-      std::make_move_iterator(results->end()));
-  results->resize(caller);
-  std::vector<MemoryRange> shared;
-  ListRanges(fed, &shared);
-  for (Tensor& value : values) {  // what was fed is the caller's, who may write there
-    if (OverlapsAny(MemoryRange(value), shared)) {
-      absl::StatusOr<Tensor> own = Duplicate(value);
-      if (!own.ok()) return own.status();
-      value = *std::move(own);
-    }
+  if (version_ == nullptr) return absl::OkStatus();
+  absl::flat_hash_set<const void*> variables;  // of those that the program reads
+  for (int v : entry_.reads) {
+    const Tensor& value = version_->values[static_cast<size_t>(v)];
+    if (value.bytes() > 0) variables.insert(value.raw());
   }
-  wrote_ = turn_->Publish(entry_.writes, std::move(values));
+  const auto own = [](Tensor* t) {
+    absl::StatusOr<Tensor> copy = Duplicate(*t);
+    if (copy.ok()) *t = *std::move(copy);
+    return copy.status();
+  };
+  for (size_t i = 0; i < caller; ++i) {
+    if (!variables.contains((*results)[i].raw())) continue;
+    if (absl::Status s = own(&(*results)[i]); !s.ok()) return s;
+  }
+  if (!turn_.has_value()) return absl::OkStatus();
+  std::vector<MemoryRange> lent;
+  ListRanges(fed, &lent);
+  for (size_t i = 0; i < entry_.writes.size(); ++i) {
+    Tensor& value = (*results)[caller + i];
+    const Tensor& now = version_->values[static_cast<size_t>(entry_.writes[i])];
+    if (!(Type::Of(value) == Type::Of(now))) return OtherType(entry_.writes[i], value.TypeString());
+    if (value.raw() == now.raw()) continue;  // written in its place, or as it was
+    if (!variables.contains(value.raw()) && !OverlapsAny(MemoryRange(value), lent)) continue;
+    if (absl::Status s = own(&value); !s.ok()) return s;
+  }
+  wrote_ = turn_->Publish(absl::MakeSpan(*results).subspan(caller));
+  results->resize(caller);
   return absl::OkStatus();
 }
 
@@ -192,8 +220,12 @@ absl::StatusOr<std::unique_ptr<Entry>> MakeEntry(const Graph& graph, const std::
   for (StateVariable& v : entry->compiled.variables) {
     const int index = static_cast<int>(places.size());
     absl::StatusOr<int> place = state->Bind(v.name, v.initial);
-    if (!place.ok()) return place.status();
+    if (!place.ok()) {
+      for (int bound : entry->places) state->Release(bound);
+      return place.status();
+    }
     places.push_back(*place);
+    entry->names[*place] = v.name;
     if (among(ports.reads, index) || among(ports.writes, index)) {
       entry->places.push_back(*place);
     } else {
@@ -213,10 +245,9 @@ absl::StatusOr<std::unique_ptr<Entry>> MakeEntry(const Graph& graph, const std::
   entry->all_inputs = entry->inputs;
   if (const Graph* general = entry->compiled.general.get(); general != nullptr) {
     entry->all_inputs.clear();
-    const absl::flat_hash_set<const Value*> state_inputs(
-        general->inputs().begin() + static_cast<int64_t>(ports.inputs), general->inputs().end());
     for (const GraphInput& input : AllInputs(*general)) {
-      if (state_inputs.contains(input.value)) continue;
+      // It has those of other signatures too, and the state's.
+      if (!input.has_default && !entry->input_index.contains(input.value->name())) continue;
       entry->all_inputs.push_back({input.value->name(), input.type, input.has_default});
     }
   }
@@ -315,7 +346,8 @@ absl::StatusOr<std::vector<Tensor>> Session::Run(absl::string_view signature, co
                                                  const RunOptions& options) try {
   if (const std::vector<std::string> fed = impl_->variants.Among(feeds); !fed.empty()) {
     absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
-    return variant.ok() ? (*variant)->Run(signature, feeds, fetches, options) : variant.status();
+    if (absl::Status s = CheckSignature(signature); !s.ok()) return s;
+    return variant.ok() ? (*variant)->Run(feeds, fetches, options) : variant.status();
   }
   std::shared_lock<std::shared_mutex> lock(impl_->lifetime);
   if (impl_->closed) return Closed();
@@ -345,7 +377,8 @@ absl::StatusOr<std::vector<Tensor>> Session::Run(absl::string_view signature, co
     ListRanges(given, &places);
     if (absl::Status s = CheckGiven(given, places, fed_at, **plan); !s.ok()) return s;
   }
-  state.AppendTargets(results_wanted, **plan, &given);
+  if (absl::Status s = state.AppendTargets(results_wanted, **plan, options, &given); !s.ok())
+    return s;
   absl::StatusOr<std::vector<Tensor>> results = program.Run(*plan, *inputs, given, &run);
   impl_->NotePeak(run);
   if (!results.ok()) return results;
@@ -376,7 +409,8 @@ absl::Status Session::AssignVariable(absl::string_view name, const Tensor& value
 absl::StatusOr<std::string> Session::PlanText(const Feeds& feeds, absl::string_view signature) try {
   if (const std::vector<std::string> fed = impl_->variants.Among(feeds); !fed.empty()) {
     absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
-    return variant.ok() ? (*variant)->PlanText(feeds, signature) : variant.status();
+    if (absl::Status s = CheckSignature(signature); !s.ok()) return s;
+    return variant.ok() ? (*variant)->PlanText(feeds) : variant.status();
   }
   std::shared_lock<std::shared_mutex> lock(impl_->lifetime);
   if (impl_->closed) return Closed();

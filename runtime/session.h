@@ -128,7 +128,8 @@ class Session {
   const std::vector<Port>& inputs() const;  // those that every run feeds
   // In the model's order also those that have a default, which a run may feed. The first run that
   // feeds some of these compiles a program for just these, which is kept; all others run with the
-  // defaults as constants. Unimplemented for a program with variables.
+  // defaults as constants. Unimplemented for a program with variables or
+  // several signatures.
   const std::vector<Port>& all_inputs() const;
   const std::vector<Port>& outputs() const;
   const std::vector<std::string>& signatures() const;  // by name; none: one program without a name

@@ -54,6 +54,9 @@ struct Entry {
   std::vector<int> reads, writes;  // places in the State, by the program's ports behind these
   std::vector<int> places;         // in the State, of all variables that it touches
 
+  absl::flat_hash_map<int, std::string> names;  // of the variables, by place
+  const std::string& NameOf(int place) const { return names.at(place); }
+
   bool writes_state() const { return !writes.empty(); }
   // Positions of the named ports. NotFound lists those that there are; `what` they are.
   static absl::StatusOr<std::vector<int>> Find(absl::Span<const std::string> names,
@@ -75,13 +78,16 @@ class StateAccess {
   void AppendInputs(std::vector<Tensor>* inputs) const;
   // Behind the caller's given outputs, `caller` of them: memory for the new values, where there is
   // some; what they take the place of, where the plan can do that.
-  void AppendTargets(size_t caller, const Plan& plan, std::vector<Tensor>* given);
-  // The new values are what `results` holds behind the first `caller`; takes them out. `fed` is
-  // memory that is the caller's.
+  // InvalidArgument where a new value is of another type than its variable.
+  absl::Status AppendTargets(size_t caller, const Plan& plan, const RunOptions& options,
+                             std::vector<Tensor>* given);
+  // The new values are what `results` holds behind the first `caller`; takes them out. No memory is
+  // anybody else's afterwards: `fed` is the caller's, the variables are the state's.
   absl::Status Commit(size_t caller, absl::Span<const Tensor> fed, std::vector<Tensor>* results);
   void Report(const RunOptions& options) const;
 
  private:
+  absl::Status OtherType(int variable, const std::string& type) const;
   const Entry& entry_;
   std::optional<State::Turn> turn_;
   std::shared_ptr<const State::Version> version_;

@@ -22,21 +22,15 @@ std::shared_ptr<const State::Version> State::Current() const {
   return current_;
 }
 
-// The tensor over `memory`; when the last holder goes, the memory is there for the next version.
-Tensor State::Owned(int variable, Tensor memory) const {
-  const DType dtype = memory.dtype();
-  const Dims dims(memory.dims().begin(), memory.dims().end());
-  const void* data = memory.raw();
-  std::shared_ptr<const void> owner(new Tensor(std::move(memory)),
-                                    [pool = pool_, variable](Tensor* held) {
-                                      {
-                                        std::lock_guard<std::mutex> lock(pool->mutex);
-                                        Tensor& spare = pool->spare[static_cast<size_t>(variable)];
-                                        if (!spare.valid()) spare = std::move(*held);
-                                      }
-                                      delete held;
-                                    });
-  return Tensor::Wrap(dtype, dims, data, std::move(owner));
+std::shared_ptr<Tensor> State::NewHolder(int variable) const {
+  return std::shared_ptr<Tensor>(new Tensor(), [pool = pool_, variable](Tensor* held) {
+    if (held->valid()) {
+      std::lock_guard<std::mutex> lock(pool->mutex);
+      Tensor& spare = pool->spare[static_cast<size_t>(variable)];
+      if (!spare.valid()) spare = std::move(*held);
+    }
+    delete held;
+  });
 }
 
 absl::StatusOr<int> State::Find(absl::string_view name) const {
@@ -99,7 +93,8 @@ absl::StatusOr<uint64_t> State::Write(absl::Span<const std::pair<std::string, Te
     places.push_back(*found);
     copies.push_back(std::move(copy));
   }
-  return turn.Publish(places, std::move(copies));
+  turn.Prepare(places);
+  return turn.Publish(absl::MakeSpan(copies));
 } catch (...) {
   return ExceptionStatus();
 }
@@ -130,15 +125,18 @@ absl::StatusOr<int> State::Bind(absl::string_view name, const Tensor& initial) {
         absl::StrCat("variable ", Shown(name), " is ", type.ToString(),
                      " in this program, but the state holds ", known.ToString()));
   }
-  variables_.push_back({std::string(name), type});
-  uses_.push_back({.programs = 1});
   auto next = std::make_shared<Version>(*current_);
   ++next->number;
   next->values.push_back(*std::move(aligned));
+  Variable variable{std::string(name), type};
+  variables_.reserve(variables_.size() + 1);
+  uses_.reserve(uses_.size() + 1);
   {
     std::lock_guard<std::mutex> pool(pool_->mutex);
     pool_->spare.emplace_back();
   }
+  variables_.push_back(std::move(variable));  // from here on nothing throws
+  uses_.push_back({.programs = 1});
   current_ = std::move(next);
   return static_cast<int>(variables_.size()) - 1;
 }
@@ -160,21 +158,27 @@ Tensor State::Turn::Spare(int variable) {
   return std::exchange(state_.pool_->spare[static_cast<size_t>(variable)], Tensor());
 }
 
-uint64_t State::Turn::Publish(absl::Span<const int> variables, std::vector<Tensor> values) {
-  std::shared_ptr<const Version> before = state_.Current();
-  auto next = std::make_shared<Version>(*before);
-  ++next->number;
-  std::vector<int> renewed;
-  for (size_t i = 0; i < variables.size(); ++i) {
-    Tensor& value = next->values[static_cast<size_t>(variables[i])];
-    if (value.raw() == values[i].raw()) continue;  // written in its place
-    value = state_.Owned(variables[i], std::move(values[i]));
-    renewed.push_back(variables[i]);
-  }
-  const uint64_t number = next->number;
+void State::Turn::Prepare(absl::Span<const int> variables) {
+  variables_.assign(variables.begin(), variables.end());
+  holders_.clear();
+  for (int v : variables) holders_.push_back(state_.NewHolder(v));
+  next_ = std::make_shared<Version>(*state_.Current());
+}
+
+uint64_t State::Turn::Publish(absl::Span<Tensor> values) {
+  const uint64_t number = ++next_->number;
+  std::shared_ptr<const Version> before = state_.Current();  // what goes, goes behind the lock
   std::lock_guard<std::mutex> lock(state_.mutex_);
-  for (int v : renewed) state_.uses_[static_cast<size_t>(v)].handed = false;
-  state_.current_ = std::move(next);
+  for (size_t i = 0; i < variables_.size(); ++i) {
+    const size_t v = static_cast<size_t>(variables_[i]);
+    Tensor& value = next_->values[v];
+    if (value.raw() == values[i].raw()) continue;  // written in its place
+    const std::shared_ptr<Tensor>& holder = holders_[i];
+    *holder = std::move(values[i]);
+    value = Tensor::Wrap(holder->dtype(), holder->dims(), holder->raw(), holder);
+    state_.uses_[v].handed = false;
+  }
+  state_.current_ = std::move(next_);
   return number;
 }
 

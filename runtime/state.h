@@ -1,14 +1,14 @@
 // State: the variables of programs, by name. Sessions and the signatures of one session share it.
 //
-// A version is a value of every variable. It is whole and never changes: a run sees one version,
-// and so does a snapshot. Who writes makes the next version beside it, of memory that nobody holds
-// any more, and puts it in its place at once when all of it is there: a run that fails, is
-// cancelled or runs out of time leaves the state as it was. A variable that one program alone
-// touches (an optimiser's) needs no memory beside it: behind the last step that may fail it is
-// written in its place (Plan::commit()).
+// A version is a value of every variable. It is whole, and nobody who holds it sees it change: a
+// run sees one version, and so does a snapshot. Who writes makes the next version beside it, of
+// memory that nobody holds any more, and puts it in its place at once when all of it is there: a
+// run that fails, is cancelled or runs out of time leaves the state as it was. A variable that one
+// program alone touches (an optimiser's) needs no memory beside it: behind the last step that may
+// fail it is written in its place (Plan::commit()).
 //
 // Threads: any. Those who write (runs of programs that assign, Write(), Restore()) take turns, and
-// so do Read() and Snapshot(); runs that only read never wait.
+// so do Read() and Snapshot(), which wait for the step under way; runs that only read never wait.
 #ifndef SLUICE_RUNTIME_STATE_H_
 #define SLUICE_RUNTIME_STATE_H_
 
@@ -80,13 +80,18 @@ class State {
     // The variable's present memory, to be written in its place: no program but the one that asks
     // touches it, and nobody holds this version. Else an invalid tensor.
     Tensor InPlace(int variable);
-    // The next version: `values[i]` is the new one of `variables[i]`, in memory of its own.
-    // Returns its number.
-    uint64_t Publish(absl::Span<const int> variables, std::vector<Tensor> values);
+    // What Publish() needs, made while nothing is written yet: behind it nothing may fail.
+    void Prepare(absl::Span<const int> variables);
+    // The next version: `values[i]` is the new one of the i-th variable that was prepared, in
+    // memory of its own or where it was. Returns its number.
+    uint64_t Publish(absl::Span<Tensor> values);
 
    private:
     State& state_;
     std::unique_lock<std::mutex> lock_;
+    std::vector<int> variables_;
+    std::vector<std::shared_ptr<Tensor>> holders_;  // of the new values
+    std::shared_ptr<Version> next_;
   };
 
  private:
@@ -102,7 +107,8 @@ class State {
     int programs = 0;    // that touch it
     bool handed = true;  // somebody may hold the present value's memory: a graph, a snapshot
   };
-  Tensor Owned(int variable, Tensor memory) const;
+  // Holds memory for a variable; when the last holder goes, it is there for a later version.
+  std::shared_ptr<Tensor> NewHolder(int variable) const;
   absl::StatusOr<int> Find(absl::string_view name) const;  // under mutex_
 
   mutable std::mutex turn_;

@@ -215,6 +215,113 @@ TEST(State, WhatWasFedStaysTheCallers) {
   EXPECT_EQ(Read(*session, "v"), 5);
 }
 
+// One variable's value handed on to another is a value, not its memory.
+TEST(State, NoVariableLiesInAnothersMemory) {
+  auto session = Make(R"(graph g (%first: bool[]) {
+  %v = Variable {name = "v", value = f32[2] [7, 7]}
+  %w = Variable {name = "w", value = f32[2] [0, 0]}
+  %hundred = Constant {value = f32[] [100]}
+  %n = If(%first) {then_branch = graph () { return %v },
+                   else_branch = graph () { %m = Add(%w, %hundred) return %m }}
+  %a = Assign(%w, %n)
+  return %a, %v
+})");
+  ASSERT_NE(session, nullptr);
+  for (int i = 0; i < 6; ++i) {
+    auto results = session->Run({{"first", Tensor::Scalar<bool>(i == 0)}});
+    ASSERT_TRUE(results.ok()) << results.status();
+    EXPECT_EQ(First((*results)[0]), 7 + 100.0f * static_cast<float>(i));
+    EXPECT_EQ(First((*results)[1]), 7);
+    (*results)[1].mutable_data<float>()[0] = 55;  // results are the caller's
+    EXPECT_EQ(Read(*session, "v"), 7);
+  }
+  auto swaps = Make(R"(graph g (%x: f32[1]) {
+  %v = Variable {name = "v", value = f32[2] [1, 1]}
+  %w = Variable {name = "w", value = f32[2] [2, 2]}
+  %a = Assign(%w, %v)
+  %b = Assign(%v, %w)
+  return %x
+})");
+  ASSERT_NE(swaps, nullptr);
+  const Feeds x = {{"x", MakeTensor<float>({1}, {0})}};
+  for (int i = 1; i <= 5; ++i) {
+    ASSERT_TRUE(swaps->Run(x).ok());
+    EXPECT_EQ(Read(*swaps, "v"), i % 2 == 1 ? 2 : 1);
+    EXPECT_EQ(Read(*swaps, "w"), i % 2 == 1 ? 1 : 2);
+  }
+}
+
+TEST(State, AValueOfAnotherTypeIsRefused) {
+  auto session = Make(R"(graph g (%x: f32[n], %k: i64[1]) {
+  %v = Variable {name = "v", value = f32[2] [1, 1]}
+  %u = Variable {name = "u", value = f32[2] [1, 1]}
+  %axis = Constant {value = i64[1] [0]}
+  %s = Slice(%x, %axis, %k, %axis)
+  %a = Assign(%v, %x)
+  %b = Assign(%u, %s)
+  return %x
+})");
+  ASSERT_NE(session, nullptr);
+  const auto run = [&](int64_t n, int64_t k) {
+    return session
+        ->Run({{"x", *Tensor::Random(DType::kF32, {n}, {.seed = 1})},
+               {"k", MakeTensor<int64_t>({1}, {k})}})
+        .status();
+  };
+  EXPECT_TRUE(run(2, 2).ok()) << run(2, 2);
+  const Tensor before = *session->ReadVariable("v");
+  EXPECT_THAT(run(4, 2).message(), HasSubstr("f32[4]"));
+  EXPECT_THAT(run(2, 1).message(), HasSubstr("'u'"));
+  EXPECT_EQ(*session->ReadVariable("v"), before);
+  EXPECT_TRUE(run(2, 2).ok());
+}
+
+// What an Assign gives is a value: whoever reads it reads no variable.
+TEST(State, WhatIsAssignedIsReadOnce) {
+  auto session = Make(R"(graph g (%x: f32[1], %n: i64[]) {
+  %u = Variable {name = "u", value = f32[1] [1]}
+  %w = Variable {name = "w", value = f32[1] [0]}
+  %a = Assign(%w, %u)
+  %y = Loop(%n, _, %x) {body = graph (%i: i64[], %c: bool[], %s: f32[1]) {
+    %t = Assign(%u, %s)
+    return %c, %s
+  }}
+  %z = Add(%a, %y)
+  return %z
+})");
+  ASSERT_NE(session, nullptr);
+  auto z = session->Run({{"x", MakeTensor<float>({1}, {10})}, {"n", Tensor::Scalar<int64_t>(1)}});
+  ASSERT_TRUE(z.ok()) << z.status();
+  EXPECT_EQ(First((*z)[0]), 11);
+  EXPECT_EQ(Read(*session, "w"), 1);
+  EXPECT_EQ(Read(*session, "u"), 10);
+}
+
+// A signature neither sees nor does what others do.
+TEST(Signatures, AreAloneInTheWorld) {
+  auto session = Make(R"(graph g (%x: f32[1], %b: bool[], %rate: f32[1]) {
+  %v = Variable {name = "v", value = f32[1] [1]}
+  %a = Assign(%v, %x)
+  %y = If(%b) {then_branch = graph () { %q = Neg(%v) return %q },
+               else_branch = graph () { %e = Exp(%v) return %e }} after (%a)
+  %p = If(%b) {then_branch = graph () { %r = Add(%v, %rate) %d = Assign(%v, %r) return %d },
+               else_branch = graph () { return %x }}  after (%a)
+  %z = Neg(%p)
+  return %y, %z
+}
+signature look (b) -> (y)
+signature other (x, b, rate) -> (z) does (p)
+signature see (x, b) -> (y) does (a)
+)");
+  ASSERT_NE(session, nullptr);
+  const Tensor ten = MakeTensor<float>({1}, {10}), yes = Tensor::Scalar<bool>(true);
+  EXPECT_EQ(First((*session->Run("look", {{"b", yes}}))[0]), -1);
+  EXPECT_EQ(First((*session->Run("other", {{"x", ten}, {"b", yes}, {"rate", ten}}))[0]), -11);
+  EXPECT_EQ(Read(*session, "v"), 11);
+  EXPECT_EQ(First((*session->Run("see", {{"x", ten}, {"b", yes}}))[0]), -10);
+  EXPECT_EQ(Read(*session, "v"), 10);
+}
+
 // Steps of one size take memory once for the values and once for the next ones.
 TEST(State, MemoryIsUsedAgain) {
   auto session = Make(kProgram);
