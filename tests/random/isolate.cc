@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,7 +17,12 @@ void Progress::Enter(const std::string& name) {
   std::strncpy(form, name.c_str(), sizeof(form) - 1);
 }
 
-void Progress::Watch(int seconds) { alarm(static_cast<unsigned>(seconds)); }
+void Progress::Watch(int seconds) {
+  constexpr unsigned kBusy = 20;
+  const itimerval computed = {.it_interval = {}, .it_value = {.tv_sec = seconds, .tv_usec = 0}};
+  setitimer(ITIMER_PROF, &computed, nullptr);
+  alarm(kBusy * static_cast<unsigned>(seconds));
+}
 
 void Write(int fd, const std::string& text) {
   for (size_t at = 0; at < text.size();) {
@@ -69,7 +75,7 @@ Outcome Child::Finish() {
   outcome.form = progress_->form;
   if (WIFSIGNALED(status)) {
     outcome.crashed = true;
-    outcome.late = WTERMSIG(status) == SIGALRM;
+    outcome.late = WTERMSIG(status) == SIGALRM || WTERMSIG(status) == SIGPROF;
     outcome.how = absl::StrCat("signal ", WTERMSIG(status), " (", strsignal(WTERMSIG(status)), ")");
   } else if (WEXITSTATUS(status) != 0) {
     outcome.crashed = true;

@@ -13,7 +13,9 @@ struct Progress {
   volatile uint64_t seed;
   char form[64];
   void Enter(const std::string& name);
-  void Watch(int seconds);  // ends this process unless called again within so many
+  // Ends this process unless called again within so many seconds of its computing, or many more of
+  // the clock: on a busy machine nothing is late, and what computes nothing waits in vain.
+  void Watch(int seconds);
 };
 
 struct Outcome {
