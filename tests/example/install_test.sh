@@ -14,7 +14,7 @@ git ls-files -zco --exclude-standard | tar --null -T - --ignore-failed-read -cf 
 cp tests/example/{example.cc,train.cc,CMakeLists.txt} "$work"
 cmake -S "$work" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=clang++-19 > "$work/cmake.log" || { cat "$work/cmake.log"; exit 1; }
 cmake --build "$work/build" > "$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
-for kind in sluice sluice_static; do (cd "$work" && build/example_$kind | grep 'f32\[2,10\]'); done
+for kind in sluice sluice_static; do (cd "$work" && build/example_$kind | grep 'f32\[2,10\]' && build/train_$kind | grep 'step 99: loss'); done
 export PKG_CONFIG_PATH=$work/prefix/lib/pkgconfig
 tests/example/public_functions.py "$work/prefix/include/sluice" "-I$work/prefix/include" > "$work/all.c"
 for kind in sluice sluice-static; do

@@ -6,8 +6,8 @@
 #include "graph/builder.h"
 #include "graph/infer.h"
 #include "graph/text.h"
-#include "passes/add_gradients.h"
 #include "ops/op.h"
+#include "passes/add_gradients.h"
 
 namespace sluice {
 namespace {

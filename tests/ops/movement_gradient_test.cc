@@ -1,8 +1,8 @@
 // Movement ops are linear: the gradient of sum(w * op(x)) is what op makes of each unit vector.
 #include "absl/container/flat_hash_map.h"
 #include "gtest/gtest.h"
-#include "passes/add_gradients.h"
 #include "ops/op.h"
+#include "passes/add_gradients.h"
 #include "runtime/evaluate.h"
 #include "tests/testing/run_op.h"
 

@@ -1,8 +1,8 @@
 // Reorder: what it infers, what the verifier lets layouts do, and its gradient.
 #include "graph/text.h"
 #include "gtest/gtest.h"
-#include "passes/add_gradients.h"
 #include "ops/op.h"
+#include "passes/add_gradients.h"
 
 namespace sluice {
 namespace {
