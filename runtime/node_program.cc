@@ -14,7 +14,8 @@ Type OpenType(const Type& type) {
   return Type::Tensor(type.dtype(), Shape(type.rank(), Dim::Unknown()), type.layout());
 }
 
-// Gives `to` copies of the bodies, which read nothing of the graph around them.
+}  // namespace
+
 absl::Status CopyBodies(const Node& from, Node* to) {
   for (const auto& [name, body] : from.bodies()) {
     Graph* copy = to->AddBody(name);
@@ -25,8 +26,6 @@ absl::Status CopyBodies(const Node& from, Node* to) {
   }
   return absl::OkStatus();
 }
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<Graph>> GraphOfNode(const Node& node, absl::Span<const Type> types,
                                                    bool constants) {

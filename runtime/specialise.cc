@@ -9,6 +9,7 @@
 #include "runtime/clock.h"
 #include "runtime/dynamic_steps.h"
 #include "runtime/memory_planner.h"
+#include "runtime/node_program.h"
 #include "runtime/specialiser.h"
 #include "runtime/tuner.h"
 
@@ -230,9 +231,12 @@ absl::Status Specialiser::AddExpansion(const Node& node) {
       if (laid_out(v)) v = b.Op("Reorder", {v}, {{"layout", "plain"}});
     }
     const AttrList attrs(node.attrs().begin(), node.attrs().end());
-    const std::vector<Value*> outputs = b.OpN(node.op_name(), inputs, node.num_outputs(), attrs);
+    Node* const copy = b.RawOp(node.op_name(), inputs, node.num_outputs(), attrs);
+    if (copy == nullptr) return b.status();
+    if (absl::Status s = CopyBodies(node, copy); !s.ok()) return s;
+    b.Finish(copy);
     if (!b.status().ok()) return b.status();
-    source = outputs[0]->producer();
+    source = copy;
   }
   absl::StatusOr<std::vector<Value*>> results = node.op().expand(b, *source);
   if (!results.ok()) return results.status();
