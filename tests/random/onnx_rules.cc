@@ -8,9 +8,25 @@
 namespace sluice::random {
 namespace {
 
-// `ranks`: of the outputs of the main graph, who has one; null in bodies.
+// The names of values that have a rank: of outputs, and of what stands in bodies.
+void CollectRanks(const Graph& graph, std::set<std::string>* ranks) {
+  auto collect = [&](const Value* v, const std::string& name) {
+    if (v->type().is_tensor() && v->type().has_shape()) ranks->insert(name);
+  };
+  for (size_t i = 0; i < graph.outputs().size(); ++i)
+    collect(graph.outputs()[i],
+            graph.owner() == nullptr ? graph.output_names()[i] : graph.outputs()[i]->name());
+  if (graph.owner() != nullptr) {
+    for (const Value* v : graph.inputs()) collect(v, v->name());
+  }
+  for (const auto& node : graph.nodes()) {
+    for (const auto& [name, body] : node->bodies()) CollectRanks(*body, ranks);
+  }
+}
+
+// `ranks`: the names of values that have one.
 absl::Status CheckGraph(const onnx::GraphProto& graph, std::set<std::string> names,
-                        const std::set<std::string>* ranks) {
+                        const std::set<std::string>& ranks) {
   auto define = [&](const std::string& name) -> absl::Status {
     if (name.empty() || names.insert(name).second) return absl::OkStatus();
     return absl::InternalError(absl::StrCat("'", name, "' stands for two values"));
@@ -35,14 +51,15 @@ absl::Status CheckGraph(const onnx::GraphProto& graph, std::set<std::string> nam
       return absl::InternalError("a Loop says neither a condition nor that it has none");
     for (const auto& attribute : node.attribute()) {
       if (!attribute.has_g()) continue;
-      if (absl::Status s = CheckGraph(attribute.g(), names, nullptr); !s.ok()) return s;
+      if (absl::Status s = CheckGraph(attribute.g(), names, ranks); !s.ok()) return s;
     }
   }
-  if (ranks == nullptr) return absl::OkStatus();
-  for (const auto& output : graph.output()) {
-    if (!ranks->contains(output.name())) continue;  // nobody knows it
-    if (!output.type().has_tensor_type() || !output.type().tensor_type().has_shape())
-      return absl::InternalError(absl::StrCat("output '", output.name(), "' has no rank"));
+  for (const auto* list : {&graph.input(), &graph.output()}) {
+    for (const auto& value : *list) {
+      if (!ranks.contains(value.name())) continue;  // nobody knows it
+      if (!value.type().has_tensor_type() || !value.type().tensor_type().has_shape())
+        return absl::InternalError(absl::StrCat("'", value.name(), "' has no rank"));
+    }
   }
   return absl::OkStatus();
 }
@@ -53,11 +70,8 @@ absl::Status CheckOnnxRules(const std::string& bytes, const Graph& graph) {
   onnx::ModelProto model;
   if (!model.ParseFromString(bytes)) return absl::InternalError("the export does not parse");
   std::set<std::string> ranks;
-  for (size_t i = 0; i < graph.outputs().size(); ++i) {
-    const Type& type = graph.outputs()[i]->type();
-    if (type.is_tensor() && type.has_shape()) ranks.insert(graph.output_names()[i]);
-  }
-  return CheckGraph(model.graph(), {}, &ranks);
+  CollectRanks(graph, &ranks);
+  return CheckGraph(model.graph(), {}, ranks);
 }
 
 }  // namespace sluice::random

@@ -10,8 +10,8 @@
 namespace sluice::random {
 
 // Every name stands for one value, in a graph and all graphs around it, but for an input and its
-// default; outputs of the model whose rank `graph`, which was exported, knows say it; Loop names
-// its first two inputs.
+// default; outputs of the model, and inputs and outputs of bodies, whose rank `graph`, which was
+// exported, knows say it; Loop names its first two inputs.
 absl::Status CheckOnnxRules(const std::string& bytes, const Graph& graph);
 
 }  // namespace sluice::random
