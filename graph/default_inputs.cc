@@ -155,10 +155,10 @@ void FeedDefaults(absl::Span<const std::string> names, Graph* graph) {
     for (Dim& d : shape) {
       if (d.is_unknown()) d = graph->FreshDim();
     }
-    graph->RenameValue(constant, "");
-    Value* input = graph->AddInput(name, Type::Tensor(type.dtype(), std::move(shape)));
+    Value* input = graph->AddInput("", Type::Tensor(type.dtype(), std::move(shape)));
     graph->ReplaceAllUses(constant, input);
     graph->EraseNode(constant->producer());
+    graph->RenameValue(input, name);  // now that it is free
   }
   ForgetTypes(graph);
 }

@@ -14,6 +14,9 @@
 
 namespace sluice {
 
+// Gives `to` copies of the bodies, which read nothing of the graph around them.
+absl::Status CopyBodies(const Node& from, Node* to);
+
 // The node alone, with what its own bodies hold, over inputs of the given types (by the node's
 // inputs; unknown: absent). `constants`: those that are constants in its graph are so here too.
 absl::StatusOr<std::unique_ptr<Graph>> GraphOfNode(const Node& node, absl::Span<const Type> types,

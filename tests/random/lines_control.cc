@@ -202,6 +202,9 @@ Value* DrawCall(Maker& m, const std::string& op) {
     Value* v = b.Op(r.Of<const char*>({"Add", "Mul", "Sub"}), {a, c});
     for (int64_t i = r.Below(3); i > 0; --i)
       v = b.Op(r.Of<const char*>({"Relu", "Tanh", "Neg", "Exp"}), {v});
+    // A function's names mean nothing outside: its caller may have them, in a body too.
+    const std::vector<std::string> names = NamesIn(*m.graph());
+    if (v != nullptr && !names.empty() && r.Chance(60)) function->RenameValue(v, r.Of(names));
     b.Output(v, "y");
     if (!b.status().ok()) return nullptr;
     functions[name] = std::move(function);
@@ -230,7 +233,7 @@ Value* DrawAssign(Maker& m, const std::string& op) {
 
 constexpr Line kLines[] = {
     {"If", 6, DrawIf},     {"Loop", 7, DrawLoop},         {"Scan", 5, DrawScan},
-    {"Call", 2, DrawCall}, {"Variable", 1, DrawVariable}, {"Assign", 1, DrawAssign},
+    {"Call", 4, DrawCall}, {"Variable", 1, DrawVariable}, {"Assign", 1, DrawAssign},
 };
 
 }  // namespace

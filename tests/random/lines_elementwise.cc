@@ -59,8 +59,9 @@ Value* DrawPow(Maker& m, const std::string& op) {
   }
   Value* x = m.Operand(kFloatTypes);
   if (m.random().Chance(25)) return m.Op(op, {x, m.Broadcasting(x)});
-  return m.Op(op, {x, m.Scalar(m.random().Chance(80) ? x->type().dtype() : DType::kF32,
-                               m.random().Of({0.0, 0.5, 1.0, 2.0, 3.0, -1.0, -0.5, 1.5, -2.0}))});
+  return m.Op(
+      op, {x, m.Scalar(m.random().Chance(80) ? x->type().dtype() : DType::kF32,
+                       m.random().Of({0.0, 0.5, 0.5, 0.5, 1.0, 2.0, 3.0, -1.0, -0.5, 1.5, -2.0}))});
 }
 
 Value* DrawPRelu(Maker& m, const std::string& op) {

@@ -113,6 +113,12 @@ Value* Global(Maker& m, const std::string& op) { return m.Op(op, {Image(m, kFloa
 
 Value* DrawQuantize(Maker& m, const std::string& op) {
   Random& r = m.random();
+  if (r.Chance(30)) {  // integers, by scales whose quotients come near ties
+    Value* x = m.Operand(DTypeSet{DType::kI32}, 0, 3);
+    const DType to = r.Of({DType::kI8, DType::kU8, DType::kI16});
+    Value* scale = m.Scalar(DType::kF32, r.Of({0.4, 0.08, 2.0 / 7, 0.1}));
+    return m.Op(op, {x, scale, m.Scalar(to, r.Below(4))});
+  }
   Value* x = m.Operand(DTypeSet{DType::kF32}, 1, 4);
   if (r.Chance(70)) return Quantize(m, x, AnyQuantizer(m));
   const DType to = r.Of({DType::kI8, DType::kU8, DType::kI16, DType::kU16});

@@ -15,6 +15,7 @@ int64_t AnyAxis(Maker& m, const Value* x) { return m.random().Between(-RankOf(x)
 Value* Reduce(Maker& m, const std::string& op) {
   Random& r = m.random();
   Value* x = m.Operand(StandardOps().Find(op)->FindTypeVar("T")->dtypes, 0, 5);
+  if (op == "ReduceMean" && r.Chance(30)) x = m.Input(DType::kI64, m.AnyShape(1, 3));
   if (x->type().dtype() == DType::kString) return nullptr;
   const AttrList attrs = {{"keepdims", r.Of({0, 1})}, {"noop_with_empty_axes", r.Chance(10)}};
   if (RankOf(x) == 0 || r.Chance(12)) return m.Op(op, {x}, attrs);

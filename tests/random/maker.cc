@@ -1,8 +1,6 @@
 #include "tests/random/maker.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "ops/op.h"
@@ -161,7 +159,7 @@ Dim Maker::AnyDim() {
     std::sort(names.begin(), names.end());
     return Dim::Symbol(random_->Of(names));
   }
-  if (random_->Chance(2)) return 0;
+  if (random_->Chance(program_->empty)) return 0;
   return random_->Of<int64_t>({1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8});
 }
 
@@ -181,185 +179,18 @@ Shape Maker::AnyShape(int low, int high) {
   return Shape(static_cast<size_t>(rank), Dim(2));
 }
 
-namespace {
-
-double Special(Random& r, Regime regime, DType dtype) {
-  constexpr double kInf = std::numeric_limits<double>::infinity();
-  const bool half = dtype == DType::kF16;
-  switch (regime) {
-    case Regime::kTame:
-      return 0;
-    case Regime::kSpecial: {
-      const double denormal = half ? 6e-8 : dtype == DType::kF64 ? 5e-324 : 1.5e-42;
-      return r.Of({std::nan(""), std::nan(""), kInf, -kInf, -0.0, 0.0, denormal, -denormal});
-    }
-    case Regime::kLarge:
-      return r.Of({1.0, -1.0}) * (half ? r.Of({200.0, 1000.0, 1e-4}) : r.Of({1e20, 1e16, 1e-20}));
-    case Regime::kLargest: {
-      const double largest = half ? 65504 : dtype == DType::kF64 ? 1.7e308 : 3.4e38;
-      return r.Of({largest, -largest, largest / 2});
-    }
-  }
-  return 0;
-}
-
-}  // namespace
-
-Tensor Maker::Contents(DType dtype, const Dims& dims, int64_t low, int64_t high) {
-  Random& r = *random_;
-  const bool grid = r.Chance(60);
-  const int special = program_->regime == Regime::kTame ? 0 : r.Of({0, 5, 25, 60});
-  Tensor t = *Tensor::Allocate(dtype, dims);
-  for (int64_t i = 0; i < t.elements(); ++i) {
-    if (dtype == DType::kString) {
-      t.mutable_data<std::string>()[i] = r.Of<const char*>({"", "a", "b", "word"});
-    } else if (dtype == DType::kBool) {
-      t.mutable_data<bool>()[i] = r.Chance(50);
-    } else {
-      double x = grid ? static_cast<double>(r.Between(-16, 16)) / 8 : 4 * r.Unit() - 2;
-      if (IsFloat(dtype) && r.Chance(special)) x = Special(r, program_->regime, dtype);
-      if (IsInt(dtype)) {
-        x = static_cast<double>(r.Between(IsUnsignedInt(dtype) ? std::max<int64_t>(low, 0) : low,
-                                          std::max<int64_t>(high - 1, 0)));
-        // No index, and more than a double holds.
-        if (low == -4 && dtype == DType::kI64 && program_->regime >= Regime::kLarge &&
-            r.Chance(special)) {
-          t.mutable_data<int64_t>()[i] = (int64_t{1} << 60) + r.Below(1000);
-          continue;
-        }
-      }
-      VisitDType(dtype, [&]<typename T>() { t.mutable_data<T>()[i] = static_cast<T>(x); }, [] {});
-    }
-  }
-  return t;
-}
-
 std::string Maker::FreshName(const std::string& stem) {
   return absl::StrCat(stem, program_->names++);
 }
 
-Value* Maker::Fed(DType dtype, const Shape& shape, std::vector<Tensor> contents) {
-  Value* v = program_->graph->AddInput(FreshName("x"), Type::Tensor(dtype, shape));
-  for (size_t run = 0; run < runs(); ++run)
-    program_->feeds[run].push_back({v->name(), contents[run]});
-  return v;
+Value* Maker::NeverWrong(Value* value) {
+  if (value != nullptr) value->graph()->RenameValue(value, FreshName(kNeverWrong));
+  return value;
 }
 
-Value* Maker::Input(DType dtype, const Shape& shape, int64_t low, int64_t high) {
-  std::vector<Tensor> contents;
-  for (size_t run = 0; run < runs(); ++run) {
-    Dims dims;
-    for (const Dim& d : shape) {
-      const std::optional<int64_t> n =
-          d.is_unknown() ? std::nullopt : d.Evaluate(program_->bindings[run]);
-      if (!n.has_value()) return nullptr;
-      dims.push_back(*n);
-    }
-    contents.push_back(Contents(dtype, dims, low, high));
-  }
-  return Fed(dtype, shape, std::move(contents));
-}
-
-Value* Maker::Constant(Tensor value) {
-  GraphBuilder b(graph_);
-  return b.Constant(std::move(value));
-}
-
-Value* Maker::Scalar(DType dtype, double value) {
-  Tensor t = *Tensor::Allocate(dtype, {});
-  VisitDType(dtype, [&]<typename T>() { *t.mutable_data<T>() = static_cast<T>(value); }, [] {});
-  return Constant(t);
-}
-
-Value* Maker::Ints(const std::vector<int64_t>& values, int fed, DType dtype) {
-  Tensor t = *Tensor::Allocate(dtype, {static_cast<int64_t>(values.size())});
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (dtype == DType::kI64) t.mutable_data<int64_t>()[i] = values[i];
-    if (dtype == DType::kI32) t.mutable_data<int32_t>()[i] = static_cast<int32_t>(values[i]);
-  }
-  if (!random_->Chance(fed)) return Constant(t);
-  return Fed(dtype, {t.dims()[0]}, std::vector<Tensor>(runs(), t));
-}
-
-Value* Maker::IntScalar(int64_t value, int fed, DType dtype) {
-  Tensor t = *Tensor::Allocate(dtype, {});
-  if (dtype == DType::kI64) *t.mutable_data<int64_t>() = value;
-  if (dtype == DType::kI32) *t.mutable_data<int32_t>() = static_cast<int32_t>(value);
-  if (!random_->Chance(fed)) return Constant(t);
-  return Fed(dtype, {}, std::vector<Tensor>(runs(), t));
-}
-
-Value* Maker::Weight(DType dtype, const Dims& dims, double scale) {
-  // Never special: a kernel may multiply padding by weights or leave it out.
-  const Regime regime = program_->regime;
-  program_->regime = Regime::kTame;
-  Value* made = TameWeight(dtype, dims, scale);
-  program_->regime = regime;
-  return made;
-}
-
-Value* Maker::TameWeight(DType dtype, const Dims& dims, double scale) {
-  const absl::StatusOr<int64_t> n = ElementCount(dims);
-  if (!n.ok()) return nullptr;
-  if (random_->Chance(15)) {
-    Shape shape;
-    for (int64_t d : dims) shape.push_back(d);
-    return Input(dtype, shape);
-  }
-  Tensor t;
-  if (*n > 24) {
-    t = *Tensor::Random(dtype, dims,
-                        {.seed = static_cast<uint64_t>(random_->Below(1000)), .scale = scale});
-  } else {
-    t = Contents(dtype, dims);
-  }
-  if (depth_ == 0 && random_->Chance(4)) {
-    GraphBuilder b(graph_);
-    return b.Variable(FreshName("weight"), t);
-  }
-  return Constant(std::move(t));
-}
-
-Value* Maker::Extents(const Shape& shape) {
-  std::vector<Value*> parts;
-  bool numbers = true;
-  for (const Dim& d : shape) numbers &= d.is_number();
-  if (numbers) {
-    std::vector<int64_t> values;
-    for (const Dim& d : shape) values.push_back(d.number());
-    return Ints(values);
-  }
-  for (const Dim& d : shape) {
-    if (d.is_number()) {
-      parts.push_back(Ints({d.number()}, 0));
-      continue;
-    }
-    size_t axis = 0;
-    Value* from = Pick([&](const Value* v) {
-      for (size_t i = 0; i < v->type().shape().size(); ++i) {
-        if (v->type().shape()[i] == d) return axis = i, true;
-      }
-      return false;
-    });
-    if (from == nullptr) return nullptr;
-    for (axis = 0; !(from->type().shape()[axis] == d); ++axis) {
-    }
-    const auto a = static_cast<int64_t>(axis);
-    parts.push_back(random_->Chance(50) ? Op("Shape", {from}, {{"start", a}, {"end", a + 1}})
-                                        : Op("Gather", {Op("Shape", {from}), Ints({a}, 0)}));
-  }
-  return parts.size() == 1 ? parts[0] : Op("Concat", parts, {{"axis", 0}});
-}
-
-Value* Maker::Indices(const Dim& dim, const Shape& shape, bool negative) {
-  const std::optional<int64_t> n = Least(dim);
-  if (!n.has_value() || *n < 1) return nullptr;
-  const DType dtype = random_->Chance(75) ? DType::kI64 : DType::kI32;
-  const bool below = negative && random_->Chance(40);
-  const std::optional<Dims> dims = Type::Tensor(dtype, shape).StaticDims();
-  if (dims.has_value() && random_->Chance(60))
-    return Constant(Contents(dtype, *dims, below ? -*n : 0, *n));
-  return Input(dtype, shape, below ? -*n : 0, *n);
+Value* Maker::Legal(Value* value, const std::string& what) {
+  if (value == nullptr && program_->refused.empty()) program_->refused = what;
+  return value;
 }
 
 bool Maker::Fits(const Value* value) const {
@@ -373,7 +204,7 @@ bool Maker::Fits(const Value* value) const {
 std::vector<Value*> Maker::OpN(const std::string& op, const std::vector<Value*>& inputs,
                                size_t outputs, const AttrList& attrs) {
   const std::vector<Value*> none(outputs, nullptr);
-  if (graph_ == nullptr) return none;  // a body of a node whose other body has failed
+  if (graph_ == nullptr) return none;  // of a body whose node could not be made
   const OpDef* def = graph_->ops().Find(op);
   for (size_t i = 0; i < inputs.size(); ++i) {
     const ParamDef* param = def->InputParam(i);
@@ -422,69 +253,6 @@ void Maker::Grow(int steps) {
     Add(v);
     ++made;
   }
-}
-
-Case MakeCase(uint64_t seed, const std::string& op) {
-  Random random(seed);
-  Case made;
-  made.seed = seed;
-  made.graph = std::make_unique<Graph>(StandardOps(), "g");
-  Program program;
-  program.graph = made.graph.get();
-  const int64_t regime = random.Below(100);
-  program.regime = regime < 62   ? Regime::kTame
-                   : regime < 88 ? Regime::kSpecial
-                   : regime < 96 ? Regime::kLarge
-                                 : Regime::kLargest;
-  if (random.Chance(8)) program.max_elements = 65536;
-  const int64_t symbols = random.Below(4);
-  program.bindings.resize(symbols == 0 ? 1 : static_cast<size_t>(random.Between(1, 3)));
-  program.feeds.resize(program.bindings.size());
-  for (Bindings& bindings : program.bindings) {
-    for (int64_t i = 0; i < symbols; ++i) {
-      int64_t n = random.Of<int64_t>({1, 2, 3, 4, 5, 6, 7, 8, 9});
-      if (random.Chance(5)) n = 0;
-      if (program.max_elements > 10000 && random.Chance(40)) n = random.Between(30, 150);
-      bindings[std::string(1, "nmk"[i])] = n;
-    }
-  }
-  Maker maker(&program, &random, program.graph);
-  for (int64_t i = random.Between(1, 3); i > 0; --i) {
-    maker.Add(maker.Input(maker.AnyDType(kNumericTypes), maker.AnyShape(1, 4)));
-  }
-  if (!op.empty()) {
-    for (const Line& line : OpLines()) {
-      for (int tries = 0; op == line.name && tries < 60; ++tries) {
-        Value* v = line.draw(maker, line.name);
-        maker.Add(v);
-        if (v != nullptr) break;
-      }
-    }
-  }
-  maker.Grow(static_cast<int>(op.empty() ? random.Between(1, 16) : random.Between(0, 3)));
-
-  // What nothing reads is fetched, and some of what something does.
-  std::vector<Value*> fetched;
-  for (const auto& node : program.graph->nodes()) {
-    for (size_t i = 0; i < node->num_outputs(); ++i) {
-      Value* v = node->output(i);
-      const bool plain = v->type().is_tensor() && v->type().layout() == Layout::kPlain;
-      const bool end = v->uses().empty() && !v->used() && !node->Is("Constant");
-      if (plain && (end ? !random.Chance(8) : random.Chance(node->Is("Constant") ? 1 : 7)))
-        fetched.push_back(v);
-    }
-  }
-  if (random.Chance(4) && !program.graph->inputs().empty())
-    fetched.push_back(random.Of(program.graph->inputs()));
-  if (fetched.empty()) {
-    Value* last = maker.values().back();
-    if (last->type().layout() == Layout::kPlain) fetched.push_back(last);
-  }
-  for (Value* v : fetched) program.graph->AddOutput(v);
-  if (random.Chance(3)) program.graph->AddOutput(fetched[0], maker.FreshName("again"));
-  made.feeds = std::move(program.feeds);
-  made.regime = program.regime;
-  return made;
 }
 
 }  // namespace sluice::random

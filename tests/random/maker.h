@@ -29,12 +29,16 @@ enum class Regime {
   kLargest,  // some of them the largest of their type
 };
 
+// Begins the names of such values.
+inline constexpr char kNeverWrong[] = "never_wrong";
+
 // A graph, and what to feed it: one entry a run, all through one session, in order.
 struct Case {
   uint64_t seed = 0;
   std::unique_ptr<Graph> graph;
   std::vector<Feeds> feeds;
   Regime regime = Regime::kTame;
+  std::string refused;  // a legal node that could not be made; empty: none
 };
 
 // What all makers of one graph and its bodies share.
@@ -44,7 +48,9 @@ struct Program {
   std::vector<Feeds> feeds;
   Regime regime = Regime::kTame;
   int64_t max_elements = 4096;  // of any value
+  int empty = 2;                // so many in a hundred extents are 0
   int names = 0;
+  std::string refused;  // Case::refused
 };
 
 class Maker {
@@ -112,6 +118,10 @@ class Maker {
   // Values made since construction.
   const std::vector<Value*>& values() const { return values_; }
   std::string FreshName(const std::string& stem);
+  // Says that it stands where a run never comes while it is wrong: no run may fail by it.
+  Value* NeverWrong(Value* value);
+  // Says of an Op() that by the specification it must not be null: that it was is a finding.
+  Value* Legal(Value* value, const std::string& what);
 
  private:
   friend Case MakeCase(uint64_t, const std::string&);

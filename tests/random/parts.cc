@@ -4,6 +4,18 @@
 
 namespace sluice::random {
 
+std::vector<std::string> NamesIn(const Graph& graph) {
+  std::vector<std::string> names;
+  for (const auto& node : graph.nodes()) {
+    for (size_t i = 0; i < node->num_outputs(); ++i) names.push_back(node->output(i)->name());
+    for (const auto& [name, body] : node->bodies()) {
+      const std::vector<std::string> inside = NamesIn(*body);
+      names.insert(names.end(), inside.begin(), inside.end());
+    }
+  }
+  return names;
+}
+
 Value* Image(Maker& m, DTypeSet dtypes, int64_t multiple_of) {
   Random& r = m.random();
   if (r.Chance(60)) {

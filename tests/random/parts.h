@@ -14,6 +14,9 @@ inline const Dim& DimOf(const Value* v, int64_t axis) {
   return v->type().dim(static_cast<int>(axis));
 }
 
+// Of all values that nodes make, in bodies as well.
+std::vector<std::string> NamesIn(const Graph& graph);
+
 // An image [batch, channels, ...] of 1 to 3 spatial axes, its channels a number. Narrow ones are
 // as likely as wide ones.
 Value* Image(Maker& m, DTypeSet dtypes, int64_t multiple_of = 1);

@@ -112,19 +112,25 @@ Value* Identities(Maker& m, const std::string&) {
     return m.Constant(t);
   };
   for (int64_t i = r.Between(1, 3); i > 0 && x != nullptr; --i) {
-    switch (r.Below(16)) {
+    switch (r.Below(17)) {
       case 0:
-        x = r.Chance(50) ? m.Op("Add", {x, n(0)}) : m.Op("Sub", {x, n(0)});
+      case 16:
+        x = r.Chance(60) ? m.Op("Add", {x, n(r.Of({0.0, 0.0, -0.0}))}) : m.Op("Sub", {x, n(0)});
+        // Behind it the sign of a zero shows.
+        if (r.Chance(40)) x = m.Op("Reciprocal", {x});
         break;
       case 1:
         x = r.Chance(50) ? m.Op("Mul", {x, n(1)}) : m.Op("Div", {x, n(1)});
         break;
       case 2:
-        x = m.Op("Pow", {x, n(r.Of({2.0, 3.0, -1.0, 1.0, 0.5, 0.0}))});
+        x = m.Op("Pow", {x, n(r.Of({2.0, 3.0, -1.0, 1.0, 0.5, 0.5, -0.5, 0.0}))});
         break;
-      case 3:
-        x = m.Op("Mul", {m.Op("Mul", {x, n(r.Of({3.0, 1e-3, 1e20}))}), n(r.Of({0.5, 1e3, 1e-20}))});
+      case 3: {
+        const auto [inner, outer] = r.Of<std::pair<double, double>>(
+            {{3, 0.5}, {1e-3, 1e3}, {1e20, 1e-20}, {3e38, 1e-20}, {1e-30, 1e20}});
+        x = m.Op("Mul", {m.Op("Mul", {x, n(inner)}), n(outer)});
         break;
+      }
       case 4:
         x = m.Op("Add", {m.Op("Add", {x, n(r.Of({1.5, 1000.0}))}), n(r.Of({-0.5, -1000.0}))});
         break;

@@ -10,20 +10,37 @@ namespace {
 Value* OnlyForOne(Maker& inner, Value* x) {
   switch (inner.random().Below(3)) {
     case 0:
-      return inner.Op("Squeeze", {x, inner.Ints({0}, 0)});
+      return inner.NeverWrong(inner.Op("Squeeze", {x, inner.Ints({0}, 0)}));
     case 1:
-      return inner.Op("Reshape", {x, inner.Ints({1, -1}, 0)});
+      return inner.NeverWrong(inner.Op("Reshape", {x, inner.Ints({1, -1}, 0)}));
     default: {
       Dims dims = {7};
       for (int64_t i = 1; i < RankOf(x); ++i) dims.push_back(1);
-      return inner.Op("Add", {x, inner.Constant(inner.Contents(x->type().dtype(), dims))});
+      Value* seven = inner.Constant(inner.Contents(x->type().dtype(), dims));
+      return inner.NeverWrong(inner.Op("Add", {x, seven}));
     }
   }
 }
 
-Value* FirstIsOne(Maker& m, Value* x) {
+// Whether x has one row in a run: computed from its shape, or fed, when nothing tells before.
+Value* FirstIsOne(Maker& m, Value* x, bool fed) {
+  if (fed) {
+    std::vector<Tensor> values;
+    for (size_t run = 0; run < m.runs(); ++run)
+      values.push_back(Tensor::Scalar<bool>((*m.DimsIn(x, run))[0] == 1));
+    return m.Fed(DType::kBool, {}, values);
+  }
   Value* first = m.Op("Gather", {m.Op("Shape", {x}), m.IntScalar(0, 0)});
   return m.Op("Equal", {first, m.IntScalar(1, 0)});
+}
+
+// x, whose extents only constant folding finds out.
+Value* Hidden(Maker& m, Value* x) {
+  const std::optional<Dims> dims = x->type().StaticDims();
+  if (!dims.has_value()) return x;
+  Value* extents =
+      m.Op("Neg", {m.Op("Neg", {m.Ints(std::vector<int64_t>(dims->begin(), dims->end()), 0)})});
+  return m.Op("Reshape", {x, extents}, {{"allowzero", 1}});
 }
 
 Value* Erased(Maker& m, GraphBuilder& b) {
@@ -35,12 +52,13 @@ Value* Erased(Maker& m, GraphBuilder& b) {
 Value* Guarded(Maker& m, const std::string&) {
   if (m.depth() > 1) return nullptr;
   Value* x = m.Pick([&](const Value* v) {
-    return v->type().dtype() == DType::kF32 && v->type().rank() > 0 &&
-           !v->type().dim(0).is_number() && m.Known(v);
+    return v->type().dtype() == DType::kF32 && v->type().rank() > 0 && m.Known(v);
   });
   if (x == nullptr) return nullptr;
-  Value* one = FirstIsOne(m, x);
-  if (one == nullptr) return nullptr;
+  const bool number = DimOf(x, 0).is_number();
+  Value* one = FirstIsOne(m, x, /*fed=*/number || m.random().Chance(50));
+  if (number) x = Hidden(m, x);
+  if (one == nullptr || x == nullptr) return nullptr;
   GraphBuilder b(m.graph());
   const ops::Values y = ops::If(
       b, one,
@@ -142,10 +160,36 @@ Value* AroundBranch(Maker& m, const std::string&) {
   return norm == nullptr ? sum : Cheap(m, norm, 2);
 }
 
+// Bodies in bodies that hand out what they only see.
+Value* PassedThrough(Maker& m, const std::string&) {
+  if (m.depth() > 1) return nullptr;
+  Random& r = m.random();
+  Value* x = m.Operand(DTypeSet{DType::kF32}, 1, 3);
+  auto condition = [&] {
+    return m.Fed(DType::kBool, {},
+                 std::vector<Tensor>(m.runs(), Tensor::Scalar<bool>(r.Chance(50))));
+  };
+  Value *outer = condition(), *inner = condition();
+  GraphBuilder b(m.graph());
+  auto same = [&](GraphBuilder&) { return ops::Values{x}; };
+  auto nested = [&](GraphBuilder& g) {
+    const ops::Values y =
+        ops::If(g, inner, same, [&](GraphBuilder& h) { return ops::Values{h.Op("Neg", {x})}; });
+    return ops::Values{x, y.empty() ? nullptr : y[0]};
+  };
+  const ops::Values y = ops::If(b, outer, nested, [&](GraphBuilder& g) {
+    return ops::Values{r.Chance(50) ? x : g.Op("Relu", {x}), x};
+  });
+  if (!b.status().ok() || y.size() < 2 || y[1] == nullptr) return Erased(m, b);
+  m.Add(y[0]);
+  return y[1];
+}
+
 constexpr Line kLines[] = {{"guarded", 8, Guarded},
                            {"never run", 6, NeverRun},
                            {"bags", 4, Bags},
-                           {"around a branch", 6, AroundBranch}};
+                           {"around a branch", 6, AroundBranch},
+                           {"passed through", 3, PassedThrough}};
 
 }  // namespace
 

@@ -76,10 +76,14 @@ Value* Empty(Maker& m, const std::string&) {
       return m.Op("Concat", {x, m.Like(d, full), x}, {{"axis", axis}});
     }
     case 2: {  // other extents, 0 kept or copied
-      std::vector<int64_t> spec = {2, 0, 3};
       const bool allow = r.Chance(50);
-      x = r.Chance(40) ? m.Op("Unsqueeze", {x, m.Ints({0}, 0)}) : x;
-      return m.Op("Reshape", {x, m.Ints(spec, 0)}, {{"allowzero", allow}});
+      if (r.Chance(40)) {
+        x = m.Op("Unsqueeze", {x, m.Ints({0}, 0)});
+        shape.insert(shape.begin(), 1);
+      }
+      Value* y = m.Op("Reshape", {x, m.Ints({2, 0, 3}, 0)}, {{"allowzero", allow}});
+      const bool none = allow || (shape.size() > 1 && shape[1] == Dim(0));
+      return none ? m.Legal(y, "Reshape of no elements to no elements") : y;
     }
     case 3:
       x = m.Op("Reshape", {x, m.Ints({0, 5}, 0)}, {{"allowzero", 1}});
@@ -125,6 +129,12 @@ Value* ComputedShape(Maker& m, const std::string&) {
   Value* x = m.Operand(kNumericTypes, 2, 4);
   Value* shape = m.Op("Shape", {x});
   if (shape == nullptr) return nullptr;
+  if (r.Chance(10)) {  // those of another value, whose elements may be as many or not
+    Value* other = m.Pick([&](const Value* v) {
+      return v->type().rank() >= 2 && v->type() != x->type() && m.Known(v);
+    });
+    return other == nullptr ? nullptr : m.Op("Reshape", {x, m.Op("Shape", {other})});
+  }
   Value* first = r.Chance(50) ? m.Op("Gather", {shape, m.Ints({0}, 0)})
                               : m.Op("Slice", {shape, m.Ints({0}, 0), m.Ints({1}, 0)});
   if (r.Chance(30)) {

@@ -104,20 +104,21 @@ Value* Sandwich(Maker& m, const std::string&) {
   return r.Chance(50) && y != nullptr && DimOf(y, 1).is_number() ? ConvOf(m, y) : y;
 }
 
-// Factors around a product, small and large: behind it they may overflow.
+// Factors around a product, small and large: behind it, it may overflow.
 Value* Scaled(Maker& m, const std::string&) {
   Random& r = m.random();
   Value* x = m.Operand(kMostlyF32, 2, 3);
-  const bool far = m.program().regime == Regime::kLarge || r.Chance(10);
-  const double factor = far ? r.Of({1e-20, 1e20}) : r.Of({0.5, 0.25, 2.0, 0.1});
+  const bool far = m.program().regime == Regime::kLarge || r.Chance(25);
+  const double factor = far ? r.Of({1e-20, 1e20, 1e-30}) : r.Of({0.5, 0.25, 2.0, 0.1});
+  // As large as weights may be where the factor makes numbers of their products.
+  const double scale = !far ? 1 : factor == 1e-30 ? 3e38 : 1 / factor;
   x = m.Op(r.Of<const char*>({"Mul", "Mul", "Div"}), {x, m.Scalar(DType::kF32, factor)});
   if (x == nullptr) return nullptr;
   const Dim& k = DimOf(x, RankOf(x) - 1);
-  Value* w = !k.is_number()
-                 ? m.Like(DType::kF32, {k, 3})
-                 : m.Constant(*Tensor::Random(DType::kF32, {k.number(), 3},
-                                              {.seed = static_cast<uint64_t>(r.Below(99)),
-                                               .scale = far ? 1 / factor : 1}));
+  Value* w = !k.is_number() ? m.Like(DType::kF32, {k, 3})
+                            : m.Constant(*Tensor::Random(
+                                  DType::kF32, {k.number(), 3},
+                                  {.seed = static_cast<uint64_t>(r.Below(99)), .scale = scale}));
   Value* y = m.Op("MatMul", {x, w});
   if (y == nullptr || r.Chance(50)) return y;
   return m.Op("Mul", {y, m.Scalar(DType::kF32, r.Of({0.5, 2.0, 1e-3}))});

@@ -29,6 +29,11 @@ Value* Product(Maker& m, const std::string&) {
       y = m.Op("Add", {y, m.Weight(DType::kF32, {DimOf(y, RankOf(y) - 1).number()})});
   } else {
     Value* image = Image(m, kF32);
+    if (image != nullptr && r.Chance(15)) {  // a batch that only the data knows
+      Value* end = m.Fed(DType::kI64, {1},
+                         std::vector<Tensor>(m.runs(), Tensor::Vector<int64_t>({r.Below(3)})));
+      image = m.Op("Slice", {image, m.Ints({0}, 0), end, m.Ints({0}, 0)});
+    }
     Value* x = QuantizedThere(m, image);
     if (x == nullptr) return nullptr;
     const std::vector<int64_t> kernel = Kernel(m, x);

@@ -383,12 +383,14 @@ int Main(int argc, char** argv) {
     CheckAll(o, &ledger);
     const Totals& totals = ledger.totals();
     size_t problems = 0;
+    std::set<uint64_t> failed;
     for (const auto& [signature, all] : ledger.distinct()) {
       std::vector<std::string> seeds;
       for (size_t i = 0; i < all.size() && i < 6; ++i) seeds.push_back(std::to_string(all[i].seed));
       std::printf("%zu times: %s: seeds %s\n", all.size(), signature.c_str(),
                   absl::StrJoin(seeds, ",").c_str());
       problems += all.size();
+      for (const Finding& f : all) failed.insert(f.seed);
     }
     std::fflush(stdout);
     int shrunk = 0;
@@ -402,12 +404,12 @@ int Main(int argc, char** argv) {
             absl::StrCat(o.found, "/seed", all[0].seed, "_", all[0].problem.kind, ".sluice.txt"))
             << text;
     }
-    const std::string summary =
-        absl::StrCat(o.count, " graphs, ", totals.runs, " runs; the reference refused ",
-                     totals.refused, "; ", totals.widened, " graphs were compared with f64; ",
-                     totals.dismissed, " differences were rounding, ", totals.excused,
-                     " documented; a second optimisation changed ", totals.changed_again, "; ",
-                     problems, " problems, ", ledger.distinct().size(), " distinct");
+    const std::string summary = absl::StrCat(
+        o.count, " graphs, ", totals.runs, " runs; the reference refused ", totals.refused, "; ",
+        totals.widened, " graphs were compared with f64; ", totals.dismissed,
+        " differences were rounding, ", totals.excused,
+        " documented; a second optimisation changed ", totals.changed_again, "; ", problems,
+        " problems in ", failed.size(), " graphs, ", ledger.distinct().size(), " distinct");
     std::printf("%s\n", summary.c_str());
     code |= problems == 0 ? 0 : 1;
   }

@@ -1,5 +1,6 @@
 #include "tests/random/variants.h"
 
+#include "graph/default_inputs.h"
 #include "graph/infer.h"
 #include "graph/signature.h"
 #include "tests/testing/candidates.h"
@@ -98,6 +99,14 @@ bool DecidesExtents(const Value* v) {
   return false;
 }
 
+// What is another number is another function: of a negative one there is no root.
+bool IsExponent(const Value* v) {
+  for (const Use& use : v->uses()) {
+    if (use.node->Is("Pow") && use.index == 1) return true;
+  }
+  return false;
+}
+
 // One factor an element where the extents are known, else one for all.
 Value* AboutOne(GraphBuilder& b, Value* v, Random& r) {
   const DType dtype = v->type().dtype();
@@ -116,7 +125,7 @@ Value* AboutOne(GraphBuilder& b, Value* v, Random& r) {
 
 absl::Status DisturbGraph(Graph* graph, Random& r) {
   for (Node* node : NodesOf(*graph)) {
-    if (node->Is("Constant") && !DecidesExtents(node->output()))
+    if (node->Is("Constant") && !DecidesExtents(node->output()) && !IsExponent(node->output()))
       node->SetAttr("value", DisturbedTensor(*node->GetTensor("value"), r));
     if (node->Is("Constant") || node->Is("Variable") || node->Is("FusedLoop")) continue;
     for (const auto& [name, body] : node->bodies()) {
@@ -141,6 +150,13 @@ absl::Status DisturbGraph(Graph* graph, Random& r) {
 bool HasBodies(const Graph& graph) {
   for (const auto& node : graph.nodes()) {
     if (!node->bodies().empty() || node->Is("Call")) return true;
+  }
+  return false;
+}
+
+bool HasVariables(const Graph& graph) {
+  for (const auto& node : graph.nodes()) {
+    if (node->Is("Variable")) return true;
   }
   return false;
 }
@@ -187,6 +203,29 @@ absl::StatusOr<Case> Disturbed(const Case& c, uint64_t seed) {
           {name, v != nullptr && DecidesExtents(v) ? tensor : DisturbedTensor(tensor, r)});
     }
   }
+  return made;
+}
+
+absl::StatusOr<Case> ConstantsFed(const Case& c) {
+  if (HasVariables(*c.graph)) return absl::UnimplementedError("no defaults beside variables");
+  Case made;
+  made.graph = c.graph->Clone();
+  made.feeds = c.feeds;
+  auto place = static_cast<int64_t>(made.graph->inputs().size());
+  bool any = false;
+  for (const auto& node : made.graph->nodes()) {
+    if (!node->Is("Constant") || DecidesExtents(node->output())) continue;
+    if (IsDefaultInput(*node->output())) continue;  // it may be fed already
+    const Tensor right = *node->GetTensor("value");
+    if (!IsFloat(right.dtype())) continue;
+    absl::StatusOr<Tensor> wrong = Tensor::Random(right.dtype(), right.dims(), {.seed = 7});
+    if (!wrong.ok()) return wrong.status();
+    node->SetAttr("value", *std::move(wrong));
+    MakeDefaultInput(node->output(), place++, Type::Of(right));
+    for (Feeds& feeds : made.feeds) feeds.push_back({node->output()->name(), right});
+    any = true;
+  }
+  if (!any) return absl::UnimplementedError("there are no float constants");
   return made;
 }
 

@@ -16,6 +16,14 @@ absl::StatusOr<Case> Widened(const Case& c);
 // place of 1.
 absl::StatusOr<Case> Disturbed(const Case& c, uint64_t seed);
 
+// Its float constants are inputs with defaults, which are others: what was there is fed. So no pass
+// and no kernel knows them. Unimplemented where there are none.
+absl::StatusOr<Case> ConstantsFed(const Case& c);
+
+// Ops whose kernel every other form shares, by others: means of integers, quantizers of integers.
+// Unimplemented where there are none.
+absl::StatusOr<Case> SpelledOut(const Case& c);
+
 }  // namespace sluice::random
 
 #endif  // SLUICE_TESTS_RANDOM_VARIANTS_H_

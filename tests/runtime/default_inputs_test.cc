@@ -185,5 +185,27 @@ TEST(DefaultInputs, MayHaveOtherExtents) {
   }
 }
 
+// As a builder names what nobody named: the same name may be the next one that is free.
+TEST(DefaultInputs, AnyName) {
+  auto graph = std::make_unique<Graph>(StandardOps(), "g");
+  GraphBuilder b(graph.get());
+  std::vector<Value*> defaults;
+  for (const char* name : {"v0", "v1", "v2"})
+    defaults.push_back(InputOr(b, name, *Type::Parse("f32[8]"), kB));
+  Value* x = b.Input("x", *Type::Parse("f32[8]"));
+  for (Value* v : defaults) x = b.Op("Add", {x, v});
+  b.Output(x, "y");
+  ASSERT_TRUE(b.status().ok()) << b.status();
+  auto session = Session::Create(*graph, {.threads = 1});
+  ASSERT_TRUE(session.ok()) << session.status();
+  for (const char* name : {"v0", "v1", "v2"}) {
+    auto result = (*session)->Run({{"x", kB}, {name, kC}});
+    ASSERT_TRUE(result.ok()) << result.status();
+    std::vector<float> expected;
+    for (int i = 0; i < 8; ++i) expected.push_back(3 * kB.data<float>()[i] + kC.data<float>()[i]);
+    ExpectNear((*result)[0], expected);
+  }
+}
+
 }  // namespace
 }  // namespace sluice
