@@ -1,5 +1,7 @@
 #include "passes/move_quantization.h"
 
+#include <algorithm>
+
 #include "passes/match.h"
 #include "passes/quantization.h"
 #include "passes/rewrite.h"
@@ -26,10 +28,26 @@ Value* SinkBelow(Site& site) {
   return Dequantized(site, OnQuantized(site, *d), *d);
 }
 
+// A window of nothing but padding has -infinity for its maximum, for which 8 bits have no place.
+bool EveryWindowSeesAnElement(const Node& pool) {
+  const std::vector<int64_t> kernel = pool.Ints("kernel_shape"), pads = pool.Ints("pads"),
+                             dilations = pool.Ints("dilations");
+  if (std::all_of(pads.begin(), pads.end(), [](int64_t p) { return p <= 0; }) &&
+      (pool.String("auto_pad").empty() || pool.String("auto_pad") == "NOTSET"))
+    return true;
+  if (std::any_of(dilations.begin(), dilations.end(), [](int64_t d) { return d != 1; }))
+    return false;
+  for (size_t i = 0; i < pads.size(); ++i) {
+    if (pads[i] >= kernel[i % kernel.size()]) return false;
+  }
+  return true;
+}
+
 Value* SinkBelowMaxPool(Site& site) {
   const std::optional<QuantizedValue> d = ReadDequantize(site.node.input(0));
   if (!d.has_value() || !d->per_tensor) return nullptr;
   if (!RangeOf(*d).has_value()) return site.Refuse("the scale is not known to be positive");
+  if (!EveryWindowSeesAnElement(site.node)) return site.Refuse("a window may see padding alone");
   return Dequantized(site, OnQuantized(site, *d), *d);
 }
 

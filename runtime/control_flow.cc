@@ -126,6 +126,19 @@ absl::StatusOr<bool> ReadBool(const Tensor& t, absl::string_view what) {
   return *static_cast<const uint8_t*>(t.raw()) != 0;
 }
 
+// Of what `node` stacks as output `output`, which its body gives as `inner`: where there is no row,
+// its extents are as they were inferred outside, where more is known.
+Type RowType(const Node& node, size_t output, size_t inner, int64_t axis) {
+  const Type& whole = node.output(output)->type();
+  const Graph& body = *node.body("body");
+  if (!whole.is_tensor() || !whole.has_shape() || whole.rank() == 0)
+    return inner < body.outputs().size() ? body.outputs()[inner]->type() : Type();
+  if (axis < 0) axis += whole.rank();
+  Shape shape = whole.shape();
+  if (axis >= 0 && axis < whole.rank()) shape.erase(shape.begin() + axis);
+  return Type::Tensor(whole.dtype(), std::move(shape));
+}
+
 // Rows of equal type along a new (or existing, `axis`) dimension: the collected outputs of Loop and
 // Scan.
 absl::StatusOr<Tensor> Stack(absl::Span<const Tensor> rows, const Type& row_type, int64_t axis,
@@ -245,9 +258,8 @@ class LoopStep : public DynamicStep {
       : body_(std::move(body)),
         arguments_(node.num_inputs()),
         carried_(std::max<size_t>(2, arguments_) - 2) {
-    const Graph& graph = *node.body("body");
-    for (size_t i = 1 + carried_; i < graph.outputs().size(); ++i)
-      collected_.push_back(graph.outputs()[i]->type());
+    for (size_t i = carried_; i < node.num_outputs(); ++i)
+      collected_.push_back(RowType(node, i, 1 + i, /*axis=*/0));
   }
 
   absl::StatusOr<std::vector<Tensor>> Run(absl::Span<const Tensor> inputs,
@@ -311,9 +323,10 @@ class ScanStep : public DynamicStep {
         input_directions_(node.Ints("scan_input_directions")),
         output_axes_(node.Ints("scan_output_axes")),
         output_directions_(node.Ints("scan_output_directions")) {
-    const Graph& graph = *node.body("body");
-    for (size_t i = carried_; i < graph.outputs().size(); ++i)
-      collected_.push_back(graph.outputs()[i]->type());
+    for (size_t i = carried_; i < node.num_outputs(); ++i) {
+      const size_t k = i - carried_;
+      collected_.push_back(RowType(node, i, i, k < output_axes_.size() ? output_axes_[k] : 0));
+    }
     input_axes_.resize(scanned_, 0);
     input_directions_.resize(scanned_, 0);
     output_axes_.resize(collected_.size(), 0);
