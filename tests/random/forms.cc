@@ -102,8 +102,8 @@ class Checker {
       ++counts_->refused;
       counts_->last_refusal = std::string(r.status().message());
       const absl::StatusCode code = r.status().code();
-      if (code != absl::StatusCode::kInvalidArgument && code != absl::StatusCode::kOutOfRange &&
-              code != absl::StatusCode::kResourceExhausted ||
+      if ((code != absl::StatusCode::kInvalidArgument && code != absl::StatusCode::kOutOfRange &&
+           code != absl::StatusCode::kResourceExhausted) ||
           absl::StrContains(counts_->last_refusal, absl::StrCat("%", kNeverWrong)))
         Found("unoptimised", {"error", counts_->last_refusal});
     }
