@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -224,8 +225,14 @@ void AddRounding(const QuantizedRange& range, std::vector<Part>* parts) {
 // QuantizeLinear gives its zero point.
 bool MakesNaN(const Part& part) {
   const absl::string_view name = part.def->name;
-  return name == "Sqrt" || name == "Log" ||
-         (name == "Div" && part.operand != nullptr && part.operand->constant() == nullptr);
+  if (name == "Sqrt" || name == "Log") return true;
+  if (part.operand == nullptr) return false;
+  // By 0 it is infinite first, and then what an activation makes of that.
+  const bool divides = name == "Div";
+  const std::optional<std::vector<double>> by = ConstantDoubles(part.operand);
+  if (!by.has_value()) return divides;
+  return std::any_of(by->begin(), by->end(),
+                     [divides](double x) { return !std::isfinite(x) || (divides && x == 0); });
 }
 
 Rest Follow(Value* value) {
