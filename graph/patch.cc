@@ -88,4 +88,18 @@ absl::Status Patch::Commit() {
 
 void EraseIfDead(Node* node) { EraseDead({node}); }
 
+void EraseUnread(Graph* graph) {
+  std::vector<Node*> nodes;
+  for (const auto& node : graph->nodes()) nodes.push_back(node.get());
+  for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+    bool used = !(*node)->control_uses().empty() || HasEffects(**node);
+    for (size_t i = 0; i < (*node)->num_outputs(); ++i) used |= (*node)->output(i)->used();
+    if (!used) {
+      graph->EraseNode(*node);
+      continue;
+    }
+    for (const auto& [name, body] : (*node)->bodies()) EraseUnread(body.get());
+  }
+}
+
 }  // namespace sluice

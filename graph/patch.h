@@ -46,6 +46,10 @@ class Patch {
 // inputs.
 void EraseIfDead(Node* node);
 
+// Erases every node of the graph and its bodies whose results no output, effect or control edge
+// needs.
+void EraseUnread(Graph* graph);
+
 }  // namespace sluice
 
 #endif  // SLUICE_GRAPH_PATCH_H_

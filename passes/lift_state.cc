@@ -14,7 +14,7 @@ namespace sluice {
 namespace {
 
 // What stands for the variables in a graph or body, by variable.
-using Entry = std::vector<Value*>;
+using Variables = std::vector<Value*>;
 
 // A node that leaves a variable with another value, and the value.
 struct Write {
@@ -34,7 +34,7 @@ class Lifter {
     FindWrites(graph_, /*counts=*/true);
     state_.signatures = std::move(graph_.signatures());
     graph_.signatures().clear();
-    const std::vector<Write> writes = Lift(graph_, Entry(roots_));
+    const std::vector<Write> writes = Lift(graph_, Variables(roots_));
     for (const Write& w : writes) {
       const std::string& name = state_.variables[w.variable].name;
       state_.updates.push_back({w.effect, w.variable, static_cast<int>(graph_.outputs().size())});
@@ -117,7 +117,7 @@ class Lifter {
   // and only for writes that somebody may have to be behind of.
   class Level {
    public:
-    Level(const Lifter& lifter, const Graph& graph, const Entry& entry)
+    Level(const Lifter& lifter, const Graph& graph, const Variables& entry)
         : entry_(entry), writes_of_(entry.size()) {
       for (const auto& node : graph.nodes()) {
         if (lifter.writes_.contains(node.get())) {
@@ -153,8 +153,8 @@ class Lifter {
       }
       return seen;
     }
-    Entry Inside(const Node* node) const {
-      Entry seen;
+    Variables Inside(const Node* node) const {
+      Variables seen;
       for (size_t v = 0; v < entry_.size(); ++v)
         seen.push_back(Seen(static_cast<int>(v), node, true));
       return seen;
@@ -172,14 +172,14 @@ class Lifter {
       writes_of_[w.variable].push_back(writes.size());
       writes.push_back(std::move(w));
     }
-    const Entry& entry_;
+    const Variables& entry_;
     std::vector<std::vector<size_t>> writes_of_;
     absl::flat_hash_map<const Node*, absl::flat_hash_set<const Node*>> followers_;
   };
 
   // Rewrites `graph` and all bodies in it, `entry` standing for the variables. Returns what it
   // leaves, in order.
-  std::vector<Write> Lift(Graph& graph, const Entry& entry) {
+  std::vector<Write> Lift(Graph& graph, const Variables& entry) {
     Level level(*this, graph, entry);
     std::vector<Node*> nodes;
     for (const auto& node : graph.nodes()) nodes.push_back(node.get());
@@ -208,7 +208,7 @@ class Lifter {
 
   // What a body leaves of each of these variables.
   static std::vector<Value*> Leaves(const std::vector<Write>& writes, const std::vector<int>& which,
-                                    const Entry& entry) {
+                                    const Variables& entry) {
     std::vector<Value*> left;
     for (int v : which) {
       Value* value = entry[v];
@@ -221,7 +221,7 @@ class Lifter {
   }
 
   void LiftBodies(Node* node, Level& level) {
-    const Entry outside = level.Inside(node);
+    const Variables outside = level.Inside(node);
     for (const Value* v : Captures(*node)) {
       const std::optional<int> variable = VariableOf(v);
       if (variable.has_value() && outside[static_cast<size_t>(*variable)] != v &&
@@ -242,7 +242,7 @@ class Lifter {
     const size_t inputs = branches ? 0 : std::max(fixed, node->num_inputs() - scanned);
     const size_t carried = branches ? node->num_outputs() : inputs - fixed;
     for (const auto& [name, body] : node->bodies()) {
-      Entry entry = outside;
+      Variables entry = outside;
       for (size_t i = 0; !branches && i < written.size(); ++i) {
         Value* root = roots_[written[i]];
         entry[written[i]] =
@@ -263,7 +263,7 @@ class Lifter {
   }
 
   // The node with inputs and outputs for the state that its bodies now take and give.
-  void Widen(Node* node, const std::vector<int>& written, const Entry& outside, size_t inputs,
+  void Widen(Node* node, const std::vector<int>& written, const Variables& outside, size_t inputs,
              size_t carried, Level& level) {
     Graph& graph = *node->graph();
     std::vector<Value*> in = node->inputs();
@@ -331,7 +331,7 @@ class Lifter {
 
   Graph& graph_;
   LiftedState state_;
-  Entry roots_;  // the inputs of the whole program
+  Variables roots_;  // the inputs of the whole program
   absl::flat_hash_map<const Value*, int> variable_of_;
   absl::flat_hash_map<const Node*, std::vector<int>> written_inside_;
   absl::flat_hash_set<std::string> names_;

@@ -53,7 +53,7 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signatur
   absl::StatusOr<LiftedState> state =
       LiftState(program.get(), does == nullptr ? nullptr : &effects);
   if (!state.ok()) return state.status();
-  absl::StatusOr<StatePorts> ports = SelectEntry(*state, signature, program.get());
+  absl::StatusOr<StatePorts> ports = SelectSignature(*state, signature, program.get());
   if (!ports.ok()) return ports.status();
   compiled.variables = std::move(state->variables);
   compiled.state = *std::move(ports);

@@ -8,8 +8,8 @@
 
 #include "absl/status/statusor.h"
 #include "passes/pass.h"
-#include "runtime/entry.h"
 #include "runtime/program.h"
+#include "runtime/select_signature.h"
 #include "runtime/session.h"
 
 namespace sluice {

@@ -3,7 +3,6 @@
 #include <shared_mutex>
 #include <thread>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "graph/default_inputs.h"
@@ -16,7 +15,6 @@
 #include "runtime/explain.h"
 #include "runtime/run_checks.h"
 #include "runtime/session_impl.h"
-#include "runtime/tensor_copy.h"
 
 namespace sluice {
 namespace {
@@ -80,82 +78,6 @@ absl::StatusOr<std::vector<int>> Entry::Fetches(absl::Span<const std::string> na
   for (size_t i = 0; i < writes.size(); ++i)
     fetches->push_back(static_cast<int>(compiled.state.outputs + i));
   return fetches;
-}
-
-StateAccess::StateAccess(const Entry& entry, State* state) : entry_(entry) {
-  if (entry.writes_state()) turn_.emplace(state);
-  if (entry.writes_state() || !entry.reads.empty()) {
-    version_ = state->Current();
-    wrote_ = version_->number;
-  }
-}
-
-void StateAccess::AppendInputs(std::vector<Tensor>* inputs) const {
-  for (int v : entry_.reads) inputs->push_back(version_->values[static_cast<size_t>(v)]);
-}
-
-absl::Status StateAccess::AppendTargets(size_t caller, const Plan& plan, const RunOptions& options,
-                                        std::vector<Tensor>* given) {
-  if (!turn_.has_value()) return absl::OkStatus();
-  given->resize(caller);
-  for (size_t i = 0; i < entry_.writes.size(); ++i) {
-    const int v = entry_.writes[i];
-    const PlanOutput& output = plan.outputs()[caller + i];
-    const Tensor& now = version_->values[static_cast<size_t>(v)];
-    if (output.is_static && !output.Takes(now)) return OtherType(v, output.type.ToString());
-    Tensor target;
-    // A profile takes memory on the way, which there may be none of.
-    if (output.renews >= 0 && options.profile == nullptr) target = turn_->InPlace(v);
-    if (!target.valid()) target = turn_->Spare(v);
-    given->push_back(target.valid() && output.Takes(target) ? std::move(target) : Tensor());
-  }
-  turn_->Prepare(entry_.writes);
-  return absl::OkStatus();
-}
-
-absl::Status StateAccess::OtherType(int variable, const std::string& type) const {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "a variable is ", version_->values[static_cast<size_t>(variable)].TypeString(),
-      " and cannot take a value of type ", type, ": ", Shown(entry_.NameOf(variable))));
-}
-
-absl::Status StateAccess::Commit(size_t caller, absl::Span<const Tensor> fed,
-                                 std::vector<Tensor>* results) {
-  if (version_ == nullptr) return absl::OkStatus();
-  absl::flat_hash_set<const void*> variables;  // of those that the program reads
-  for (int v : entry_.reads) {
-    const Tensor& value = version_->values[static_cast<size_t>(v)];
-    if (value.bytes() > 0) variables.insert(value.raw());
-  }
-  const auto own = [](Tensor* t) {
-    absl::StatusOr<Tensor> copy = Duplicate(*t);
-    if (copy.ok()) *t = *std::move(copy);
-    return copy.status();
-  };
-  for (size_t i = 0; i < caller; ++i) {
-    if (!variables.contains((*results)[i].raw())) continue;
-    if (absl::Status s = own(&(*results)[i]); !s.ok()) return s;
-  }
-  if (!turn_.has_value()) return absl::OkStatus();
-  std::vector<MemoryRange> lent;
-  ListRanges(fed, &lent);
-  for (size_t i = 0; i < entry_.writes.size(); ++i) {
-    Tensor& value = (*results)[caller + i];
-    const Tensor& now = version_->values[static_cast<size_t>(entry_.writes[i])];
-    if (!(Type::Of(value) == Type::Of(now))) return OtherType(entry_.writes[i], value.TypeString());
-    if (value.raw() == now.raw()) continue;  // written in its place, or as it was
-    if (!variables.contains(value.raw()) && !OverlapsAny(MemoryRange(value), lent)) continue;
-    if (absl::Status s = own(&value); !s.ok()) return s;
-  }
-  wrote_ = turn_->Publish(absl::MakeSpan(*results).subspan(caller));
-  results->resize(caller);
-  return absl::OkStatus();
-}
-
-void StateAccess::Report(const RunOptions& options) const {
-  const uint64_t read = version_ == nullptr ? 0 : version_->number;
-  if (options.read_version != nullptr) *options.read_version = read;
-  if (options.wrote_version != nullptr) *options.wrote_version = wrote_;
 }
 
 absl::StatusOr<Entry*> Session::Impl::FindEntry(absl::string_view signature) const {
@@ -361,7 +283,7 @@ absl::StatusOr<std::vector<Tensor>> Session::Run(absl::string_view signature, co
   RunContext run = impl_->Context(options);
   if (absl::Status s = run.CheckStop(); !s.ok()) return s;
   StateAccess state(**entry, impl_->state.get());
-  const std::vector<Tensor> fed = *inputs;
+  const size_t fed = inputs->size();
   state.AppendInputs(&*inputs);
   Program& program = *(*entry)->compiled.program;
   absl::StatusOr<std::shared_ptr<const Plan>> plan = program.PlanFor(*inputs, *wanted);
@@ -382,7 +304,10 @@ absl::StatusOr<std::vector<Tensor>> Session::Run(absl::string_view signature, co
   absl::StatusOr<std::vector<Tensor>> results = program.Run(*plan, *inputs, given, &run);
   impl_->NotePeak(run);
   if (!results.ok()) return results;
-  if (absl::Status s = state.Commit(results_wanted, fed, &*results); !s.ok()) return s;
+  if (absl::Status s =
+          state.Commit(results_wanted, **plan, absl::MakeConstSpan(*inputs).first(fed), &*results);
+      !s.ok())
+    return s;
   state.Report(options);
   return results;
 } catch (...) {

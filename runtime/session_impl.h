@@ -1,4 +1,4 @@
-// What a Session is made of. Private to session.cc and callable.cc.
+// What a Session is made of. Private to session.cc, callable.cc and state_access.cc.
 #ifndef SLUICE_RUNTIME_SESSION_IMPL_H_
 #define SLUICE_RUNTIME_SESSION_IMPL_H_
 
@@ -55,7 +55,6 @@ struct Entry {
   std::vector<int> places;         // in the State, of all variables that it touches
 
   absl::flat_hash_map<int, std::string> names;  // of the variables, by place
-  const std::string& NameOf(int place) const { return names.at(place); }
 
   bool writes_state() const { return !writes.empty(); }
   // Positions of the named ports. NotFound lists those that there are; `what` they are.
@@ -83,11 +82,13 @@ class StateAccess {
                              std::vector<Tensor>* given);
   // The new values are what `results` holds behind the first `caller`; takes them out. No memory is
   // anybody else's afterwards: `fed` is the caller's, the variables are the state's.
-  absl::Status Commit(size_t caller, absl::Span<const Tensor> fed, std::vector<Tensor>* results);
+  absl::Status Commit(size_t caller, const Plan& plan, absl::Span<const Tensor> fed,
+                      std::vector<Tensor>* results);
   void Report(const RunOptions& options) const;
 
  private:
   absl::Status OtherType(int variable, const std::string& type) const;
+  bool LiesInAVariable(const Tensor& result) const;
   const Entry& entry_;
   std::optional<State::Turn> turn_;
   std::shared_ptr<const State::Version> version_;

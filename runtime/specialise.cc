@@ -6,6 +6,7 @@
 #include "graph/effects.h"
 #include "graph/infer.h"
 #include "graph/layout.h"
+#include "graph/patch.h"
 #include "runtime/clock.h"
 #include "runtime/dynamic_steps.h"
 #include "runtime/memory_planner.h"
@@ -14,25 +15,6 @@
 #include "runtime/tuner.h"
 
 namespace sluice {
-namespace {
-
-// What no result needs, here and in bodies: it may be wrong for the shapes at hand.
-void EraseUnneeded(Graph* graph) {
-  std::vector<Node*> nodes;
-  for (const auto& node : graph->nodes()) nodes.push_back(node.get());
-  for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
-    bool used = !(*node)->control_uses().empty() || HasEffects(**node);
-    for (size_t i = 0; i < (*node)->num_outputs(); ++i) used |= (*node)->output(i)->used();
-    if (!used) {
-      graph->EraseNode(*node);
-      continue;
-    }
-    for (const auto& [name, body] : (*node)->bodies()) EraseUnneeded(body.get());
-  }
-}
-
-}  // namespace
-
 absl::StatusOr<std::shared_ptr<const Plan>> Specialiser::Make(const Graph& graph,
                                                               absl::Span<const Type> inputs,
                                                               absl::Span<const Tensor> contents,
@@ -90,7 +72,7 @@ absl::StatusOr<std::unique_ptr<Graph>> Specialiser::Concrete(const Graph& graph,
   for (int f : fetches) chosen.push_back({g->outputs()[f], g->output_names()[f]});
   g->ClearOutputs();
   for (auto& [value, name] : chosen) g->AddOutput(value, name);
-  EraseUnneeded(g.get());
+  EraseUnread(g.get());  // it may be wrong for the shapes at hand
   for (size_t i = 0; i < inputs.size(); ++i) g->inputs()[i]->set_type(inputs[i]);
   Node* const first = g->nodes().empty() ? nullptr : g->nodes().front().get();
   for (size_t i = 0; i < contents.size(); ++i) {

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/text.h"
+#include "ops/op.h"
 #include "tests/graph/random_graph.h"
 
 namespace sluice {
@@ -276,6 +277,60 @@ TEST(GraphDef, DamagedBytesNeverCrash) {
   }
   std::printf("%d damaged graphs read, %d refused\n", read, refused);
   EXPECT_GT(refused, 0);
+}
+
+// What stood behind an Assign was of what it had written.
+TEST(GraphDef, FilesOfVersionOneKeepTheirMeaning) {
+  const auto read = [](const char* text, uint32_t version) {
+    absl::StatusOr<std::unique_ptr<Graph>> graph = Parse(text, StandardOps());
+    EXPECT_TRUE(graph.ok()) << graph.status();
+    absl::StatusOr<proto::GraphDef> def = Export(**graph, nullptr);
+    EXPECT_TRUE(def.ok()) << def.status();
+    EXPECT_EQ(def->min_reader_version(), 2u);
+    def->set_format_version(version);
+    def->set_min_reader_version(version);
+    absl::StatusOr<std::unique_ptr<Graph>> back = Import(*def, StandardOps(), nullptr);
+    EXPECT_TRUE(back.ok()) << back.status();
+    return back.ok() ? *std::move(back) : nullptr;
+  };
+  const auto expect = [](const Graph& graph, const char* text) {
+    absl::StatusOr<std::unique_ptr<Graph>> expected = Parse(text, StandardOps());
+    ASSERT_TRUE(expected.ok()) << expected.status();
+    std::string difference;
+    EXPECT_TRUE(Equal(graph, **expected, &difference)) << difference << "\n" << Print(graph);
+  };
+  const char kText[] = R"(graph g (%x: f32[1], %n: i64[]) {
+  %v = Variable {name = "v", value = f32[1] [1]}
+  %before = Neg(%v)
+  %a = Assign(%v, %x)
+  %b = Abs(%v) after (%a)
+  %y = Loop(%n, _, %a) {body = graph (%i: i64[], %c: bool[], %s: f32[1]) {
+    %t = Assign(%v, %s)
+    %u = Exp(%v) after (%t)
+    return %c, %u
+  }}
+  %behind = Sin(%v) after (%y)
+  return %before, %b, %y, %behind, %v as "v"
+}
+signature all (x, n) -> (y)
+)";
+  EXPECT_EQ(Print(*read(kText, 2)), Print(**Parse(kText, StandardOps())));
+  expect(*read(kText, 1), R"(graph g (%x: f32[1], %n: i64[]) {
+  %v = Variable {name = "v", value = f32[1] [1]}
+  %before = Neg(%v)
+  %a = Assign(%v, %x)
+  %b = Abs(%a) after (%a)
+  %y = Loop(%n, _, %a) {body = graph (%i: i64[], %c: bool[], %s: f32[1]) {
+    %t = Assign(%v, %s)
+    %u = Exp(%t) after (%t)
+    return %c, %u
+  }}
+  %behind = Sin(%v) after (%y)
+  %v0 = Identity(%v) after (%y)
+  return %before, %b, %y, %behind, %v0 as "v"
+}
+signature all (x, n) -> (y) does (a, y)
+)");
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <mutex>
 #include <new>
 
+#include "graph/text.h"
+#include "ops/op.h"
 #include "runtime/session.h"
 #include "tests/models/models.h"
 #include "tests/models/steady_count.h"
@@ -60,6 +62,34 @@ TEST_P(Models, SteadyStateAsksForNothing) {
                 GetParam().c_str(), p.name.c_str(), p.calls, p.inside.allocations, p.inside.locks,
                 p.inside.system_calls);
   }
+}
+
+// A program that reads variables asks which version is the present one, and for no memory.
+TEST(SteadyState, ReadingVariablesTakesNoMemory) {
+  absl::StatusOr<std::unique_ptr<Graph>> graph = Parse(R"(graph g (%x: f32[8]) {
+  %w = Variable {name = "w", value = f32[8] {random = 1}}
+  %b = Variable {name = "b", value = f32[8] {random = 2}}
+  %m = Mul(%x, %w)
+  %y = Add(%m, %b)
+  return %y
+})",
+                                                       StandardOps());
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  auto session = Session::Create(**graph, {.threads = 1});
+  ASSERT_TRUE(session.ok()) << session.status();
+  auto callable = (*session)->MakeCallable({.feeds = {"x"}, .fetches = {"y"}});
+  ASSERT_TRUE(callable.ok()) << callable.status();
+  const std::vector<Tensor> inputs = {*Tensor::Random(DType::kF32, {8}, {.seed = 3})};
+  std::vector<Tensor> outputs(1);
+  for (int warm = 0; warm < 2; ++warm)
+    ASSERT_TRUE((*callable)->Run(inputs, absl::MakeSpan(outputs)).ok());
+  const SteadyReport report = CountSteady([&] {
+    outputs[0] = Tensor();
+    return (*callable)->Run(inputs, absl::MakeSpan(outputs)).ok();
+  });
+  if (!report.error.empty()) GTEST_SKIP() << report.error;
+  EXPECT_EQ(report.ours.allocations, 0);
+  EXPECT_EQ(report.ours.system_calls, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Text, Models, testing::ValuesIn(ModelNames()), TestName);

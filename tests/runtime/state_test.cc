@@ -251,6 +251,28 @@ TEST(State, NoVariableLiesInAnothersMemory) {
   }
 }
 
+// Nor in a row of it, which a loop hands on.
+TEST(State, NoVariableIsARowOfAnother) {
+  auto session = Make(R"(graph g (%x: f32[2]) {
+  %m = Variable {name = "m", value = f32[3,2] [1, 2, 3, 4, 5, 6]}
+  %w = Variable {name = "w", value = f32[2] [0, 0]}
+  %last = Scan(%x, %m) {num_scan_inputs = 1, body = graph (%s: f32[2], %row: f32[2]) {
+    %r = Identity(%row)
+    return %r
+  }}
+  %a = Assign(%w, %last)
+  return %last
+})");
+  ASSERT_NE(session, nullptr);
+  auto last = session->Run({{"x", MakeTensor<float>({2}, {0, 0})}});
+  ASSERT_TRUE(last.ok()) << last.status();
+  EXPECT_EQ((*last)[0], MakeTensor<float>({2}, {5, 6}));
+  (*last)[0].mutable_data<float>()[0] = 99;
+  ASSERT_TRUE(session->AssignVariable("w", MakeTensor<float>({2}, {8, 8})).ok());
+  ASSERT_TRUE(session->AssignVariable("w", MakeTensor<float>({2}, {9, 9})).ok());
+  EXPECT_EQ(*session->ReadVariable("m"), MakeTensor<float>({3, 2}, {1, 2, 3, 4, 5, 6}));
+}
+
 TEST(State, AValueOfAnotherTypeIsRefused) {
   auto session = Make(R"(graph g (%x: f32[n], %k: i64[1]) {
   %v = Variable {name = "v", value = f32[2] [1, 1]}
@@ -496,7 +518,7 @@ TEST(State, EveryRunSeesOneVersion) {
     uint64_t version;
     float value;
   };
-  constexpr int kReaders = 4, kSwaps = 2000;
+  constexpr int kReaders = 8, kSwaps = 10000;
   std::atomic<bool> stop{false};
   std::vector<std::vector<Seen>> seen(kReaders);
   std::atomic<int> torn{0}, failed{0};

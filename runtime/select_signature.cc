@@ -1,28 +1,13 @@
-#include "runtime/entry.h"
+#include "runtime/select_signature.h"
 
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "graph/effects.h"
+#include "graph/patch.h"
 #include "graph/text.h"
 
 namespace sluice {
-namespace {
-
-// What nothing reads, last first.
-void EraseUnread(Graph* graph) {
-  std::vector<Node*> nodes;
-  for (const auto& node : graph->nodes()) nodes.push_back(node.get());
-  for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
-    bool used = HasEffects(**node) || !(*node)->control_uses().empty();
-    for (size_t i = 0; i < (*node)->num_outputs(); ++i) used |= (*node)->output(i)->used();
-    if (!used) graph->EraseNode(*node);
-  }
-}
-
-}  // namespace
-
 std::vector<int> StatePorts::Renews() const {
   std::vector<int> renews(outputs, -1);
   for (int variable : writes) {
@@ -34,8 +19,8 @@ std::vector<int> StatePorts::Renews() const {
   return renews;
 }
 
-absl::StatusOr<StatePorts> SelectEntry(const LiftedState& state, const std::string* name,
-                                       Graph* graph) {
+absl::StatusOr<StatePorts> SelectSignature(const LiftedState& state, const std::string* name,
+                                           Graph* graph) {
   const Signature* signature = nullptr;
   if (name != nullptr) {
     auto it = state.signatures.find(*name);

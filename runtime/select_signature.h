@@ -1,6 +1,6 @@
 // Of a lifted program (passes/lift_state.h), the part that one signature runs.
-#ifndef SLUICE_RUNTIME_ENTRY_H_
-#define SLUICE_RUNTIME_ENTRY_H_
+#ifndef SLUICE_RUNTIME_SELECT_SIGNATURE_H_
+#define SLUICE_RUNTIME_SELECT_SIGNATURE_H_
 
 #include <string>
 #include <vector>
@@ -24,9 +24,9 @@ struct StatePorts {
 // Leaves of `graph` what the signature of this name needs, all of its effects among it; null: what
 // a program without signatures runs, which is everything. NotFound lists the names;
 // InvalidArgument where it needs an input that it does not list.
-absl::StatusOr<StatePorts> SelectEntry(const LiftedState& state, const std::string* signature,
-                                       Graph* graph);
+absl::StatusOr<StatePorts> SelectSignature(const LiftedState& state, const std::string* signature,
+                                           Graph* graph);
 
 }  // namespace sluice
 
-#endif  // SLUICE_RUNTIME_ENTRY_H_
+#endif  // SLUICE_RUNTIME_SELECT_SIGNATURE_H_
