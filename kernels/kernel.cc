@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "graph/format.h"
 
 namespace sluice {
 
@@ -96,9 +96,9 @@ absl::StatusOr<std::unique_ptr<Kernel>> KernelTable::PrepareOpen(
 }
 
 std::string FormatNanoseconds(double ns) {
-  return ns < 1e3   ? absl::StrFormat("%.0f ns", ns)
-         : ns < 1e6 ? absl::StrFormat("%.3g us", ns / 1e3)
-                    : absl::StrFormat("%.3g ms", ns / 1e6);
+  return ns < 1e3   ? Format("%.0f ns", ns)
+         : ns < 1e6 ? Format("%.3g us", ns / 1e3)
+                    : Format("%.3g ms", ns / 1e6);
 }
 
 }  // namespace sluice

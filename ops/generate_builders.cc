@@ -5,9 +5,9 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "graph/format.h"
 #include "graph/text.h"
 #include "ops/op.h"
 
@@ -79,7 +79,7 @@ std::string Comment(absl::string_view text, absl::string_view indent) {
 std::string FloatLiteral(float v) {
   if (std::isnan(v)) return "__builtin_nanf(\"\")";
   if (std::isinf(v)) return v > 0 ? "__builtin_inff()" : "-__builtin_inff()";
-  return absl::StrFormat("%af", v);
+  return Format("%af", v);
 }
 
 bool IsList(AttrKind kind) {

@@ -196,6 +196,7 @@ class Manager {
     stale_ |= *changed;
     if (*changed && options_.verify) {
       if (absl::Status s = Verify(graph_); !s.ok()) {
+        if (absl::IsResourceExhausted(s)) return s;
         return absl::InternalError(absl::StrCat("it broke the graph: ", s.message()));
       }
     }

@@ -3,8 +3,8 @@
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "graph/default_inputs.h"
+#include "graph/format.h"
 #include "graph/infer.h"
 #include "graph/text.h"
 #include "kernels/cpu/cpu_kernels.h"
@@ -71,8 +71,8 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signatur
   compiled.general = TakeGeneralProgram(program.get());
   compiled.nodes_after = program->num_nodes_with_bodies();
   for (const PassReport& p : compiled.report.passes) {
-    log(absl::StrFormat("pass %s: %d applied, %d refused, %.2f ms, %d nodes", p.pass, p.applied,
-                        p.refused, p.milliseconds, p.nodes_after));
+    log(absl::StrCat("pass ", p.pass, ": ", p.applied, " applied, ", p.refused, " refused, ",
+                     Format("%.2f ms, ", p.milliseconds), p.nodes_after, " nodes"));
   }
 
   // Packed weights belong to all plans; those of a file count where this machine would make the
@@ -107,8 +107,8 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signatur
       std::make_unique<Program>(std::move(program), program_options, compiled.state.Renews());
   compiled.milliseconds =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-  log(absl::StrFormat("compiled: %d nodes from %d in %.2f ms", compiled.nodes_after,
-                      compiled.nodes_before, compiled.milliseconds));
+  log(absl::StrCat("compiled: ", compiled.nodes_after, " nodes from ", compiled.nodes_before,
+                   Format(" in %.2f ms", compiled.milliseconds)));
   return compiled;
 }
 

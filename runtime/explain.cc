@@ -4,8 +4,8 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "graph/format.h"
 #include "graph/text.h"
 #include "kernels/packed_weights.h"
 #include "nlohmann/json.hpp"
@@ -34,9 +34,9 @@ std::string JsonString(const std::string& text) { return Dump(nlohmann::json(tex
 
 std::string Plan::ToString() const {
   std::string text = "plan {\n";
-  absl::StrAppendFormat(
-      &text, "  arena %d bytes, %d live at most, fullest at %s; weights packed: %d bytes\n",
-      arena_bytes_, peak_live_bytes_, ShownValue(peak_node_), packed_bytes_);
+  absl::StrAppend(&text, "  arena ", arena_bytes_, " bytes, ", peak_live_bytes_,
+                  " live at most, fullest at ", ShownValue(peak_node_),
+                  "; weights packed: ", packed_bytes_, " bytes\n");
   auto place = [&](int index) -> std::string {
     const Slot& s = slots_[index];
     switch (s.kind) {
@@ -97,12 +97,12 @@ std::string Plan::ToString() const {
 
 std::string ExplainText(const Compiled& c, int threads) {
   std::string text =
-      absl::StrFormat("Compiled in %.2f ms: %d nodes, %d before the passes; %d threads\n\nPasses\n",
-                      c.milliseconds, c.nodes_after, c.nodes_before, threads);
+      absl::StrCat("Compiled in ", Format("%.2f ms: ", c.milliseconds), c.nodes_after, " nodes, ",
+                   c.nodes_before, " before the passes; ", threads, " threads\n\nPasses\n");
   for (const PassReport& p : c.report.passes) {
-    absl::StrAppendFormat(&text, "  %-32s %4d applied %4d refused %8.2f ms %6d -> %d nodes\n",
-                          p.pass, p.applied, p.refused, p.milliseconds, p.nodes_before,
-                          p.nodes_after);
+    AppendFormat(&text, "  %-32s %4d applied %4d refused %8.2f ms %6zu -> %zu nodes\n",
+                 p.pass.c_str(), p.applied, p.refused, p.milliseconds, size_t{p.nodes_before},
+                 size_t{p.nodes_after});
   }
   // The same reason many times is one line with a count.
   std::map<std::string, std::pair<int, std::string>> groups;
@@ -141,35 +141,34 @@ std::string ExplainText(const Compiled& c, int threads) {
       g->bytes += cost.bytes;
     }
   }
-  absl::StrAppendFormat(&text,
-                        "\nKernels of the latest plan: %d steps, %.4g MFLOP, %.4g MB moved\n",
-                        all.steps, all.flops / 1e6, all.bytes / 1e6);
+  AppendFormat(&text, "\nKernels of the latest plan: %d steps, %.4g MFLOP, %.4g MB moved\n",
+               all.steps, all.flops / 1e6, all.bytes / 1e6);
   for (const Section& section : plan->sections()) {
-    absl::StrAppendFormat(&text, "  steps %d to %d run side by side in %d lanes\n", section.first,
-                          section.last - 1, section.lanes.size());
+    absl::StrAppend(&text, "  steps ", section.first, " to ", section.last - 1,
+                    " run side by side in ", section.lanes.size(), " lanes\n");
   }
   for (const SliceRun& run : plan->slices()) {
-    absl::StrAppendFormat(&text, "  steps %d to %d run depth first, in %d slices of %d rows\n",
-                          run.first, run.last - 1, run.slices, run.rows);
+    absl::StrAppend(&text, "  steps ", run.first, " to ", run.last - 1, " run depth first, in ",
+                    run.slices, " slices of ", run.rows, " rows\n");
   }
   if (!plan->slices().empty()) {
-    absl::StrAppendFormat(&text, "  the slices save %s of waiting for memory, by the estimate\n",
-                          FormatNanoseconds(plan->slices_saved_ns()));
+    absl::StrAppend(&text, "  the slices save ", FormatNanoseconds(plan->slices_saved_ns()),
+                    " of waiting for memory, by the estimate\n");
   }
   for (const auto& [what, group] : kernels) {
-    absl::StrAppendFormat(&text, "  %4d x %9.3f MFLOP %9.3f MB  %s\n", group.steps,
-                          group.flops / 1e6, group.bytes / 1e6, what);
+    AppendFormat(&text, "  %4d x %9.3f MFLOP %9.3f MB  %s\n", group.steps, group.flops / 1e6,
+                 group.bytes / 1e6, what.c_str());
   }
-  absl::StrAppendFormat(&text, "\nMemory: arena %d bytes, fullest at %s; packed weights %d bytes\n",
-                        plan->arena_bytes(), ShownValue(plan->peak_node()), plan->packed_bytes());
+  absl::StrAppend(&text, "\nMemory: arena ", plan->arena_bytes(), " bytes, fullest at ",
+                  ShownValue(plan->peak_node()), "; packed weights ", plan->packed_bytes(),
+                  " bytes\n");
   const PackedWeights::Counts packed = c.packed->counts();
-  absl::StrAppendFormat(&text,
-                        "Specialised in %.2f ms; weights packed: %d made, %d shared with another "
-                        "plan, %d from the file%s\n",
-                        plan->specialise_ms(), packed.made, packed.shared, packed.from_saved,
-                        packed.damaged > 0
-                            ? absl::StrCat(", ", packed.damaged, " damaged there and packed again")
-                            : "");
+  absl::StrAppend(&text, "Specialised in ", Format("%.2f ms", plan->specialise_ms()),
+                  "; weights packed: ", packed.made, " made, ", packed.shared,
+                  " shared with another plan, ", packed.from_saved, " from the file");
+  if (packed.damaged > 0)
+    absl::StrAppend(&text, ", ", packed.damaged, " damaged there and packed again");
+  text += "\n";
   if (!c.packed_note.empty()) absl::StrAppend(&text, "Packed weights: ", c.packed_note, "\n");
   return text;
 }

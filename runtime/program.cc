@@ -133,7 +133,12 @@ absl::StatusOr<std::shared_ptr<const Plan>> Program::PlanFor(absl::Span<const Te
   if (auto it = by_key_.find(key); it != by_key_.end())
     return it->second->plan;  // another thread was faster
   entries_.push_front({key, *plan, {}});
-  by_key_[std::move(key)] = entries_.begin();
+  try {
+    by_key_[std::move(key)] = entries_.begin();
+  } catch (...) {
+    entries_.pop_front();
+    throw;
+  }
   while (entries_.size() > options_.max_plans) {
     by_key_.erase(entries_.back().key);
     entries_.pop_back();
@@ -155,13 +160,16 @@ std::unique_ptr<Frame> Program::BorrowFrame(const std::shared_ptr<const Plan>& p
   return std::make_unique<Frame>(*plan);
 }
 
-void Program::ReturnFrame(const std::shared_ptr<const Plan>& plan, std::unique_ptr<Frame> frame) {
+void Program::ReturnFrame(const std::shared_ptr<const Plan>& plan,
+                          std::unique_ptr<Frame> frame) noexcept {
   std::lock_guard<std::mutex> lock(mutex_);
   for (Entry& e : entries_) {
-    if (e.plan == plan) {
+    if (e.plan != plan) continue;
+    try {
       e.frames.push_back(std::move(frame));
-      return;
+    } catch (...) {  // without the memory to keep it, it goes, and the next run makes another
     }
+    return;
   }
 }
 

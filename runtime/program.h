@@ -69,7 +69,7 @@ class Program {
                                             absl::Span<const Tensor> given, RunContext* run);
 
   std::unique_ptr<Frame> BorrowFrame(const std::shared_ptr<const Plan>& plan);
-  void ReturnFrame(const std::shared_ptr<const Plan>& plan, std::unique_ptr<Frame> frame);
+  void ReturnFrame(const std::shared_ptr<const Plan>& plan, std::unique_ptr<Frame> frame) noexcept;
 
   struct Totals {
     int64_t plans = 0, arena_bytes = 0;

@@ -14,9 +14,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "graph/format.h"
 #include "graph/hash.h"
 #include "kernels/cpu/cpu_kernels.h"
 
@@ -317,7 +317,7 @@ absl::Status Tuner::Write() const {
   for (const auto& [key, winner] : winners_) (*all)[key] = winner;
   std::string text = absl::StrCat(kHeader, "\n");
   for (const auto& [key, winner] : *all)
-    absl::StrAppendFormat(&text, "%s\t%.0f\t%s\n", key, winner.nanoseconds, winner.candidate);
+    absl::StrAppend(&text, key, Format("\t%.0f\t", winner.nanoseconds), winner.candidate, "\n");
   absl::StrAppend(&text, "end\t", all->size(), "\n");
   return Replace(path_, text);
 }

@@ -4,7 +4,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "graph/format.h"
 #include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/matmul_problem.h"
 #include "kernels/cpu/packed_gemm.h"
@@ -105,8 +105,8 @@ absl::Status PackedMatMul::Init(const PrepareContext& context) {
     return panels;
   };
   const std::string format =
-      absl::StrFormat("panels %dx(%dx%d) of %d, strides %d %d, times %a", matrices, p_.k, p_.n,
-                      PanelColumns(), p_.b_row(), p_.b_col(), p_.alpha);
+      absl::StrCat("panels ", matrices, "x(", p_.k, "x", p_.n, ") of ", PanelColumns(),
+                   ", strides ", p_.b_row(), " ", p_.b_col(), ", times ", Format("%a", p_.alpha));
   absl::StatusOr<Tensor> packed =
       PackConstant(context, 1, format, floats * int64_t{sizeof(float)}, pack);
   if (!packed.ok()) return packed.status();

@@ -162,7 +162,9 @@ class Checker {
     return disturbed_;
   }
 
-  void Judge(const std::string& form, const Runs& runs, CompareOptions compare = {}) {
+  // `variant`: the case that was run, where it is another one.
+  void Judge(const std::string& form, const Runs& runs, CompareOptions compare = {},
+             const Case* variant = nullptr) {
     for (size_t run = 0; run < reference_.size(); ++run) {
       Difference d = CompareResults(reference_[run], runs[run], compare);
       if (!d) continue;
@@ -172,7 +174,7 @@ class Checker {
       d = CompareResults(reference_[run], runs[run], wary);
       if (!d) {
         ++counts_->dismissed;
-      } else if (TakenOut(form, d) || Excused(case_, form, d, EvidenceOf(run))) {
+      } else if (TakenOut(form, d) || Excused(case_, form, d, EvidenceOf(run, variant))) {
         ++counts_->excused;
       } else {
         return Found(form, d);
@@ -194,11 +196,11 @@ class Checker {
     return graph.ok() && !absl::StrContains(Print(**graph), node);
   }
 
-  Evidence EvidenceOf(size_t run) {
-    return {[this, run](const PassOptions& passes) {
+  Evidence EvidenceOf(size_t run, const Case* variant) {
+    return {[this, run, &ran = variant == nullptr ? case_ : *variant](const PassOptions& passes) {
               SessionOptions options = Options(1);
               options.passes = passes;
-              const Results result = RunAll(*case_.graph, case_, options)[run];
+              const Results result = RunAll(*ran.graph, ran, options)[run];
               CompareOptions compare;
               for (const Runs& disturbed : DisturbedRuns())
                 compare.disturbed.push_back(&disturbed[run]);
@@ -219,7 +221,8 @@ class Checker {
                const SessionOptions& options) {
     if (!Wanted(form) || absl::IsUnimplemented(c.status())) return;
     Enter(form);
-    Judge(form, c.ok() ? RunAll(*c->graph, *c, options) : Failed(case_, c.status()));
+    if (!c.ok()) return Found(form, {"error", std::string(c.status().message())});
+    Judge(form, RunAll(*c->graph, *c, options), {}, &*c);
   }
 
   // All else is as in the reference, bit by bit, so rounding explains nothing.

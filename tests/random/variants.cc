@@ -123,8 +123,40 @@ Value* AboutOne(GraphBuilder& b, Value* v, Random& r) {
   return b.Constant(std::move(factors));
 }
 
+// Rounding where a factor for each result says too little of it follows.
+
+// `v` with what is as good as zero beside `size` made zero.
+Value* Snapped(GraphBuilder& b, Value* v, Value* size) {
+  Value* limit = b.Op("Mul", {size, b.ScalarLike(v, UnitOf(v->type().dtype()))});
+  Value* small = b.Op("Less", {b.Op("Abs", {v}), limit});
+  return b.Op("Where", {small, b.ScalarLike(v, 0), v});
+}
+
+// What should have been zero counts as another number for a cast to bool.
+void DisturbCastToBool(GraphBuilder& b, Node* cast) {
+  Value* v = cast->input(0);
+  cast->SetInput(0,
+                 Snapped(b, v, b.Op("ReduceMax", {b.Op("Abs", {v})}, {{"keepdims", int64_t{0}}})));
+}
+
+// Gelu is x times a sum that nearly cancels far below zero: what is left has the error of the sum.
+Value* DisturbedGelu(GraphBuilder& b, Value* v, Value* x, Random& r) {
+  Value* near = b.Op("Clip", {x, b.ScalarLike(x, -32), b.ScalarLike(x, 32)});
+  if (r.Chance(50)) return Snapped(b, v, b.Op("Abs", {near}));
+  Value* unit = b.ScalarLike(x, UnitOf(x->type().dtype()) * (2 * r.Unit() - 1));
+  return b.Op("Add", {v, b.Op("Mul", {near, unit})});
+}
+
 absl::Status DisturbGraph(Graph* graph, Random& r) {
+  const bool snap = r.Chance(50);
   for (Node* node : NodesOf(*graph)) {
+    if (snap && node->Is("Cast") && node->output()->type().is_tensor() &&
+        node->output()->type().dtype() == DType::kBool && node->input(0)->type().is_tensor() &&
+        IsFloat(node->input(0)->type().dtype())) {
+      GraphBuilder b(graph, node);
+      DisturbCastToBool(b, node);
+      if (!b.status().ok()) return b.status();
+    }
     if (node->Is("Constant") && !DecidesExtents(node->output()) && !IsExponent(node->output()))
       node->SetAttr("value", DisturbedTensor(*node->GetTensor("value"), r));
     if (node->Is("Constant") || node->Is("Variable") || node->Is("FusedLoop")) continue;
@@ -137,10 +169,12 @@ absl::Status DisturbGraph(Graph* graph, Random& r) {
       const Type& type = v->type();
       if (!type.is_tensor() || !IsFloat(type.dtype()) || type.layout() != Layout::kPlain) continue;
       if (DecidesExtents(v)) continue;
-      Value* factor = AboutOne(b, v, r);
-      Value* product = b.Op("Mul", {v, factor});
-      if (product == nullptr) return b.status();
-      graph->ReplaceAllUses(v, product);
+      Value* product = b.Op("Mul", {v, AboutOne(b, v, r)});
+      Value* disturbed = product != nullptr && node->Is("Gelu")
+                             ? DisturbedGelu(b, product, node->input(0), r)
+                             : product;
+      if (disturbed == nullptr) return b.status();
+      graph->ReplaceAllUses(v, disturbed);
       product->producer()->SetInput(0, v);
     }
   }

@@ -28,7 +28,8 @@ int64_t GiveMemory();
 // every one where SLUICE_EVERY_ALLOCATION is set. It must end well or in ResourceExhausted.
 template <typename F>
 void RefuseEach(int64_t tries, F body) {
-  ASSERT_TRUE(body().ok()) << body();  // the first call fills what the process keeps
+  const absl::Status first = body();
+  ASSERT_TRUE(first.ok()) << first;  // the first call fills what the process keeps
   RefuseMemory(0, false);
   const absl::Status whole = body();
   const int64_t all = GiveMemory();
