@@ -531,6 +531,7 @@ Value* Mapped(Value* value, const absl::flat_hash_map<const Value*, Value*>& map
 void CopyValue(const Value& from, Value* to) {
   to->set_type(from.type());
   to->set_known_dims(from.known_dims());
+  to->set_held(from.held());
 }
 
 void CopyBody(const Graph& from, Graph* to, absl::flat_hash_map<const Value*, Value*>* map);
@@ -571,6 +572,7 @@ void CopyBody(const Graph& from, Graph* to, absl::flat_hash_map<const Value*, Va
   for (const Value* input : from.inputs()) {
     Value* copy = to->AddInput(input->name(), input->type());
     copy->set_known_dims(input->known_dims());
+    copy->set_held(input->held());
     (*map)[input] = copy;
   }
   CopyAll(from, to, map, nullptr);

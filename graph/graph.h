@@ -75,6 +75,11 @@ class Value {
   // single element may still be Dim::Unknown().
   const std::optional<Shape>& known_dims() const { return known_dims_; }
   void set_known_dims(std::optional<Shape> dims) { known_dims_ = std::move(dims); }
+  // The same from run to run: a constant, an input that is set so (a variable in a program that
+  // only reads it: the same while the state has one version), and what inference sees to be made
+  // of nothing else. Such values are computed, and brought into the forms of kernels, once.
+  bool held() const { return held_ || constant() != nullptr; }
+  void set_held(bool held) { held_ = held; }
 
  private:
   friend class Graph;
@@ -82,6 +87,7 @@ class Value {
   std::string name_;
   Type type_;
   std::optional<Shape> known_dims_;
+  bool held_ = false;
   Node* producer_ = nullptr;
   size_t output_index_ = 0;
   Graph* graph_ = nullptr;

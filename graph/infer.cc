@@ -1,5 +1,8 @@
 #include "graph/infer.h"
 
+#include <algorithm>
+
+#include "graph/effects.h"
 #include "graph/no_throw.h"
 #include "graph/signature.h"
 #include "graph/text.h"
@@ -118,13 +121,22 @@ absl::StatusOr<InferResults> RunInfer(Node* node) {
 
 namespace {
 
+bool MakesHeld(const Node& node) {
+  return node.num_inputs() > 0 && node.bodies().empty() &&
+         std::all_of(node.inputs().begin(), node.inputs().end(),
+                     [](const Value* v) { return v == nullptr || v->held(); }) &&
+         IsPure(node);
+}
+
 absl::Status InferNodeImpl(Node* node, bool overwrite) {
   if (absl::Status s = CheckSignature(*node); !s.ok()) return s;
   if (absl::Status s = CheckInputTypes(*node); !s.ok()) return s;
   absl::StatusOr<InferResults> results = RunInfer(node);
   if (!results.ok()) return results.status();
+  const bool held = MakesHeld(*node);
   for (size_t i = 0; i < node->num_outputs(); ++i) {
     Value* out = node->output(i);
+    out->set_held(held);
     Type inferred = NameUnknownDims(results->types[i], out->type(), node->graph());
     absl::StatusOr<Type> merged = MergeTypes(inferred, out->type());
     if (!merged.ok() && !overwrite) {

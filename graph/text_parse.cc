@@ -150,7 +150,8 @@ class Parser {
         const std::string kept(name);
         Type type;
         if (lex_.Consume(':') && !lex_.ReadType(&type)) return false;
-        graph->AddInput(kept, std::move(type));
+        Value* input = graph->AddInput(kept, std::move(type));
+        if (lex_.ConsumeWord("held")) input->set_held(true);
       } while (lex_.Consume(','));
       if (!lex_.Expect(')')) return false;
     }

@@ -164,6 +164,7 @@ class Printer {
         Append(": ");
         Append(input->type().ToString());
       }
+      if (input->held()) Append(" held");
     }
     Append(") {\n");
     for (const auto& node : graph.nodes()) {

@@ -5,6 +5,7 @@
 #ifndef SLUICE_KERNELS_KERNEL_H_
 #define SLUICE_KERNELS_KERNEL_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -32,6 +33,9 @@ struct PrepareContext {
   // Contents of inputs that are constant for the life of the kernel; invalid tensor elsewhere. The
   // kernel may keep a copy of the handle, or pack the contents into a form of its own.
   std::vector<Tensor> constants;
+  // Inputs whose contents are the same from launch to launch, but not known yet: see Value::held().
+  // What a kernel packs of them comes with each launch.
+  std::vector<bool> held;
   int threads = 1;
   bool deterministic = false;
   Accuracy accuracy = Accuracy::kStandard;
@@ -44,6 +48,8 @@ struct PrepareContext {
   DType output_dtype(size_t i) const { return outputs[i].dtype(); }
   Dims output_dims(size_t i) const { return *outputs[i].StaticDims(); }
   bool IsConstant(size_t i) const { return i < constants.size() && constants[i].valid(); }
+  // Whether packing input i once pays.
+  bool IsPackable(size_t i) const { return IsConstant(i) || (i < held.size() && held[i]); }
   // Whether input i's extents come with each launch.
   bool IsOpen(size_t i) const { return HasInput(i) && !inputs[i].has_static_shape(); }
 };
@@ -68,7 +74,8 @@ struct LaunchContext {
   absl::Span<void* const> outputs;       // null where dynamic: ask `allocator`
   void* scratch = nullptr;               // scratch_bytes() bytes, 64-byte aligned
   ThreadPool* pool = nullptr;
-  OutputAllocator* allocator = nullptr;  // for dynamic outputs
+  OutputAllocator* allocator = nullptr;      // for dynamic outputs
+  absl::Span<const void* const> forms = {};  // of Kernel::forms(), in their order
   // The extents of the inputs, for kernels that were prepared with some open; empty for others.
   absl::Span<const absl::Span<const int64_t>> input_dims = {};
 
@@ -80,6 +87,14 @@ struct LaunchContext {
   T* output(size_t i) const {
     return static_cast<T*>(outputs[i]);
   }
+};
+
+// How a kernel wants a held input: `pack` makes it of the plain contents, aligned. Equal formats
+// must mean equal bytes for equal contents.
+struct InputForm {
+  size_t input;
+  std::string format;
+  std::function<absl::StatusOr<Tensor>(const Tensor& plain)> pack;
 };
 
 class Kernel {
@@ -105,6 +120,9 @@ class Kernel {
   virtual std::vector<std::pair<int, int>> views() const { return {}; }
   // Inputs that Launch() does not read, since they were constant and packed at preparation.
   virtual std::vector<int> unread_inputs() const { return {}; }
+  // What Launch() reads of held inputs, in LaunchContext::forms; `pack` is good while the kernel
+  // lives.
+  virtual absl::Span<const InputForm> forms() const { return {}; }
   virtual size_t packed_bytes() const { return 0; }
 };
 

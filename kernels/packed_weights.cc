@@ -144,15 +144,45 @@ absl::StatusOr<Tensor> SharedAligned(const std::string& name, const Tensor& cons
                      [](const Tensor& aligned) { return aligned; });
 }
 
-absl::StatusOr<Tensor> PackConstant(const PrepareContext& context, size_t input,
-                                    const std::string& format, int64_t bytes,
-                                    PackedWeights::Make make) {
-  const Value* value = context.node.input(input);
-  if (context.packed == nullptr || value == nullptr) {
-    absl::StatusOr<Tensor> aligned = context.constants[input].Aligned();
-    return aligned.ok() ? make(*aligned) : aligned;
+absl::StatusOr<int> PackedInputs::Add(const PrepareContext& context, size_t input,
+                                      std::string format, int64_t bytes, Pack pack) {
+  Item item{.input = input};
+  if (!context.IsConstant(input)) {
+    item.form = static_cast<int>(forms_.size());
+    forms_.push_back({input, std::move(format), std::move(pack)});
+  } else {
+    const Value* value = context.node.input(input);
+    absl::StatusOr<Tensor> packed;
+    if (context.packed == nullptr || value == nullptr) {
+      packed = context.constants[input].Aligned();
+      if (packed.ok()) packed = pack(*packed);
+    } else {
+      packed = context.packed->Get(value->name(), context.constants[input], format, bytes, pack);
+    }
+    if (!packed.ok()) return packed.status();
+    item.packed = *std::move(packed);
   }
-  return context.packed->Get(value->name(), context.constants[input], format, bytes, make);
+  items_.push_back(std::move(item));
+  return static_cast<int>(items_.size()) - 1;
+}
+
+absl::StatusOr<int> PackedInputs::AddPlain(const PrepareContext& context, size_t input) {
+  Item item{.input = input};
+  if (context.IsConstant(input)) {
+    const Value* value = context.node.input(input);
+    absl::StatusOr<Tensor> aligned = SharedAligned(value == nullptr ? "" : value->name(),
+                                                   context.constants[input], context.packed);
+    if (!aligned.ok()) return aligned.status();
+    item.packed = *std::move(aligned);
+  }
+  items_.push_back(std::move(item));
+  return static_cast<int>(items_.size()) - 1;
+}
+
+size_t PackedInputs::bytes() const {
+  size_t bytes = 0;
+  for (const Item& item : items_) bytes += item.packed.bytes();
+  return bytes;
 }
 
 }  // namespace sluice

@@ -9,16 +9,16 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "graph/packed_set.h"
 #include "graph/tensor.h"
+#include "kernels/kernel.h"
 
 namespace sluice {
-
-struct PrepareContext;
 
 class PackedWeights {
  public:
@@ -70,10 +70,46 @@ std::string PackedSeal(const PackedSet::Entry& entry);
 absl::StatusOr<Tensor> SharedAligned(const std::string& name, const Tensor& constant,
                                      PackedWeights* packed);
 
-// Constant `input` of the node in the form `format`: from context.packed where there is one.
-absl::StatusOr<Tensor> PackConstant(const PrepareContext& context, size_t input,
-                                    const std::string& format, int64_t bytes,
-                                    PackedWeights::Make make);
+// The packed inputs of one kernel. Of a constant the form is made at preparation, or taken from
+// context.packed, and is the kernel's; of a held input it comes with each launch.
+class PackedInputs {
+ public:
+  using Pack = std::function<absl::StatusOr<Tensor>(const Tensor& plain)>;
+
+  // Input `input` of the node, which is packable, in the form `format` of `bytes` bytes. Returns
+  // the index by which data() knows it. `pack` may be called as long as the kernel lives.
+  absl::StatusOr<int> Add(const PrepareContext& context, size_t input, std::string format,
+                          int64_t bytes, Pack pack);
+
+  // Input `input` as it is, aligned.
+  absl::StatusOr<int> AddPlain(const PrepareContext& context, size_t input);
+
+  const void* data(int index, const LaunchContext& context) const {
+    const Item& item = items_[static_cast<size_t>(index)];
+    return item.packed.valid() ? item.packed.raw()
+           : item.form >= 0    ? context.forms[static_cast<size_t>(item.form)]
+                               : context.inputs[item.input];
+  }
+  template <typename T>
+  const T* data(int index, const LaunchContext& context) const {
+    return static_cast<const T*>(data(index, context));
+  }
+
+  // The same where it is known before any launch, of a constant; else null.
+  const void* fixed(int index) const { return items_[static_cast<size_t>(index)].packed.raw(); }
+
+  absl::Span<const InputForm> forms() const { return forms_; }
+  size_t bytes() const;  // of constants' forms
+
+ private:
+  struct Item {
+    Tensor packed;  // of a constant
+    int form = -1;  // of a held input: among forms_, or as it is
+    size_t input = 0;
+  };
+  std::vector<Item> items_;
+  std::vector<InputForm> forms_;
+};
 
 }  // namespace sluice
 

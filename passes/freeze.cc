@@ -5,6 +5,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "graph/builder.h"
+#include "graph/default_inputs.h"
 #include "graph/no_throw.h"
 #include "graph/text.h"
 #include "passes/inline_calls.h"
@@ -24,7 +25,36 @@ absl::StatusOr<Tensor> ValueOf(const StateVariable& variable, const StateSnapsho
   return variable.initial;
 }
 
+bool IsWeight(const Value& constant) {
+  const Tensor& t = *constant.constant();
+  if (!IsFloat(t.dtype()) || t.elements() < 2 || IsDefaultInput(constant)) return false;
+  return std::none_of(constant.uses().begin(), constant.uses().end(),
+                      [](const Use& use) { return use.node->Is("Resize"); });
+}
+
 }  // namespace
+
+std::vector<std::string> Unfreeze(Graph* graph,
+                                  absl::FunctionRef<bool(absl::string_view name)> wanted) {
+  std::vector<Node*> weights;
+  for (const auto& node : graph->nodes()) {
+    if (node->Is("Constant") && IsWeight(*node->output()) && wanted(node->output()->name()))
+      weights.push_back(node.get());
+  }
+  std::vector<std::string> names;
+  for (Node* node : weights) {
+    GraphBuilder b(graph, node);
+    b.SetOrigin(node->origin());
+    Value* constant = node->output();
+    names.push_back(constant->name());
+    Value* variable = b.Variable(names.back(), *constant->constant());
+    if (variable == nullptr) continue;  // the graph says so
+    graph->ReplaceAllUses(constant, variable);
+    graph->EraseNode(node);
+    graph->RenameValue(variable, names.back());
+  }
+  return names;
+}
 
 absl::StatusOr<Frozen> Freeze(const Graph& graph, const StateSnapshot& snapshot,
                               absl::FunctionRef<bool(absl::string_view name)> wanted) try {

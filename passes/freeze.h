@@ -1,4 +1,4 @@
-// Freeze: variables become constants, at the values of one version.
+// Freeze: variables become constants, at the values of one version; Unfreeze is the way back.
 //
 //   before:  %w = Variable {name = "w"}     after:  %w = Constant {value = ...}
 //
@@ -29,6 +29,13 @@ struct Frozen {
 // of them, or where no signature would be left; InvalidArgument for a value of another type.
 absl::StatusOr<Frozen> Freeze(const Graph& graph, const StateSnapshot& snapshot,
                               absl::FunctionRef<bool(absl::string_view name)> wanted);
+
+// Weights become variables named like their values, so that an imported model can be trained, or
+// served over weights that are exchanged: constants of floats with more than one element for which
+// `wanted` says yes, those excepted that extents follow from (Resize) and defaults of inputs.
+// Returns the names.
+std::vector<std::string> Unfreeze(Graph* graph,
+                                  absl::FunctionRef<bool(absl::string_view name)> wanted);
 
 }  // namespace sluice
 

@@ -127,7 +127,7 @@ absl::Status Callable::Impl::Run(absl::Span<const Tensor> inputs, absl::Span<Ten
   given.resize(outputs);
   for (size_t i = 0; i < outputs; ++i)
     given[i] = IsGiven(i, results_to[i]) ? results_to[i] : Tensor();
-  StateAccess state(*entry, session->state.get());
+  StateAccess state(entry, session->state.get());
   state.AppendInputs(&ordered);
   if (!PlanFits()) {
     absl::StatusOr<std::shared_ptr<const Plan>> made =
@@ -144,6 +144,7 @@ absl::Status Callable::Impl::Run(absl::Span<const Tensor> inputs, absl::Span<Ten
   if (absl::Status s = CheckGiven(given, places, fed, *plan); !s.ok()) return s;
   LeaveOwn();
   if (absl::Status s = state.AppendTargets(outputs, *plan, options, &given); !s.ok()) return s;
+  if (absl::Status s = state.AppendForms(plan, &ordered); !s.ok()) return s;
   RunContext run = session->Context(options);
   absl::Status status = frame->Run(*plan, ordered, given, &results, &run, /*keep=*/true);
   session->NotePeak(run);

@@ -90,8 +90,8 @@ absl::StatusOr<std::vector<Tensor>> LaunchAlone(const Kernel& kernel, absl::Span
   }
   absl::InlinedVector<absl::Span<const int64_t>, 8> dims;
   for (const Tensor& t : inputs) dims.push_back(t.dims());
-  const LaunchContext context{in,        absl::MakeSpan(out), scratch.mutable_raw(),
-                              run->pool, &allocator,          dims};
+  const LaunchContext context{
+      in, absl::MakeSpan(out), scratch.mutable_raw(), run->pool, &allocator, /*forms=*/{}, dims};
   if (absl::Status s = kernel.Launch(context); !s.ok()) return s;
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (!outputs[i].valid())

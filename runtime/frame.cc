@@ -87,7 +87,8 @@ Frame::Frame(const Plan& plan)
         {step.kernel.get(),
          {absl::Span<const void* const>(arguments, ins),
           absl::Span<void* const>(arguments + ins, outs),
-          step.scratch_offset < 0 ? nullptr : base + step.scratch_offset, nullptr, nullptr}});
+          step.scratch_offset < 0 ? nullptr : base + step.scratch_offset, nullptr, nullptr,
+          absl::Span<const void* const>(arguments + ins + outs, step.forms.size())}});
   }
 }
 

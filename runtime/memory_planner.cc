@@ -411,6 +411,7 @@ void MemoryPlanner::FillTable() {
     step.first_argument = next;
     for (int slot : step.inputs) add(slot);
     for (int slot : step.outputs) add(slot);
+    for (int slot : step.forms) add(slot);
   }
   plan_->num_arguments_ = static_cast<size_t>(next);
 }

@@ -7,6 +7,7 @@
 #ifndef SLUICE_RUNTIME_PLAN_H_
 #define SLUICE_RUNTIME_PLAN_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -69,6 +70,7 @@ struct Slot {
 struct Step {
   const Node* node;
   std::vector<int> inputs, outputs;      // slots
+  std::vector<int> forms;                // slots, of the kernel's forms()
   std::shared_ptr<const Kernel> kernel;  // one of the two; slices share it
   std::unique_ptr<DynamicStep> dynamic;
   std::vector<int> reads;  // a dynamic step's captured slots, behind its inputs
@@ -101,6 +103,15 @@ struct PlanOutput {
   }
 };
 
+// A held input in the form that kernels of the plan want: an input of the plan, too, behind the
+// program's.
+struct PlanForm {
+  int input;  // of the program
+  std::string format;
+  std::function<absl::StatusOr<Tensor>(const Tensor& plain)> pack;
+  int slot;
+};
+
 // A place in the frame's pointer table that receives the memory of input or output
 // `index` at each run.
 struct PlaceOf {
@@ -116,6 +127,7 @@ class Plan {
   // Stretches of kernel steps whose lanes run side by side, in order.
   const std::vector<Section>& sections() const { return sections_; }
   const std::vector<SliceRun>& slices() const { return slices_; }
+  const std::vector<PlanForm>& forms() const { return forms_; }
   double slices_saved_ns() const { return slices_saved_ns_; }  // by the estimate
   const std::vector<PlanOutput>& outputs() const { return outputs_; }
   // The step from which on outputs are written over inputs, where a run gives them the same memory.
@@ -150,6 +162,7 @@ class Plan {
   std::vector<Step> steps_;
   std::vector<Section> sections_;
   std::vector<SliceRun> slices_;
+  std::vector<PlanForm> forms_;
   double slices_saved_ns_ = 0;
   std::vector<PlanOutput> outputs_;
   std::vector<PlaceOf> fixed_places_, input_places_, output_places_;
@@ -170,6 +183,7 @@ class Frame {
  public:
   explicit Frame(const Plan& plan);
 
+  // `inputs`: the program's, and behind them the plan's forms.
   // Results in the order of the plan's outputs. `given[i]` valid: written in place. Nothing of a
   // result aliases this frame, unless `keep` is set: then fresh results stay the frame's and are
   // reused.

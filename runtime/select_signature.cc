@@ -77,10 +77,16 @@ absl::StatusOr<StatePorts> SelectSignature(const LiftedState& state, const std::
                                                      ", which it does not list"));
     }
     if (listed) {
+      input->set_held(false);
       ++ports.inputs;
     } else {
       graph->EraseInput(input);
     }
+  }
+  for (size_t i = 0; i < ports.reads.size(); ++i) {
+    const bool written =
+        std::find(ports.writes.begin(), ports.writes.end(), ports.reads[i]) != ports.writes.end();
+    graph->inputs()[ports.inputs + i]->set_held(!written);
   }
   return ports;
 }

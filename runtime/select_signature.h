@@ -21,6 +21,8 @@ struct StatePorts {
   std::vector<int> Renews() const;
 };
 
+// Variables that it only reads are held inputs (Value::held()).
+//
 // Leaves of `graph` what the signature of this name needs, all of its effects among it; null: what
 // a program without signatures runs, which is everything. NotFound lists the names;
 // InvalidArgument where it needs an input that it does not list.

@@ -282,7 +282,7 @@ absl::StatusOr<std::vector<Tensor>> Session::Run(absl::string_view signature, co
   const size_t results_wanted = wanted->size() - (*entry)->writes.size();
   RunContext run = impl_->Context(options);
   if (absl::Status s = run.CheckStop(); !s.ok()) return s;
-  StateAccess state(**entry, impl_->state.get());
+  StateAccess state(*entry, impl_->state.get());
   const size_t fed = inputs->size();
   state.AppendInputs(&*inputs);
   Program& program = *(*entry)->compiled.program;
@@ -301,6 +301,7 @@ absl::StatusOr<std::vector<Tensor>> Session::Run(absl::string_view signature, co
   }
   if (absl::Status s = state.AppendTargets(results_wanted, **plan, options, &given); !s.ok())
     return s;
+  if (absl::Status s = state.AppendForms(*plan, &*inputs); !s.ok()) return s;
   absl::StatusOr<std::vector<Tensor>> results = program.Run(*plan, *inputs, given, &run);
   impl_->NotePeak(run);
   if (!results.ok()) return results;
@@ -370,6 +371,7 @@ Session::MemoryStats Session::Memory() const {
   const State::Bytes state = impl_->state->bytes();
   stats.state_bytes = state.values;
   stats.spare_bytes = state.spare;
+  stats.form_bytes = state.forms;
   stats.peak_run_bytes = impl_->peak_run_bytes.load();
   return stats;
 }

@@ -182,6 +182,7 @@ class Session {
     int64_t packed_bytes = 0;    // weights in kernels' own formats, those of all plans once
     int64_t state_bytes = 0;     // variables, once
     int64_t spare_bytes = 0;     // memory kept for their next values
+    int64_t form_bytes = 0;      // variables in kernels' own formats
     int64_t plans = 0;
     double specialise_ms = 0;  // what the plan used last took to make
     std::string peak_node;     // the step at which the largest arena is fullest

@@ -16,6 +16,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "runtime/compile.h"
+#include "runtime/held_values.h"
 #include "runtime/run_checks.h"
 #include "runtime/session.h"
 
@@ -55,6 +56,7 @@ struct Entry {
   std::vector<int> places;         // in the State, of all variables that it touches
 
   absl::flat_hash_map<int, std::string> names;  // of the variables, by place
+  HeldValues held;
 
   bool writes_state() const { return !writes.empty(); }
   // Positions of the named ports. NotFound lists those that there are; `what` they are.
@@ -72,9 +74,12 @@ struct Entry {
 class StateAccess {
  public:
   // Waits for its turn where the entry writes.
-  StateAccess(const Entry& entry, State* state);
+  StateAccess(Entry* entry, State* state);
   // Behind the caller's inputs.
   void AppendInputs(std::vector<Tensor>* inputs) const;
+  // Behind those: what the plan wants in forms of its own.
+  absl::Status AppendForms(const std::shared_ptr<const Plan>& plan,
+                           std::vector<Tensor>* inputs) const;
   // Behind the caller's given outputs, `caller` of them: memory for the new values, where there is
   // some; what they take the place of, where the plan can do that.
   // InvalidArgument where a new value is of another type than its variable.
@@ -89,7 +94,8 @@ class StateAccess {
  private:
   absl::Status OtherType(int variable, const std::string& type) const;
   bool LiesInAVariable(const Tensor& result) const;
-  const Entry& entry_;
+  Entry& entry_;
+  State& state_;
   std::optional<State::Turn> turn_;
   std::shared_ptr<const State::Version> version_;
   uint64_t wrote_ = 0;

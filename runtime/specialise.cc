@@ -163,6 +163,22 @@ void Specialiser::AddInputSlots(const Graph& g) {
   plan_->num_inputs_ = static_cast<int>(g.inputs().size());
 }
 
+int Specialiser::FormSlot(int input, const InputForm& form, std::shared_ptr<const Kernel> kernel) {
+  const int index = plan_->slots_[static_cast<size_t>(input)].index;
+  for (const PlanForm& f : plan_->forms_) {
+    if (f.input == index && f.format == form.format) return f.slot;
+  }
+  const int slot =
+      AddSlot(none_, SlotKind::kInput, plan_->num_inputs_ + static_cast<int>(plan_->forms_.size()));
+  plan_->slots_[static_cast<size_t>(slot)].name =
+      absl::StrCat(plan_->slots_[static_cast<size_t>(input)].name, " in the form ", form.format);
+  plan_->forms_.push_back(
+      {index, form.format,
+       [kernel = std::move(kernel), &form](const Tensor& plain) { return form.pack(plain); },
+       slot});
+  return slot;
+}
+
 absl::Status Specialiser::AddNode(const Node& node) {
   if (node.Is("Constant")) {
     AddConstantSlot(*node.output(), *node.GetTensor("value"));

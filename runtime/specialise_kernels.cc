@@ -25,6 +25,11 @@ PrepareContext Specialiser::ContextOf(const Node& node) const {
   return context;
 }
 
+namespace {
+// Whether a plan can have the input in the forms of kernels.
+bool IsHeldInput(const Value* v) { return v != nullptr && v->is_input() && v->held(); }
+}  // namespace
+
 Specialiser::Prepared Specialiser::Prepare(const PrepareContext& context) const {
   Prepared prepared;
   const auto prepare = [&](const PrepareContext& c) {
@@ -50,6 +55,7 @@ void Specialiser::PrepareAhead(absl::Span<const Node* const> nodes) {
     for (const Value* v : node->inputs()) {
       const Tensor* constant = v == nullptr ? nullptr : v->constant();
       context.constants.push_back(constant == nullptr ? Tensor() : *constant);
+      context.held.push_back(IsHeldInput(v));
       context.inputs.push_back(v == nullptr          ? Type()
                                : constant == nullptr ? v->type()
                                                      : Type::Of(*constant));
@@ -84,6 +90,7 @@ absl::Status Specialiser::ChooseKernel(const Node& node, Step* step) {
   for (const Value* v : node.inputs()) {
     context.inputs.push_back(v == nullptr ? Type() : plan_->slots_[SlotOf(v)].type);
     context.constants.push_back(ConstantOf(v));
+    context.held.push_back(IsHeldInput(v));
     const Type& type = context.inputs.back();
     is_static &= v == nullptr || type.has_static_shape();
     ranked &=
@@ -105,6 +112,10 @@ absl::Status Specialiser::ChooseKernel(const Node& node, Step* step) {
       const bool strings = std::any_of(step->output_types.begin(), step->output_types.end(),
                                        [](const Type& t) { return t.dtype() == DType::kString; });
       if ((*kernel)->dynamic_outputs() || strings) {
+        if (!(*kernel)->forms().empty()) {
+          return NodeError(node, absl::StatusCode::kInternal,
+                           "a kernel that sizes its results by the data packs what is held");
+        }
         step->dynamic = MakeDynamicKernel(*std::move(kernel), step->output_types);
         return absl::OkStatus();
       }
@@ -112,6 +123,8 @@ absl::Status Specialiser::ChooseKernel(const Node& node, Step* step) {
                                               [](const Type& t) { return t.has_static_shape(); });
       if (outputs_static) {
         step->kernel = *std::move(kernel);
+        for (const InputForm& form : step->kernel->forms())
+          step->forms.push_back(FormSlot(step->inputs[form.input], form, step->kernel));
         return absl::OkStatus();
       }
     } else if (!absl::IsUnimplemented(kernel.status())) {

@@ -65,6 +65,7 @@ absl::Status Specialiser::AddStretch(const Stretch& stretch) {
     if (absl::Status s = AddNode(*needed_[i]); !s.ok()) return s;
   }
   const size_t slots = plan_->slots_.size(), steps = plan_->steps_.size();
+  const size_t forms = plan_->forms_.size();
   const int64_t packed = plan_->packed_bytes_;
   std::vector<const Value*> wholes;
   absl::StatusOr<bool> sliced = AddSlices(stretch, &wholes);
@@ -79,6 +80,7 @@ absl::Status Specialiser::AddStretch(const Stretch& stretch) {
   plan_->constants_.resize(slots);
   last_read_.resize(slots);
   plan_->steps_.resize(steps);
+  plan_->forms_.resize(forms);
   plan_->packed_bytes_ = packed;
   for (const Value* v : wholes) slot_of_.erase(v);
   for (int i = stretch.first; i < stretch.last; ++i) {
@@ -134,6 +136,7 @@ absl::StatusOr<bool> Specialiser::AddSlices(const Stretch& stretch,
         NoteReads(step);
       } else {
         step.kernel = plan_->steps_[of_first].kernel;
+        step.forms = plan_->steps_[of_first].forms;
         step.choice = plan_->steps_[of_first].choice;
         step.same_as = of_first;
       }

@@ -44,6 +44,8 @@ class Specialiser {
   int AddSlot(const Value& v, SlotKind kind, int index = -1);
   int AddConstantSlot(const Value& v, Tensor tensor);
   void AddInputSlots(const Graph& g);
+  // Of input slot `input` in a form of `kernel`'s.
+  int FormSlot(int input, const InputForm& form, std::shared_ptr<const Kernel> kernel);
 
   int SlotOf(const Value* v) const { return v == nullptr ? 0 : slot_of_.at(v); }
   const Tensor& ConstantOf(const Value* v) const { return plan_->constants_[SlotOf(v)]; }

@@ -94,6 +94,11 @@ absl::StatusOr<uint64_t> State::Write(absl::Span<const std::pair<std::string, Te
     copies.push_back(std::move(copy));
   }
   turn.Prepare(places);
+  // Runs go on with the version that is there, and find the forms of the next one made.
+  for (size_t i = 0; i < places.size(); ++i) {
+    absl::Status s = forms_.MakeAhead(places[i], copies[i], Current()->number + 1);
+    if (!s.ok()) return s;
+  }
   return turn.Publish(absl::MakeSpan(copies));
 } catch (...) {
   return ExceptionStatus();
@@ -106,6 +111,7 @@ State::Bytes State::bytes() const {
   for (const Tensor& t : pool_->spare) {
     if (t.valid()) bytes.spare += static_cast<int64_t>(t.bytes());
   }
+  bytes.forms = forms_.bytes();
   return bytes;
 }
 
@@ -128,6 +134,7 @@ absl::StatusOr<int> State::Bind(absl::string_view name, const Tensor& initial) {
   auto next = std::make_shared<Version>(*current_);
   ++next->number;
   next->values.push_back(*std::move(aligned));
+  next->written.push_back(next->number);
   Variable variable{std::string(name), type};
   variables_.reserve(variables_.size() + 1);
   uses_.reserve(uses_.size() + 1);
@@ -171,6 +178,7 @@ uint64_t State::Turn::Publish(absl::Span<Tensor> values) {
   std::lock_guard<std::mutex> lock(state_.mutex_);
   for (size_t i = 0; i < variables_.size(); ++i) {
     const size_t v = static_cast<size_t>(variables_[i]);
+    next_->written[v] = number;
     Tensor& value = next_->values[v];
     if (value.raw() == values[i].raw()) continue;  // written in its place
     const std::shared_ptr<Tensor>& holder = holders_[i];

@@ -23,6 +23,7 @@
 #include "absl/types/span.h"
 #include "graph/state_snapshot.h"
 #include "graph/type.h"
+#include "runtime/forms.h"
 
 namespace sluice {
 
@@ -51,9 +52,10 @@ class State {
     return Write(snapshot.variables);
   }
 
-  // Bytes of the present version, and of memory kept for the next one.
+  // Bytes of the present version, of memory kept for the next one, and of the forms in which
+  // kernels read variables.
   struct Bytes {
-    int64_t values = 0, spare = 0;
+    int64_t values = 0, spare = 0, forms = 0;
   };
   Bytes bytes() const;
 
@@ -62,8 +64,10 @@ class State {
   struct Version {
     uint64_t number = 0;
     std::vector<Tensor> values;
+    std::vector<uint64_t> written;  // the version in which each got its value
   };
   std::shared_ptr<const Version> Current() const;
+  FormTable* forms() { return &forms_; }
 
   // The place of a variable that a program touches; it begins with `initial` where there was none
   // of that name. InvalidArgument where there is one of another type.
@@ -117,6 +121,7 @@ class State {
   mutable std::vector<Use> uses_;
   std::shared_ptr<const Version> current_;
   std::shared_ptr<Pool> pool_;
+  FormTable forms_;
 };
 
 }  // namespace sluice

@@ -5,9 +5,9 @@
 
 namespace sluice {
 
-StateAccess::StateAccess(const Entry& entry, State* state) : entry_(entry) {
-  if (entry.writes_state()) turn_.emplace(state);
-  if (entry.writes_state() || !entry.reads.empty()) {
+StateAccess::StateAccess(Entry* entry, State* state) : entry_(*entry), state_(*state) {
+  if (entry_.writes_state()) turn_.emplace(state);
+  if (entry_.writes_state() || !entry_.reads.empty()) {
     version_ = state->Current();
     wrote_ = version_->number;
   }
@@ -15,6 +15,13 @@ StateAccess::StateAccess(const Entry& entry, State* state) : entry_(entry) {
 
 void StateAccess::AppendInputs(std::vector<Tensor>* inputs) const {
   for (int v : entry_.reads) inputs->push_back(version_->values[static_cast<size_t>(v)]);
+}
+
+absl::Status StateAccess::AppendForms(const std::shared_ptr<const Plan>& plan,
+                                      std::vector<Tensor>* inputs) const {
+  if (version_ == nullptr) return absl::OkStatus();
+  return entry_.held.AppendForms(plan, *version_, entry_.inputs.size(), entry_.reads,
+                                 state_.forms(), inputs);
 }
 
 absl::Status StateAccess::AppendTargets(size_t caller, const Plan& plan, const RunOptions& options,

@@ -79,7 +79,7 @@ std::string KeyOf(const PrepareContext& c) {
   for (size_t i = 0; i < c.inputs.size(); ++i) {
     if (c.HasInput(i) && c.input_dtype(i) == DType::kString) return "";
     AddText(c.inputs[i].ToString(), &h);
-    h.AddWord(c.IsConstant(i));
+    h.AddWord(c.IsConstant(i) ? 1 : c.IsPackable(i) ? 2 : 0);
   }
   for (const Type& t : c.outputs) AddText(t.ToString(), &h);
   h.AddWord(static_cast<uint64_t>(c.threads));
@@ -125,8 +125,16 @@ class Bench {
       if (!t.ok()) return t.status();
       scratch = *std::move(t);
     }
-    const LaunchContext launch{inputs_, absl::MakeSpan(outputs_), scratch.mutable_raw(), pool_,
-                               nullptr};
+    std::vector<Tensor> packed;
+    std::vector<const void*> forms;
+    for (const InputForm& form : kernel.forms()) {
+      absl::StatusOr<Tensor> t = form.pack(tensors_[form.input]);
+      if (!t.ok()) return t.status();
+      forms.push_back(t->raw());
+      packed.push_back(*std::move(t));
+    }
+    const LaunchContext launch{
+        inputs_, absl::MakeSpan(outputs_), scratch.mutable_raw(), pool_, nullptr, forms};
     double fastest = INFINITY, total = 0;
     for (int run = 0; run <= kRuns && total < kEnoughNs; ++run) {
       const auto start = std::chrono::steady_clock::now();

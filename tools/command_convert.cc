@@ -13,27 +13,30 @@ namespace {
 
 struct Options {
   ModelArgument model;
-  std::string out, freeze;
+  std::string out, freeze, unfreeze;
 };
+
+std::string Names(const std::vector<std::string>& names) {
+  return absl::StrJoin(names, ", ",
+                       [](std::string* out, const std::string& n) { out->append(Shown(n)); });
+}
+
+bool IsLike(absl::string_view name, const std::string& pattern) {
+  return fnmatch(pattern.c_str(), std::string(name).c_str(), 0) == 0;
+}
 
 // The variables of which the pattern speaks become constants; what goes with them is told.
 absl::StatusOr<std::unique_ptr<Graph>> Frozen(const Graph& graph, const std::string& pattern) {
-  auto frozen = Freeze(graph, {}, [&](absl::string_view name) {
-    return fnmatch(pattern.c_str(), std::string(name).c_str(), 0) == 0;
-  });
+  auto frozen = Freeze(graph, {}, [&](absl::string_view name) { return IsLike(name, pattern); });
   if (!frozen.ok()) return frozen.status();
-  const auto shown = [](const std::vector<std::string>& names) {
-    return absl::StrJoin(names, ", ",
-                         [](std::string* out, const std::string& n) { out->append(Shown(n)); });
-  };
   if (frozen->variables.empty()) {
     return absl::NotFoundError(
         absl::StrCat("no variable is named like ", Shown(pattern), ": nothing to freeze"));
   }
-  std::fprintf(stderr, "frozen: %s\n", shown(frozen->variables).c_str());
+  std::fprintf(stderr, "frozen: %s\n", Names(frozen->variables).c_str());
   if (!frozen->dropped_signatures.empty()) {
     std::fprintf(stderr, "signatures that write these are left out: %s\n",
-                 shown(frozen->dropped_signatures).c_str());
+                 Names(frozen->dropped_signatures).c_str());
   }
   return std::move(frozen->graph);
 }
@@ -46,6 +49,15 @@ absl::Status Convert(const Options& o) {
   if (!graph.ok()) return graph.status();
   if (!o.freeze.empty()) graph = Frozen(**graph, o.freeze);
   if (!graph.ok()) return graph.status();
+  if (!o.unfreeze.empty()) {
+    const std::vector<std::string> names =
+        Unfreeze(graph->get(), [&](absl::string_view name) { return IsLike(name, o.unfreeze); });
+    if (names.empty()) {
+      return absl::NotFoundError(absl::StrCat("no weight is named like ", Shown(o.unfreeze),
+                                              ": nothing becomes a variable"));
+    }
+    std::fprintf(stderr, "variables: %s\n", Names(names).c_str());
+  }
   progress.Show("writing " + o.out);
   return WriteGraph(**graph, o.out);
 }
@@ -65,6 +77,9 @@ void AddConvert(CLI::App& app, Job* job) {
   command->add_flag("--freeze{*}", o->freeze,
                     "Make constants of the variables, or with --freeze=PATTERN of those named like "
                     "it (*, ?); signatures that write one are left out");
+  command->add_flag("--unfreeze{*}", o->unfreeze,
+                    "Make variables of the weights, or with --unfreeze=PATTERN of those named like "
+                    "it: to be trained, or exchanged while the model serves");
   command->callback([=] { *job = [o](bool*) { return Convert(*o); }; });
 }
 

@@ -9,7 +9,7 @@ absl::Status ConvEpilogue::Check(const PrepareContext& context, const ConvProble
   const auto refuse = [](absl::string_view why) { return absl::UnimplementedError(why); };
   if (p.dtype != DType::kF32) return refuse("f32 only");
   if (p.empty() || p.channels == 0 || p.in_size() == 0) return refuse("an extent is 0");
-  if (!context.IsConstant(1)) return refuse("the filters are not constant");
+  if (!context.IsPackable(1)) return refuse("the filters change from run to run");
   const Layout layout = context.outputs[0].layout();
   size_t binary = 0;
   for (const PostOp& step : p.steps) {

@@ -72,10 +72,11 @@ class DepthwiseConv final : public Kernel {
     outside_.assign(static_cast<size_t>(columns_), zeros_.data());
     const int64_t taps = p_.taps(), vectors = CeilDiv(p_.channels, lanes_);
     const int64_t floats = vectors * taps * lanes_;
-    absl::StatusOr<Tensor> packed = PackConstant(
+    absl::StatusOr<int> filters = packed_.Add(
         context, 1,
         absl::StrCat("depthwise: ", p_.channels, " channels, ", taps, " taps, ", lanes_, " lanes"),
-        floats * int64_t{sizeof(float)}, [&](const Tensor& filters) -> absl::StatusOr<Tensor> {
+        floats * int64_t{sizeof(float)},
+        [=, this](const Tensor& filters) -> absl::StatusOr<Tensor> {
           absl::StatusOr<Tensor> t = Tensor::Allocate(DType::kF32, {floats});
           if (!t.ok()) return t;
           const float* w = filters.data<float>();
@@ -89,8 +90,8 @@ class DepthwiseConv final : public Kernel {
           }
           return t;
         });
-    if (!packed.ok()) return packed.status();
-    packed_ = *std::move(packed);
+    if (!filters.ok()) return filters.status();
+    filters_ = *filters;
     // Of one task: where the pixels of each held line lie, and the lines under the window.
     table_bytes_ = static_cast<size_t>(held_ * columns_ + kernel_y_) * sizeof(void*);
     table_bytes_ = (table_bytes_ + 63) / 64 * 64;
@@ -100,6 +101,7 @@ class DepthwiseConv final : public Kernel {
 
   absl::Status Launch(const LaunchContext& context) const override {
     const ConvEpilogue::Operands operands = epilogue_.Bind(context);
+    const float* const filters = packed_.data<float>(filters_, context);
     const auto work = [&](int task, int tasks) {
       const float** table = reinterpret_cast<const float**>(
           static_cast<char*>(context.scratch) + tables_ + table_bytes_ * static_cast<size_t>(task));
@@ -107,8 +109,8 @@ class DepthwiseConv final : public Kernel {
       // Lines that follow one another share what they read.
       for (int64_t at = lines * task / tasks, end = lines * (task + 1) / tasks; at < end;) {
         const int64_t image = at / out_y_, last = std::min(end, (image + 1) * out_y_);
-        Lines(context.input<float>(0), context.output<float>(0), operands, image, at % out_y_,
-              last - image * out_y_, table);
+        Lines(context.input<float>(0), filters, context.output<float>(0), operands, image,
+              at % out_y_, last - image * out_y_, table);
         at = last;
       }
     };
@@ -127,13 +129,14 @@ class DepthwiseConv final : public Kernel {
   size_t scratch_bytes() const override { return layout_.bytes(); }
   size_t packed_bytes() const override { return packed_.bytes(); }
   std::vector<int> unread_inputs() const override { return {1}; }
+  absl::Span<const InputForm> forms() const override { return packed_.forms(); }
 
  private:
   int Tasks() const { return static_cast<int>(std::min<int64_t>(threads_, p_.batch * out_y_)); }
 
   // Lines [begin, end) of one image of the result.
-  void Lines(const float* x, float* y, const ConvEpilogue::Operands& operands, int64_t image,
-             int64_t begin, int64_t end, const float** table) const {
+  void Lines(const float* x, const float* filters, float* y, const ConvEpilogue::Operands& operands,
+             int64_t image, int64_t begin, int64_t end, const float** table) const {
     const int64_t c = p_.channels, in_width = p_.in.back(), width = p_.out.back();
     const float* const** lines = reinterpret_cast<const float* const**>(table + held_ * columns_);
     const float* const from = x + image * in_y_ * in_width * c;
@@ -145,7 +148,7 @@ class DepthwiseConv final : public Kernel {
     d.dilation = p_.window.dilations.back();
     d.channels = c;
     d.lines = lines;
-    d.w = static_cast<const float*>(packed_.raw());
+    d.w = filters;
     d.bias = operands.bias;
     d.low = epilogue_.low();
     d.high = epilogue_.high();
@@ -199,7 +202,8 @@ class DepthwiseConv final : public Kernel {
   ConvEpilogue epilogue_;
   std::vector<float> zeros_;           // a pixel of the padding
   std::vector<const float*> outside_;  // a line of it
-  Tensor packed_;
+  PackedInputs packed_;
+  int filters_ = -1;
   ScratchLayout layout_;
   size_t tables_ = 0, table_bytes_ = 0;
 };

@@ -30,15 +30,16 @@ std::unique_ptr<DnnlPrimitive> DnnlNode::Reorder(const Desc& from, const Desc& t
 void DnnlNode::Input(int id, int input, const Desc& plain, const Desc& wanted) {
   const size_t i = static_cast<size_t>(input);
   const DType dtype = DTypeOfDnnl(plain.get_data_type());
-  if (context_->IsConstant(i)) {
-    absl::StatusOr<Tensor> t = DnnlPackConstant(*context_, i, dtype, plain, wanted);
-    if (!t.ok()) {
-      status_.Update(t.status());
-      return;
-    }
-    arguments_.push_back({id, wanted, t->raw()});
-    packed_.push_back(*std::move(t));
+  if (context_->IsPackable(i)) {
+    absl::StatusOr<int> form = DnnlPack(*context_, i, dtype, plain, wanted, &packed_);
+    if (!form.ok()) return status_.Update(form.status());
     unread_.push_back(input);
+    if (const void* fixed = packed_.fixed(*form); fixed != nullptr) {
+      arguments_.push_back({id, wanted, fixed});
+    } else {
+      arguments_.push_back({id, wanted});
+      bound_.push_back({.input = input, .packed = *form});
+    }
     return;
   }
   Bound b{.input = input, .dtype = dtypes_[i], .wanted = dtype, .elements = 1, .reorder = nullptr};
@@ -55,7 +56,7 @@ void DnnlNode::Input(int id, int input, const Desc& plain, const Desc& wanted) {
 
 void DnnlNode::Fixed(int id, int input, const Desc& desc, Tensor contents) {
   arguments_.push_back({id, desc, contents.raw()});
-  packed_.push_back(std::move(contents));
+  fixed_.push_back(std::move(contents));
   unread_.push_back(input);
 }
 
@@ -88,8 +89,8 @@ void DnnlNode::Finish(const dnnl::primitive& primitive, const Desc& scratchpad,
 }
 
 size_t DnnlNode::packed_bytes() const {
-  size_t bytes = 0;
-  for (const Tensor& t : packed_) bytes += t.bytes();
+  size_t bytes = packed_.bytes();
+  for (const Tensor& t : fixed_) bytes += t.bytes();
   return bytes;
 }
 
@@ -97,7 +98,7 @@ absl::Status DnnlNode::Launch(const LaunchContext& context) const {
   char* const scratch = static_cast<char*>(context.scratch);
   absl::InlinedVector<const void*, 12> data;
   for (const Bound& b : bound_) {
-    const void* from = context.inputs[b.input];
+    const void* from = b.packed < 0 ? context.inputs[b.input] : packed_.data(b.packed, context);
     if (b.convert) {
       ConvertParallel(FindConversion(b.dtype, b.wanted), from, ByteSize(b.dtype),
                       scratch + b.converted, ByteSize(b.wanted), b.elements, context.pool);

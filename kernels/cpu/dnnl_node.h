@@ -42,10 +42,12 @@ class DnnlNode final : public Kernel {
   size_t scratch_bytes() const override { return layout_.bytes(); }
   size_t packed_bytes() const override;
   std::vector<int> unread_inputs() const override { return unread_; }
+  absl::Span<const InputForm> forms() const override { return packed_.forms(); }
 
  private:
   struct Bound {
     int input;
+    int packed = -1;  // of a held input: its index there
     DType dtype, wanted;
     int64_t elements;
     bool convert = false;
@@ -61,7 +63,8 @@ class DnnlNode final : public Kernel {
   const int64_t out_elements_;
   std::vector<DnnlPrimitive::Argument> arguments_;
   std::vector<Bound> bound_;
-  std::vector<Tensor> packed_;
+  PackedInputs packed_;
+  std::vector<Tensor> fixed_;
   std::vector<int> unread_;
   std::unique_ptr<DnnlPrimitive> primitive_, out_reorder_;
   std::optional<Epilogue> tail_;

@@ -115,11 +115,11 @@ class GroupedConvKernel final : public Kernel {
         absl::StrCat("grouped: ", p_.group, " groups of ", p_.group_channels(), " to ",
                      p_.group_features(), ", ", absl::StrJoin(p_.window.kernel, "x"), " taps, ",
                      cut_.lanes, " lanes", cut_.many ? ", shared" : "");
-    absl::StatusOr<Tensor> packed =
-        PackConstant(context, 1, format, floats * int64_t{sizeof(float)},
-                     [&](const Tensor& w) { return Packed(w.data<float>(), floats); });
-    if (!packed.ok()) return packed.status();
-    packed_ = *std::move(packed);
+    absl::StatusOr<int> filters =
+        packed_.Add(context, 1, format, floats * int64_t{sizeof(float)},
+                    [this, floats](const Tensor& w) { return Packed(w.data<float>(), floats); });
+    if (!filters.ok()) return filters.status();
+    filters_ = *filters;
     copy_bytes_ = static_cast<size_t>(cut_.InLines(cut_.lines) * cut_.columns * cut_.channels) *
                   sizeof(float);
     copies_ = layout_.Take(CopyStride() * static_cast<size_t>(Tasks()));
@@ -128,11 +128,12 @@ class GroupedConvKernel final : public Kernel {
 
   absl::Status Launch(const LaunchContext& context) const override {
     const ConvEpilogue::Operands operands = epilogue_.Bind(context);
+    const float* const filters = packed_.data<float>(filters_, context);
     const auto work = [&](int task, int tasks) {
       float* copy = reinterpret_cast<float*>(static_cast<char*>(context.scratch) + copies_ +
                                              CopyStride() * static_cast<size_t>(task));
       for (int64_t unit = task; unit < units_; unit += tasks) {
-        Unit(context.input<float>(0), context.output<float>(0), operands,
+        Unit(context.input<float>(0), filters, context.output<float>(0), operands,
              unit / cut_.parts / cut_.bands, unit / cut_.parts % cut_.bands, unit % cut_.parts,
              copy);
       }
@@ -154,6 +155,7 @@ class GroupedConvKernel final : public Kernel {
   size_t scratch_bytes() const override { return layout_.bytes(); }
   size_t packed_bytes() const override { return packed_.bytes(); }
   std::vector<int> unread_inputs() const override { return {1}; }
+  absl::Span<const InputForm> forms() const override { return packed_.forms(); }
 
  private:
   int Tasks() const { return static_cast<int>(std::min<int64_t>(threads_, units_)); }
@@ -187,8 +189,8 @@ class GroupedConvKernel final : public Kernel {
     return std::min(cut_.lanes, end - FirstFeature(i));
   }
 
-  void Unit(const float* x, float* y, const ConvEpilogue::Operands& operands, int64_t image,
-            int64_t band, int64_t part, float* copy) const {
+  void Unit(const float* x, const float* filters, float* y, const ConvEpilogue::Operands& operands,
+            int64_t image, int64_t band, int64_t part, float* copy) const {
     const int64_t y0 = band * cut_.lines, y1 = std::min(y0 + cut_.lines, cut_.out_y);
     const int64_t begin = part * cut_.bundles / cut_.parts;
     const int64_t end = (part + 1) * cut_.bundles / cut_.parts;
@@ -196,7 +198,7 @@ class GroupedConvKernel final : public Kernel {
     for (int64_t bundle = begin; bundle < end; ++bundle) {
       Copy(x, image, y0 * cut_.stride_y - cut_.pad_y, cut_.InLines(y1 - y0), bundle, copy);
       for (int64_t v = 0; v < cut_.vectors; ++v)
-        Vector(bundle * cut_.vectors + v, copy, image, y0, y1, operands.bias, y);
+        Vector(bundle * cut_.vectors + v, filters, copy, image, y0, y1, operands.bias, y);
     }
     if (epilogue_.empty()) return;
     const int64_t from = begin * cut_.features;
@@ -225,8 +227,8 @@ class GroupedConvKernel final : public Kernel {
     }
   }
 
-  void Vector(int64_t i, const float* copy, int64_t image, int64_t y0, int64_t y1,
-              const float* bias, float* y) const {
+  void Vector(int64_t i, const float* filters, const float* copy, int64_t image, int64_t y0,
+              int64_t y1, const float* bias, float* y) const {
     const GroupedConv& conv = FindGroupedConv();
     const Window& w = p_.window;
     const int64_t width = p_.out.back(), n = cut_.channels, feature = FirstFeature(i);
@@ -237,7 +239,7 @@ class GroupedConvKernel final : public Kernel {
     g.channels = p_.group_channels();
     g.kernel_y = cut_.kernel_y;
     g.kernel_x = w.kernel.back();
-    g.w = static_cast<const float*>(packed_.raw()) + i * vector_floats_;
+    g.w = filters + i * vector_floats_;
     g.spread = cut_.many ? spread_.data() : nullptr;
     g.bias = bias == nullptr ? nullptr : bias + feature;
     g.low = epilogue_.low();
@@ -264,7 +266,8 @@ class GroupedConvKernel final : public Kernel {
   const int64_t units_;
   ConvEpilogue epilogue_;
   std::vector<int32_t> spread_;
-  Tensor packed_;
+  PackedInputs packed_;
+  int filters_ = -1;
   int64_t vector_floats_ = 0;
   ScratchLayout layout_;
   size_t copies_ = 0, copy_bytes_ = 0;

@@ -85,7 +85,7 @@ class Detour final : public Kernel {
       in[m.index] = scratch + m.offset;
     }
     for (const Move& m : out_) out[m.index] = scratch + m.offset;
-    const LaunchContext inner{in, out, scratch + bytes_, c.pool, c.allocator};
+    const LaunchContext inner{in, out, scratch + bytes_, c.pool, c.allocator, c.forms};
     if (absl::Status s = plain_->Launch(inner); !s.ok()) return s;
     for (const Move& m : out_) m.copy.Run(scratch + m.offset, c.outputs[m.index], c.pool);
     return absl::OkStatus();
@@ -96,6 +96,7 @@ class Detour final : public Kernel {
   size_t scratch_bytes() const override { return bytes_ + plain_->scratch_bytes(); }
   size_t packed_bytes() const override { return plain_->packed_bytes(); }
   std::vector<int> unread_inputs() const override { return plain_->unread_inputs(); }
+  absl::Span<const InputForm> forms() const override { return plain_->forms(); }
 
  private:
   const std::unique_ptr<Kernel> plain_;

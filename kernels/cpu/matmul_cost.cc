@@ -34,7 +34,7 @@ absl::StatusOr<double> EstimatePackedMatMul(const PrepareContext& context) {
   if (p->dtype != DType::kF32) {
     return absl::UnimplementedError(absl::StrCat("the panels are f32, not ", ToString(p->dtype)));
   }
-  if (!context.IsConstant(1)) return absl::UnimplementedError("B is no constant to pack once");
+  if (!context.IsPackable(1)) return absl::UnimplementedError("B changes from run to run");
   const Work w = WorkOf(*p, context.threads);
   return StreamedNs(ComputeNs(w.flops, 0.96, w.threads), w.weights, w.threads) + ForkNs(w.threads);
 }
@@ -46,7 +46,7 @@ absl::StatusOr<double> EstimateDnnlMatMul(const PrepareContext& context) {
   // A few rows leave it waiting for the weights, two thirds of the time at one row; weights that
   // are no constants it packs, or reads as they lie.
   const double waiting = p->m <= 16 ? 1.6 : 1;
-  const double share = context.IsConstant(1) ? 0.94 : 0.8;
+  const double share = context.IsPackable(1) ? 0.94 : 0.8;
   return waiting * StreamedNs(ComputeNs(w.flops, share, w.threads), w.weights, w.threads) +
          ForkNs(w.threads) + Costs().call;
 }

@@ -36,7 +36,9 @@ class DnnlMatMul final : public Kernel {
     char* const scratch = static_cast<char*>(context.scratch);
     absl::InlinedVector<const void*, 12> data;
     for (const Bound& b : bound_) {
-      const void* from = b.input < 0 ? nullptr : context.inputs[b.input];
+      const void* from = b.packed >= 0 ? packed_.data(b.packed, context)
+                         : b.input < 0 ? nullptr
+                                       : context.inputs[b.input];
       if (b.staged) {
         char* to = scratch + b.offset;
         if (b.convert != nullptr) {
@@ -75,13 +77,15 @@ class DnnlMatMul final : public Kernel {
   size_t scratch_bytes() const override { return layout_.bytes(); }
   size_t packed_bytes() const override { return packed_.bytes(); }
   std::vector<int> unread_inputs() const override {
-    return packed_.valid() ? std::vector<int>{1} : std::vector<int>{};
+    return packs_ ? std::vector<int>{1} : std::vector<int>{};
   }
+  absl::Span<const InputForm> forms() const override { return packed_.forms(); }
 
  private:
   // An input that the primitive reads at each launch.
   struct Bound {
     int input;
+    int packed = -1;  // of a held input: its index there
     bool staged = false;
     StepFn convert = nullptr;
     float factor = 1;
@@ -105,7 +109,8 @@ class DnnlMatMul final : public Kernel {
   int64_t out_elements_ = 0;
   std::optional<Epilogue> tail_;
   std::vector<int> tail_inputs_;
-  Tensor packed_;
+  PackedInputs packed_;
+  bool packs_ = false;
   std::string implementation_;
   std::unique_ptr<DnnlPrimitive> primitive_;
 };
@@ -119,7 +124,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> DnnlMatMul::Make(const PrepareContext& c
   const Desc b_plain = Matrices(p.b_batch, p.k, p.n, p.b_row(), p.b_col(), compute);
   const Dims out_dims = p.Matrix(p.batch, p.m, p.n);
   const Desc out = DnnlPlain(out_dims, compute);
-  const bool pack = context.IsConstant(1);
+  const bool pack = context.IsPackable(1);
   const Desc b = pack ? DnnlAny(p.Matrix(p.b_batch, p.k, p.n), compute) : b_plain;
 
   // C is oneDNN's bias where it is one number a column and nothing scales the product first.
@@ -171,11 +176,16 @@ absl::StatusOr<std::unique_ptr<Kernel>> DnnlMatMul::Make(const PrepareContext& c
   kernel->Bind(0, Product(p.Matrix(p.a_batch, p.m, p.k)));
   arguments.push_back({DNNL_ARG_SRC, a});
   if (pack) {
-    absl::StatusOr<Tensor> packed =
-        DnnlPackConstant(context, 1, compute, b_plain, pd.weights_desc());
-    if (!packed.ok()) return packed.status();
-    kernel->packed_ = *std::move(packed);
-    arguments.push_back({DNNL_ARG_WEIGHTS, pd.weights_desc(), kernel->packed_.raw()});
+    absl::StatusOr<int> form =
+        DnnlPack(context, 1, compute, b_plain, pd.weights_desc(), &kernel->packed_);
+    if (!form.ok()) return form.status();
+    if (const void* fixed = kernel->packed_.fixed(*form); fixed != nullptr) {
+      arguments.push_back({DNNL_ARG_WEIGHTS, pd.weights_desc(), fixed});
+    } else {
+      arguments.push_back({DNNL_ARG_WEIGHTS, pd.weights_desc()});
+      kernel->bound_.push_back({.input = 1, .packed = *form});
+    }
+    kernel->packs_ = true;
   } else {
     kernel->Bind(1, Product(p.Matrix(p.b_batch, p.k, p.n)));
     arguments.push_back({DNNL_ARG_WEIGHTS, b});

@@ -1,5 +1,5 @@
-// MatMul, Gemm and FusedMatMul in f32 over packed panels (packed_gemm.h) of constant weights: bias,
-// addend and bounds are applied in registers, other steps on the tile that was just made.
+// MatMul, Gemm and FusedMatMul in f32 over packed panels (packed_gemm.h) of weights that stay:
+// bias, addend and bounds are applied in registers, other steps on the tile that was just made.
 #include <cmath>
 
 #include "absl/container/inlined_vector.h"
@@ -30,9 +30,8 @@ class PackedMatMul final : public Kernel {
     return absl::StrCat("packed ", TileRows(), "x", PanelColumns(), ":", ChooseIsa());
   }
   size_t packed_bytes() const override { return packed_.bytes(); }
-  std::vector<int> unread_inputs() const override {
-    return packed_.valid() ? std::vector<int>{1} : std::vector<int>{};
-  }
+  std::vector<int> unread_inputs() const override { return {1}; }
+  absl::Span<const InputForm> forms() const override { return packed_.forms(); }
 
  private:
   absl::Status AddStep(PostOp step, const MatMulProblem::Operand* operand);
@@ -48,7 +47,8 @@ class PackedMatMul final : public Kernel {
   bool bounded_ = false;
   Epilogue tail_;
   std::vector<int> tail_inputs_;
-  Tensor packed_;
+  PackedInputs packed_;
+  int panels_ = -1;
 };
 
 bool PackedMatMul::InRegisters(const MatMulProblem::Operand& o) {
@@ -94,10 +94,10 @@ absl::Status PackedMatMul::Init(const PrepareContext& context) {
     if (!s.ok()) return s;
   }
   const int64_t matrices = Product(p_.b_batch), floats = matrices * matrix_floats_;
-  const auto pack = [&](const Tensor& constant) -> absl::StatusOr<Tensor> {
+  const auto pack = [this, matrices, floats](const Tensor& plain) -> absl::StatusOr<Tensor> {
     absl::StatusOr<Tensor> panels = Tensor::Allocate(DType::kF32, {floats});
     if (!panels.ok()) return panels;
-    const float* b = constant.data<float>();
+    const float* b = plain.data<float>();
     for (int64_t i = 0; i < matrices; ++i) {
       PackPanels(b + i * p_.k * p_.n, p_.b_row(), p_.b_col(), p_.k, p_.n, p_.alpha,
                  panels->mutable_data<float>() + i * matrix_floats_);
@@ -107,10 +107,10 @@ absl::Status PackedMatMul::Init(const PrepareContext& context) {
   const std::string format =
       absl::StrCat("panels ", matrices, "x(", p_.k, "x", p_.n, ") of ", PanelColumns(),
                    ", strides ", p_.b_row(), " ", p_.b_col(), ", times ", Format("%a", p_.alpha));
-  absl::StatusOr<Tensor> packed =
-      PackConstant(context, 1, format, floats * int64_t{sizeof(float)}, pack);
-  if (!packed.ok()) return packed.status();
-  packed_ = *std::move(packed);
+  absl::StatusOr<int> panels =
+      packed_.Add(context, 1, format, floats * int64_t{sizeof(float)}, pack);
+  if (!panels.ok()) return panels.status();
+  panels_ = *panels;
   return absl::OkStatus();
 }
 
@@ -120,9 +120,9 @@ absl::Status PackedMatMul::Launch(const LaunchContext& context) const {
   absl::InlinedVector<const void*, 8> operands;
   for (int i : tail_inputs_) operands.push_back(context.inputs[i]);
 
+  const float* const all = packed_.data<float>(panels_, context);
   const auto panels = [&](int64_t index) {
-    return static_cast<const float*>(packed_.raw()) +
-           p_.MatrixOffset(p_.b_batch, 1, index) * matrix_floats_;
+    return all + p_.MatrixOffset(p_.b_batch, 1, index) * matrix_floats_;
   };
   // Matrix `index`; the one after it is next unless it is the `end`.
   const auto multiply = [&](int64_t index, int64_t end, ThreadPool* pool) {
@@ -179,7 +179,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PreparePackedMatMul(const PrepareContext
     return absl::UnimplementedError("the panels would hold alpha B");
   }
   if (p->n < 8) return absl::UnimplementedError("fewer columns than a vector has lanes");
-  if (!context.IsConstant(1)) return absl::UnimplementedError("B is no constant to pack once");
+  if (!context.IsPackable(1)) return absl::UnimplementedError("B changes from run to run");
   auto kernel = std::make_unique<PackedMatMul>(*p);
   if (absl::Status s = kernel->Init(context); !s.ok()) return s;
   return kernel;

@@ -235,15 +235,11 @@ absl::StatusOr<Tensor> DnnlReorder(const void* data, const dnnl::memory::desc& f
   return out;
 }
 
-absl::StatusOr<Tensor> DnnlPackConstant(const PrepareContext& context, size_t input, DType compute,
-                                        const dnnl::memory::desc& from,
-                                        const dnnl::memory::desc& to) {
-  const Tensor& constant = context.constants[input];
+absl::StatusOr<int> DnnlPack(const PrepareContext& context, size_t input, DType compute,
+                             const dnnl::memory::desc& from, const dnnl::memory::desc& to,
+                             PackedInputs* packed) {
   const bool reorder = from != to;
-  if (!reorder && constant.dtype() == compute) {
-    const Value* value = context.node.input(input);
-    return SharedAligned(value == nullptr ? "" : value->name(), constant, context.packed);
-  }
+  if (!reorder && context.input_dtype(input) == compute) return packed->AddPlain(context, input);
   const int64_t bytes = static_cast<int64_t>(to.get_size());
   Hasher layouts;
   absl::Status described = DnnlTry(context.threads, [&] {
@@ -256,13 +252,13 @@ absl::StatusOr<Tensor> DnnlPackConstant(const PrepareContext& context, size_t in
   // What 8-bit weights hold for zero points no question tells: such forms are the node's alone.
   const bool alone = !IsFloat(compute);
   const std::string format =
-      absl::StrCat("onednn ", constant.TypeString(), " ", layouts.Hex(),
+      absl::StrCat("onednn ", context.inputs[input].ToString(), " ", layouts.Hex(),
                    alone ? absl::StrCat(" of ", context.node.name()) : std::string());
-  return PackConstant(context, input, format, bytes,
-                      [&](const Tensor& c) -> absl::StatusOr<Tensor> {
-                        absl::StatusOr<Tensor> t = ConvertTensor(c, compute);
-                        return t.ok() && reorder ? DnnlReorder(t->raw(), from, to) : t;
-                      });
+  return packed->Add(context, input, format, bytes,
+                     [=](const Tensor& plain) -> absl::StatusOr<Tensor> {
+                       absl::StatusOr<Tensor> t = ConvertTensor(plain, compute);
+                       return t.ok() && reorder ? DnnlReorder(t->raw(), from, to) : t;
+                     });
 }
 
 bool DnnlIsReference(absl::string_view implementation) {

@@ -14,6 +14,7 @@
 #include "absl/types/span.h"
 #include "graph/tensor.h"
 #include "kernels/kernel.h"
+#include "kernels/packed_weights.h"
 #include "oneapi/dnnl/dnnl.hpp"
 #include "ops/fused.h"
 
@@ -71,11 +72,11 @@ class DnnlPrimitive {
 absl::StatusOr<Tensor> DnnlReorder(const void* data, const dnnl::memory::desc& from,
                                    const dnnl::memory::desc& to);
 
-// The same of the node's constant `input`, converted to `compute` first: shared with other plans
-// and saved with the model. In layout `from` already, it may be the constant itself.
-absl::StatusOr<Tensor> DnnlPackConstant(const PrepareContext& context, size_t input, DType compute,
-                                        const dnnl::memory::desc& from,
-                                        const dnnl::memory::desc& to);
+// The same of the node's packable `input`, converted to `compute` first: among `packed`, whose
+// index it returns. In layout `from` already it stays as it is.
+absl::StatusOr<int> DnnlPack(const PrepareContext& context, size_t input, DType compute,
+                             const dnnl::memory::desc& from, const dnnl::memory::desc& to,
+                             PackedInputs* packed);
 
 // True where the implementation is one of oneDNN's plain loops: our own kernels are faster.
 bool DnnlIsReference(absl::string_view implementation);

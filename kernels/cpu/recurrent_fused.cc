@@ -1,4 +1,4 @@
-// LSTM and GRU as most models have them (f32, constant weights, sigmoid and tanh, no peepholes, no
+// LSTM and GRU as most models have them (f32, weights that stay, sigmoid and tanh, no peepholes, no
 // lengths): the inputs' products of many steps in one, then one sweep over R for each step
 // (recurrent_step.h). Directions, and blocks of the batch, run side by side.
 #include <algorithm>
@@ -65,9 +65,8 @@ class FusedRecurrent final : public Kernel {
   std::vector<int> unread_inputs() const override {
     return has_bias_ ? std::vector<int>{1, 2, 3} : std::vector<int>{1, 2};
   }
-  size_t packed_bytes() const override {
-    return w_.bytes() + r_.bytes() + bias_.bytes() + recurrent_bias_.bytes();
-  }
+  size_t packed_bytes() const override { return packed_.bytes(); }
+  absl::Span<const InputForm> forms() const override { return packed_.forms(); }
 
  private:
   struct Row {
@@ -77,10 +76,14 @@ class FusedRecurrent final : public Kernel {
   void ForRows(const float* from, int64_t k, absl::FunctionRef<void(const Row&)> row) const;
   absl::StatusOr<Tensor> PackInput(const float* from) const;
   absl::StatusOr<Tensor> PackRecurrent(const float* from) const;
+  // For each direction what is added to the products with X, then what GRU's last gate adds to its
+  // product with R. `from`: null where there is none.
+  absl::StatusOr<Tensor> PackBias(const float* from) const;
 
   // One launch.
   struct Frame {
     const LaunchContext& c;
+    const float *w, *r, *bias, *recurrent_bias;
     float* gates;
     float* h[2];
     float* cell;
@@ -116,7 +119,9 @@ class FusedRecurrent final : public Kernel {
   int64_t width_ = 0;               // columns of one step's gates
   int64_t chunk_ = 1, rows_ = 1, tasks_ = 0;
   bool spread_ = false;  // each step over all threads
-  Tensor w_, r_, bias_, recurrent_bias_;
+  PackedInputs packed_;
+  int w_ = -1, r_ = -1, bias_ = -1;
+  Tensor no_bias_;
   ScratchLayout layout_;
   size_t gates_at_ = 0, h_at_[2] = {0, 0}, c_at_ = 0;
 };
@@ -172,50 +177,60 @@ absl::StatusOr<Tensor> FusedRecurrent::PackRecurrent(const float* from) const {
   return packed;
 }
 
-absl::Status FusedRecurrent::Pack(const PrepareContext& c) {
+absl::StatusOr<Tensor> FusedRecurrent::PackBias(const float* from) const {
   const int64_t gates = config_.gates, directions = config_.directions;
-  const std::string shape = absl::StrCat(directions, " x ", gates, " gates of ", hidden_, ", ",
-                                         lanes_, " lanes, width ", width_);
-  const int64_t bytes = directions * static_cast<int64_t>(sizeof(float));
-  absl::StatusOr<Tensor> w = PackConstant(
-      c, 1, absl::StrCat("recurrent inputs ", features_, ", ", shape, ", panels ", PanelColumns()),
-      bytes * PackedFloats(features_, width_),
-      [&](const Tensor& t) { return PackInput(t.data<float>()); });
-  absl::StatusOr<Tensor> r =
-      PackConstant(c, 2, absl::StrCat("recurrent state, ", shape), bytes * hidden_ * width_,
-                   [&](const Tensor& t) { return PackRecurrent(t.data<float>()); });
-  absl::StatusOr<Tensor> bias = Tensor::Allocate(DType::kF32, {directions * width_});
-  absl::StatusOr<Tensor> recurrent = Tensor::Allocate(DType::kF32, {directions * units_});
-  for (const auto* t : {&w, &r, &bias, &recurrent}) {
-    if (!t->ok()) return t->status();
-  }
-  float *const bf = bias->mutable_data<float>(), *const rb = recurrent->mutable_data<float>();
-  std::fill_n(bf, bias->elements(), 0.0f);
-  std::fill_n(rb, recurrent->elements(), 0.0f);
-  if (c.IsConstant(3)) {
+  absl::StatusOr<Tensor> packed = Tensor::Allocate(DType::kF32, {directions * (width_ + units_)});
+  if (!packed.ok()) return packed;
+  float* const bias = packed->mutable_data<float>();
+  float* const recurrent = bias + directions * width_;
+  std::fill_n(bias, packed->elements(), 0.0f);
+  for (int64_t d = 0; d < directions && from != nullptr; ++d) {
     // Each direction holds Wb of all gates, then Rb; only GRU's last gate needs them apart.
-    absl::StatusOr<Tensor> both = c.constants[3].Aligned();
-    if (!both.ok()) return both.status();
-    const float* const b = both->data<float>();
-    for (int64_t d = 0; d < directions; ++d) {
-      for (int64_t gate = 0; gate < gates; ++gate) {
-        for (int64_t u = 0; u < hidden_; ++u) {
-          const float* from = b + 2 * d * gates * hidden_ + gate * hidden_ + u;
-          float* const to = bf + d * width_ + Column(gate, u);
-          *to = from[0];
-          if (cell_ == StepCell::kGru && gate == 2) {
-            rb[d * units_ + u] = from[gates * hidden_];
-          } else {
-            *to += from[gates * hidden_];
-          }
+    for (int64_t gate = 0; gate < gates; ++gate) {
+      for (int64_t u = 0; u < hidden_; ++u) {
+        const float* const b = from + 2 * d * gates * hidden_ + gate * hidden_ + u;
+        float* const to = bias + d * width_ + Column(gate, u);
+        *to = b[0];
+        if (cell_ == StepCell::kGru && gate == 2) {
+          recurrent[d * units_ + u] = b[gates * hidden_];
+        } else {
+          *to += b[gates * hidden_];
         }
       }
     }
   }
-  w_ = *std::move(w);
-  r_ = *std::move(r);
-  bias_ = *std::move(bias);
-  recurrent_bias_ = *std::move(recurrent);
+  return packed;
+}
+
+absl::Status FusedRecurrent::Pack(const PrepareContext& c) {
+  const int64_t directions = config_.directions;
+  const std::string shape = absl::StrCat(directions, " x ", config_.gates, " gates of ", hidden_,
+                                         ", ", lanes_, " lanes, width ", width_);
+  const int64_t bytes = directions * static_cast<int64_t>(sizeof(float));
+  const auto add = [&](size_t input, std::string format, int64_t floats, PackedInputs::Pack pack,
+                       int* index) -> absl::Status {
+    absl::StatusOr<int> added =
+        packed_.Add(c, input, absl::StrCat(format, shape), bytes * floats, std::move(pack));
+    if (added.ok()) *index = *added;
+    return added.status();
+  };
+  absl::Status s = add(
+      1, absl::StrCat("recurrent inputs ", features_, ", panels ", PanelColumns(), ", "),
+      PackedFloats(features_, width_),
+      [this](const Tensor& t) { return PackInput(t.data<float>()); }, &w_);
+  if (!s.ok()) return s;
+  s = add(
+      2, "recurrent state, ", hidden_ * width_,
+      [this](const Tensor& t) { return PackRecurrent(t.data<float>()); }, &r_);
+  if (!s.ok()) return s;
+  if (has_bias_) {
+    return add(
+        3, absl::StrCat("recurrent bias, ", cell_ == StepCell::kGru ? "GRU, " : ""),
+        width_ + units_, [this](const Tensor& t) { return PackBias(t.data<float>()); }, &bias_);
+  }
+  absl::StatusOr<Tensor> none = PackBias(nullptr);
+  if (!none.ok()) return none.status();
+  no_bias_ = *std::move(none);
   return absl::OkStatus();
 }
 
@@ -228,8 +243,8 @@ void FusedRecurrent::Inputs(const Frame& f, int64_t direction, int64_t done,
   g.n = width_;
   g.k = features_;
   g.a_row = features_;
-  g.panels = static_cast<const float*>(w_.raw()) + direction * PackedFloats(features_, width_);
-  g.bias = bias_.data<float>() + direction * width_;
+  g.panels = f.w + direction * PackedFloats(features_, width_);
+  g.bias = f.bias + direction * width_;
   g.c_row = width_;
   float* const gates = f.gates + direction * chunk_ * batch_ * width_;
   const int64_t products = config_.batch_first ? batch_ : 1;
@@ -252,8 +267,8 @@ void FusedRecurrent::Steps(const Frame& f, int64_t direction, int64_t first_row,
   s.alone = batch_ == 1;
   s.hidden = hidden_;
   s.blocks = blocks_;
-  s.r = static_cast<const float*>(r_.raw()) + direction * hidden_ * width_;
-  s.recurrent_bias = recurrent_bias_.data<float>() + direction * units_;
+  s.r = f.r + direction * hidden_ * width_;
+  s.recurrent_bias = f.recurrent_bias + direction * units_;
   s.gates_row = BatchRow() * width_;
   s.state_row = units_;
   s.y_row = (config_.batch_first ? steps_ * config_.directions : 1) * hidden_;
@@ -314,7 +329,13 @@ absl::Status FusedRecurrent::Launch(const LaunchContext& context) const {
   if (batch_ == 0) return absl::OkStatus();
   char* const scratch = static_cast<char*>(context.scratch);
   auto at = [&](size_t offset) { return reinterpret_cast<float*>(scratch + offset); };
+  const float* const bias =
+      has_bias_ ? packed_.data<float>(bias_, context) : static_cast<const float*>(no_bias_.raw());
   const Frame f{context,
+                packed_.data<float>(w_, context),
+                packed_.data<float>(r_, context),
+                bias,
+                bias + config_.directions * width_,
                 at(gates_at_),
                 {at(h_at_[0]), at(h_at_[1])},
                 cell_ == StepCell::kLstm ? at(c_at_) : nullptr};
@@ -355,9 +376,9 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareFusedRecurrent(const PrepareConte
   const bool lstm = context.node.Is("LSTM");
   auto refuse = [](absl::string_view why) { return absl::UnimplementedError(why); };
   if (context.input_dtype(0) != DType::kF32) return refuse("computes in f32 alone");
-  if (!context.IsConstant(1) || !context.IsConstant(2) ||
-      (context.HasInput(3) && !context.IsConstant(3))) {
-    return refuse("weights or biases are no constants");
+  if (!context.IsPackable(1) || !context.IsPackable(2) ||
+      (context.HasInput(3) && !context.IsPackable(3))) {
+    return refuse("weights or biases change from run to run");
   }
   if (context.HasInput(4)) return refuse("sequences have lengths of their own");
   if (lstm && context.HasInput(7)) return refuse("peepholes");

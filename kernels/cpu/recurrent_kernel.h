@@ -13,6 +13,7 @@
 #include "kernels/cpu/brgemm.h"
 #include "kernels/cpu/tile_step.h"
 #include "kernels/kernel.h"
+#include "kernels/packed_weights.h"
 #include "ops/recurrent.h"
 
 namespace sluice::cpu {
@@ -27,7 +28,8 @@ class RecurrentKernel : public Kernel {
   std::string Description() const override;
   size_t scratch_bytes() const override { return scratch_bytes_; }
   std::vector<int> unread_inputs() const override { return unread_; }
-  size_t packed_bytes() const override { return packed_w_.bytes() + packed_r_.bytes(); }
+  size_t packed_bytes() const override { return packed_.bytes(); }
+  absl::Span<const InputForm> forms() const override { return packed_.forms(); }
 
  private:
   // Rows of one product with W.
@@ -129,7 +131,8 @@ class RecurrentKernel : public Kernel {
 
   std::vector<TileGemm<T>> input_;        // by rows
   TileGemm<T> recurrent_[2], linear_[2];  // of a whole block, and of the last one
-  Tensor packed_w_, packed_r_;
+  PackedInputs packed_;
+  int packed_w_ = -1, packed_r_ = -1;
   std::vector<int> unread_;
   struct {
     int64_t row = 0, w = 0, r = 0, bias = 0, recurrent_bias = 0, peepholes = 0, x = 0, gates = 0,

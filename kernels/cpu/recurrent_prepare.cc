@@ -117,24 +117,24 @@ void RecurrentKernel<T>::Pack(const void* from, int64_t k, T* to, int64_t begin,
 template <typename T>
 void RecurrentKernel<T>::PackConstants(const PrepareContext& c) {
   const int64_t panels = config_.directions * width_ / kPanel;
-  std::vector<T> row(std::max(features_, hidden_));
-  auto pack = [&](int input, int64_t k, Tensor* out) {
-    if (!c.IsConstant(input)) return;
-    std::string format = absl::StrCat("recurrent ", c.constants[input].TypeString(), " panels of ",
+  auto pack = [&](int input, int64_t k, int* index) {
+    if (!c.IsPackable(input)) return;
+    std::string format = absl::StrCat("recurrent ", c.inputs[input].ToString(), " panels of ",
                                       kPanel, ", width ", width_, ", columns");
     for (const Segment& s : segments_)
       absl::StrAppend(&format, " ", s.row, "+", s.rows, " at ", s.column);
     const int64_t bytes = PackedElements(k) * static_cast<int64_t>(sizeof(T));
-    absl::StatusOr<Tensor> t = PackConstant(
+    absl::StatusOr<int> added = packed_.Add(
         c, static_cast<size_t>(input), format, bytes,
-        [&](const Tensor& from) -> absl::StatusOr<Tensor> {
+        [this, k, panels](const Tensor& from) -> absl::StatusOr<Tensor> {
+          std::vector<T> row(static_cast<size_t>(k));
           absl::StatusOr<Tensor> to = Tensor::Allocate(kDTypeOf<T>, {PackedElements(k)});
           if (!to.ok()) return to;
           Pack(from.raw(), k, to->template mutable_data<T>(), 0, panels, row.data());
           return to;
         });
-    if (!t.ok()) return;
-    *out = *std::move(t);
+    if (!added.ok()) return;
+    *index = *added;
     unread_.push_back(input);
   };
   pack(1, features_, &packed_w_);
@@ -150,8 +150,8 @@ void RecurrentKernel<T>::PlanScratch(const PrepareContext& c) {
   };
   const int64_t directions = config_.directions, state = directions * batch_ * hidden_;
   at_.row = take(std::max(features_, hidden_) * threads_);
-  if (!packed_w_.valid()) at_.w = take(PackedElements(features_));
-  if (!packed_r_.valid()) at_.r = take(PackedElements(hidden_));
+  if (packed_w_ < 0) at_.w = take(PackedElements(features_));
+  if (packed_r_ < 0) at_.r = take(PackedElements(hidden_));
   at_.bias = take(directions * width_);
   at_.recurrent_bias = take(directions * hidden_);
   at_.peepholes = take(directions * 3 * hidden_);

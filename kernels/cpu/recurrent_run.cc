@@ -70,8 +70,8 @@ auto RecurrentKernel<T>::MakeFrame(const LaunchContext& c, const int32_t* length
           At(c, at_.cell),
           At(c, at_.temp)};
   const int64_t panels = config_.directions * width_ / kPanel;
-  auto packed = [&](const Tensor& ready, int64_t at, int input, int64_t k) -> const T* {
-    if (ready.valid()) return static_cast<const T*>(ready.raw());
+  auto packed = [&](int ready, int64_t at, int input, int64_t k) -> const T* {
+    if (ready >= 0) return packed_.template data<T>(ready, c);
     T* to = At(c, at);
     const int64_t row = std::max(features_, hidden_);
     c.pool->RunTasks(threads_, [&](int slice, int n) {

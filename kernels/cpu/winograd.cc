@@ -155,7 +155,6 @@ class Winograd final : public Kernel {
     dump_ = layout_.Take(dump_bytes_ * sets);
     spoilt_bytes_ = static_cast<size_t>(CeilDiv(tiling_.depth.out * tiling_.group, 64) * 64);
     spoilt_ = layout_.Take(spoilt_bytes_ * sets);
-    source_ = context.constants[1];
     return absl::OkStatus();
   }
 
@@ -164,6 +163,8 @@ class Winograd final : public Kernel {
     Run run{.pool = context.pool,
             .x = context.input<float>(0),
             .y = context.output<float>(0),
+            .w = context.input<float>(1),
+            .u = packed_.data<float>(filters_, context),
             .operands = epilogue_.Bind(context)};
     if (plain_in_) {
       float* x = reinterpret_cast<float*>(scratch + x_);
@@ -204,14 +205,16 @@ class Winograd final : public Kernel {
   }
   size_t scratch_bytes() const override { return layout_.bytes(); }
   size_t packed_bytes() const override { return packed_.bytes(); }
-  // But for tiles that are not finite, which read the constant itself.
+  // But for tiles that are not finite, which read the filters themselves.
   std::vector<int> unread_inputs() const override { return {1}; }
+  absl::Span<const InputForm> forms() const override { return packed_.forms(); }
 
  private:
   struct Run {
     ThreadPool* pool;
     const float* x;
     float* y;
+    const float *w, *u;  // filters, plain and transformed
     ConvEpilogue::Operands operands;
   };
 
@@ -228,11 +231,11 @@ class Winograd final : public Kernel {
         absl::StrCat("winograd ", tiling_.tile, ": ", p_.channels, " to ", p_.features, " in ",
                      tiling_.parts, " parts of ", tiling_.width, ", panels of ", PanelColumns(),
                      taps > 1 ? absl::StrCat(", ", taps, " deep") : "");
-    absl::StatusOr<Tensor> packed =
-        PackConstant(context, 1, format, floats * int64_t{sizeof(float)},
-                     [&](const Tensor& w) { return Transformed(w.data<float>(), floats); });
-    if (!packed.ok()) return packed.status();
-    packed_ = *std::move(packed);
+    absl::StatusOr<int> filters = packed_.Add(
+        context, 1, format, floats * int64_t{sizeof(float)},
+        [this, floats](const Tensor& w) { return Transformed(w.data<float>(), floats); });
+    if (!filters.ok()) return filters.status();
+    filters_ = *filters;
     return absl::OkStatus();
   }
 
@@ -302,7 +305,7 @@ class Winograd final : public Kernel {
         float* const v = memory.v + from % depth.Held() * tiling_.frequencies * v_stride_;
         if (from >= next) InputTiles(run, first, count, from, v);
         next = std::max(next, from + 1);
-        Products(part, tap, count, begun, v, memory.m);
+        Products(run, part, tap, count, begun, v, memory.m);
         begun = true;
       }
       if (!begun) std::fill_n(memory.m, m_stride_ * tiling_.frequencies, 0.0f);
@@ -312,10 +315,10 @@ class Winograd final : public Kernel {
   }
 
   // One for each frequency.
-  void Products(int64_t part, int64_t tap, int64_t count, bool accumulate, const float* v,
-                float* m) const {
-    const float* const u = static_cast<const float*>(packed_.raw()) +
-                           (part * tiling_.depth.taps + tap) * tiling_.frequencies * u_size_;
+  void Products(const Run& run, int64_t part, int64_t tap, int64_t count, bool accumulate,
+                const float* v, float* m) const {
+    const float* const u =
+        run.u + (part * tiling_.depth.taps + tap) * tiling_.frequencies * u_size_;
     for (int64_t f = 0; f < tiling_.frequencies; ++f) {
       PackedGemmArgs g;
       g.m = count;
@@ -422,8 +425,8 @@ class Winograd final : public Kernel {
           results[pixels] = y + positions[pixels] * k;
         }
       }
-      DirectPixels(p_, run.x + at.image * p_.in_size() * p_.channels, source_.raw(),
-                   {positions, pixels}, from, features, memory.v, results);
+      DirectPixels(p_, run.x + at.image * p_.in_size() * p_.channels, run.w, {positions, pixels},
+                   from, features, memory.v, results);
       for (size_t pixel = 0; pixel < pixels; ++pixel) {
         for (int64_t f = 0; f < features; ++f) {
           float& v = results[pixel][f];
@@ -449,7 +452,8 @@ class Winograd final : public Kernel {
   const int64_t v_stride_, m_stride_;  // elements from frequency to frequency
   const std::vector<float> zeros_;     // a pixel of the padding
   ConvEpilogue epilogue_;
-  Tensor packed_, source_;  // the filters, transformed and as they are
+  PackedInputs packed_;
+  int filters_ = -1;
   int64_t u_size_ = 0;
   ScratchLayout layout_;
   size_t x_ = 0, y_ = 0, v_ = 0, m_ = 0, dump_ = 0, spoilt_ = 0;

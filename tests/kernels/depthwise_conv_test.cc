@@ -106,7 +106,7 @@ TEST(DepthwiseConv, RefusesWithTheReason) {
         why(Depthwise(16, {.pads = {far, far, 0, 0}, .kernel = {2, 2}, .dilations = {far, far}})),
         "the window reaches too far");
   }
-  EXPECT_EQ(why(Depthwise(32, {.constant = false})), "the filters are not constant");
+  EXPECT_EQ(why(Depthwise(32, {.constant = false})), "the filters change from run to run");
   EXPECT_EQ(why(Depthwise(3, {})), "fewer channels than a vector has lanes");
   EXPECT_TRUE(absl::StrContains(why(Depthwise(32, {.in = Layout::kPlain})), "channels-last"));
 }

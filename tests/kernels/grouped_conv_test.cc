@@ -127,7 +127,7 @@ TEST(GroupedConv, RefusesWithTheReason) {
         "the window reaches too far");
   }
   EXPECT_EQ(why({.group = 16}), "depthwise");
-  EXPECT_EQ(why({.constant = false, .group = 4}), "the filters are not constant");
+  EXPECT_EQ(why({.constant = false, .group = 4}), "the filters change from run to run");
   EXPECT_TRUE(absl::StrContains(why({.in = Layout::kPlain, .group = 4}), "channels-last"));
 }
 

@@ -108,6 +108,11 @@ grep -q "left out: 'train'" err || fail "convert --freeze does not say that trai
 expect 0 run frozen.sluice.txt
 expect 0 convert signatures.txt frozen.onnx --freeze=w
 expect 1 convert signatures.txt frozen.onnx --freeze=other
+expect 0 convert frozen.sluice.txt thawed.sluice.txt --unfreeze
+grep -q '^variables: ' err || fail "convert --unfreeze does not say what became variables"
+grep -q 'Variable' thawed.sluice.txt || fail "thawed.sluice.txt has no variable"
+expect 0 run thawed.sluice.txt
+expect 1 convert frozen.sluice.txt thawed.sluice.txt --unfreeze=other
 expect 1 run odd.txt --input 'nobody=results/output_0.npy'
 expect 1 show missing.onnx
 expect 1 show $'missing\e[2J\nFORGED'
