@@ -39,9 +39,41 @@ Value* Fold(Site& s, const Product& p, absl::Span<const double> scale,
   return y != nullptr ? y : s.Refuse("a weight would leave the range of its type");
 }
 
+bool IsVector(const Value* v, int64_t elements) {
+  return v->type().is_tensor() && v->type().StaticDims() == Dims{elements};
+}
+
+// The same as nodes, for weights and parameters that are variables: they run once a version.
+Value* HeldBatchNorm(Site& s) {
+  const Node& node = s.node;
+  const std::optional<Product> p = FindHeldProduct(node.input(0));
+  if (!p.has_value() || p->channel_axis != 1 || node.Int("training_mode") != 0 ||
+      OnlyUse(*node.input(0)) != &node)
+    return nullptr;
+  GraphBuilder& b = s.b;
+  Value* wide[4];  // scale, bias, mean, variance
+  for (size_t i = 0; i < 4; ++i) {
+    Value* v = node.input(i + 1);
+    if (!v->held() || !IsVector(v, p->channels)) return nullptr;
+    wide[i] = b.Op("Cast", {v}, {{"to", DType::kF64}});
+  }
+  Value* variance = b.Op("Add", {wide[3], b.ScalarLike(wide[3], node.Float("epsilon"))});
+  Value* scale = b.Op("Div", {wide[0], b.Op("Sqrt", {variance})});
+  Value* shift = b.Op("Sub", {wide[1], b.Op("Mul", {wide[2], scale})});
+  return HeldScaledProduct(b, *p, scale, shift);
+}
+
 Value* BatchNormRule(Site& s) {
   const Node& node = s.node;
   if (node.input(0)->producer() == nullptr) return nullptr;
+  bool known = true;
+  for (size_t i = 1; i < 5; ++i) known &= node.input(i)->constant() != nullptr;
+  const Node& before = *node.input(0)->producer();
+  for (size_t i = 1; i < before.num_inputs() && i < 3 && IsProductOp(&before); ++i)
+    known &= before.input(i) == nullptr || before.input(i)->constant() != nullptr;
+  if (!known) {
+    if (Value* held = HeldBatchNorm(s); held != nullptr) return held;
+  }
   const std::optional<Product> p = ProductBefore(s, node.input(0));
   if (!p.has_value()) return nullptr;
   if (node.Int("training_mode") != 0) return s.Refuse("it is in training mode");

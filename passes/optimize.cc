@@ -30,6 +30,7 @@
 #include "passes/simplify_algebra.h"
 #include "passes/simplify_shapes.h"
 #include "passes/sink_transposes.h"
+#include "passes/split_held.h"
 
 namespace sluice {
 namespace {
@@ -48,6 +49,7 @@ constexpr RecognizeActivations kRecognizeActivations;
 constexpr RecognizeNorms kRecognizeNorms;
 constexpr FoldBatchNorm kFoldBatchNorm;
 constexpr FlattenConvolutions kFlattenConvolutions;
+constexpr SplitHeld kSplitHeld;
 constexpr FuseAttention kFuseAttention;
 constexpr FuseBiasActivation kFuseBiasActivation;
 constexpr FuseLoops kFuseLoops;
@@ -85,6 +87,7 @@ std::vector<Group> Pipeline() {
       {1, {&kExpandOps}},                                // what no kernel takes
       {8, simplify, true},                               // of what came out
       {1, {&kFuseBiasActivation, &kPrune}},
+      {1, {&kSplitHeld}},  // before what runs once a version shares loops with what does not
       {3, {&kFuseLoops, &kPrune}},  // last: what other passes know by its ops goes into bodies
       {1, {&kAssignLayouts}},       // rules before it see plain tensors only
   };
@@ -147,6 +150,7 @@ class Manager {
     context_.fuel = options.fuel;
     context_.strict = options.strict;
     context_.state = &state_;
+    context_.held = &report_.held;
     context_.fold_total_bytes = options.fold_total_bytes;
     context_.fold_result_bytes = options.fold_result_bytes;
   }

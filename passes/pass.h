@@ -35,6 +35,12 @@ struct TargetInfo {
 
 struct LiftedState;
 
+// What split_held took out of a program.
+struct HeldProgram {
+  std::unique_ptr<Graph> graph;  // null: nothing
+  std::vector<int> inputs;       // by input of it, the program's input that it is
+};
+
 // One place that a pass looked at.
 struct Finding {
   std::string pass;
@@ -53,6 +59,7 @@ struct PassContext {
   bool strict = false;  // PassOptions::strict
   std::vector<Finding>* findings = nullptr;
   LiftedState* state = nullptr;  // lift_state puts it there
+  HeldProgram* held = nullptr;   // split_held puts it there
 
   // A rule asks before it edits; false: leave the place alone (out of fuel).
   bool Spend() {
@@ -99,6 +106,7 @@ struct PassReport {
 struct OptimizeReport {
   std::vector<PassReport> passes;
   std::vector<Finding> findings;
+  HeldProgram held;
 
   // What one of the passes did before the others.
   void Add(std::vector<Finding> earlier);

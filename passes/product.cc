@@ -22,7 +22,9 @@ int64_t ProductOf(absl::Span<const int64_t> dims) {
 // Fills in what the weight's extents tell. False where they make no sense.
 bool ReadWeight(Product* p) {
   const Node& node = *p->node;
-  const absl::Span<const int64_t> dims = p->weight->constant()->dims();
+  const std::optional<Dims> known = p->weight->type().StaticDims();
+  if (!known.has_value()) return false;
+  const absl::Span<const int64_t> dims = *known;
   const bool transposed_conv = node.Is("ConvTranspose");
   if (node.Is("Conv") || transposed_conv) {
     if (dims.size() < 3) return false;
@@ -65,7 +67,8 @@ std::optional<Product> FromNode(Node* node) {
   p.output = node->output();
   p.weight = node->input(1);
   p.bias = node->input(2);
-  if (p.weight->constant() == nullptr || !IsFloat(DTypeOf(p.weight)) || !ReadWeight(&p)) {
+  if (!p.weight->held() || !p.weight->type().is_tensor() || !IsFloat(DTypeOf(p.weight)) ||
+      !ReadWeight(&p)) {
     return std::nullopt;
   }
   if (node->Is("Gemm")) p.bias_scale = node->Float("beta");
@@ -138,11 +141,42 @@ std::optional<Product> FindProduct(Value* value) {
   if (value == nullptr) return std::nullopt;
   std::optional<Product> p = FromNode(value->producer());
   if (!p.has_value()) p = FromBiasAdd(value->producer());
+  if (p.has_value() && p->weight->constant() == nullptr) return std::nullopt;
   if (!p.has_value() || p->bias == nullptr) return p;
   const bool conv = p->channel_axis == 1 && p->node->op().FindAttr("group") != nullptr;
   const bool fits = conv ? PerChannel(p->bias, 1, 0, p->channels).has_value()
                          : PerChannel(p->bias, p->rank, p->channel_axis, p->channels).has_value();
   return fits ? p : std::nullopt;
+}
+
+std::optional<Product> FindHeldProduct(Value* value) {
+  if (value == nullptr) return std::nullopt;
+  std::optional<Product> p = FromNode(value->producer());
+  if (!p.has_value() || p->bias == nullptr) return p;
+  const bool vector = p->bias->held() && p->bias->type().is_tensor() &&
+                      p->bias->type().StaticDims() == Dims{p->channels};
+  return vector ? p : std::nullopt;
+}
+
+Value* HeldScaledProduct(GraphBuilder& b, const Product& p, Value* scale, Value* shift) {
+  const Dims dims = *p.weight->type().StaticDims();
+  if (p.outer_per_group != p.outer) return nullptr;  // ConvTranspose in groups
+  std::vector<int64_t> along(dims.size(), 1);
+  const bool first = p.outer == 1 && dims[0] == p.channels;
+  along[first ? 0 : 1] = p.channels;
+  const auto same_type = [&](Value* v) { return b.Op("Cast", {v}, {{"to", DTypeOf(p.weight)}}); };
+  Value* factors = same_type(b.Op("Reshape", {scale, b.Ints(along)}));
+  Value* weight = b.Op("Mul", {p.weight, factors});
+  if (p.bias != nullptr) {
+    Value* bias = b.Op("Cast", {p.bias}, {{"to", DTypeOf(scale)}});
+    if (p.bias_scale != 1) bias = b.Op("Mul", {bias, b.ScalarLike(bias, p.bias_scale)});
+    shift = b.Op("Add", {b.Op("Mul", {bias, scale}), shift});
+  }
+  AttrList attrs(p.node->attrs().begin(), p.node->attrs().end());
+  std::erase_if(attrs, [](const auto& a) { return a.first == "beta"; });
+  if (!p.node->Is("MatMul"))
+    return b.Op(p.node->op_name(), {p.node->input(0), weight, same_type(shift)}, attrs);
+  return b.Op("Add", {b.Op("MatMul", {p.node->input(0), weight}, attrs), same_type(shift)});
 }
 
 Value* ScaledProduct(GraphBuilder& b, const Product& p, absl::Span<const double> scale,

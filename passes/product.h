@@ -18,8 +18,8 @@ namespace sluice {
 struct Product {
   Node* node = nullptr;     // Conv, ConvTranspose, Gemm or MatMul
   Value* output = nullptr;  // of the node, or of the Add of a constant bias after a MatMul
-  Value* weight = nullptr;  // constant
-  Value* bias = nullptr;    // constant; null where there is none
+  Value* weight = nullptr;  // held
+  Value* bias = nullptr;    // held; null where there is none
   float bias_scale = 1;     // Gemm's beta
   int channel_axis = 0;     // of the output, non-negative
   int rank = 0;             // of the output
@@ -33,6 +33,10 @@ struct Product {
 // that is constant, one number a channel, or absent.
 std::optional<Product> FindProduct(Value* value);
 
+// The same where weights and bias may be held values that nobody knows yet (variables); the bias is
+// then a vector.
+std::optional<Product> FindHeldProduct(Value* value);
+
 // One number for each channel, from a constant that broadcasts along nothing but the channel axis
 // of a tensor of `rank`; empty else.
 std::optional<std::vector<double>> PerChannel(const Value* constant, int rank, int channel_axis,
@@ -41,6 +45,10 @@ std::optional<std::vector<double>> PerChannel(const Value* constant, int rank, i
 // The product with weights scaled and shifted by channel. Null where a number would overflow.
 Value* ScaledProduct(GraphBuilder& b, const Product& product, absl::Span<const double> scale,
                      absl::Span<const double> shift);
+
+// The same with vectors of held values, for what FindHeldProduct() found. Null where the channels
+// of the weights lie along no one axis. Numbers that overflow are not looked for.
+Value* HeldScaledProduct(GraphBuilder& b, const Product& product, Value* scale, Value* shift);
 
 // Calls `fuse` for each node of an op of `ops`, bodies included; true where one call says true.
 // `fuse` may erase its node and nodes that are of no such op.

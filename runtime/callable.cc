@@ -128,7 +128,7 @@ absl::Status Callable::Impl::Run(absl::Span<const Tensor> inputs, absl::Span<Ten
   for (size_t i = 0; i < outputs; ++i)
     given[i] = IsGiven(i, results_to[i]) ? results_to[i] : Tensor();
   StateAccess state(entry, session->state.get());
-  state.AppendInputs(&ordered);
+  if (absl::Status s = state.AppendInputs(&ordered); !s.ok()) return s;
   if (!PlanFits()) {
     absl::StatusOr<std::shared_ptr<const Plan>> made =
         entry->compiled.program->PlanFor(ordered, fetches);

@@ -60,6 +60,9 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signatur
   log(absl::StrCat("variables: ", compiled.variables.size(), ", read ", compiled.state.reads.size(),
                    ", written ", compiled.state.writes.size()));
 
+  // What is made of variables that are only read is the same in every run of one version.
+  if (absl::Status s = InferTypes(program.get()); !s.ok()) return s;
+
   // The passes see this machine only through two values: an evaluator and a target.
   PassOptions passes = options.passes;
   passes.strict |= options.accuracy == Accuracy::kStrict;
@@ -69,6 +72,11 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signatur
   compiled.report = *std::move(report);
   compiled.report.Add(std::move(inlined));
   compiled.general = TakeGeneralProgram(program.get());
+  const HeldProgram& held = compiled.report.held;
+  for (int input : held.inputs) {
+    const size_t read = static_cast<size_t>(input) - compiled.state.inputs;
+    compiled.held_reads.push_back(compiled.state.reads[read]);
+  }
   compiled.nodes_after = program->num_nodes_with_bodies();
   for (const PassReport& p : compiled.report.passes) {
     log(absl::StrCat("pass ", p.pass, ": ", p.applied, " applied, ", p.refused, " refused, ",
@@ -102,6 +110,11 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signatur
     auto tuner = Tuner::Open(options.tuning_cache, pool, options.warn);
     if (!tuner.ok()) return tuner.status();
     program_options.tuner = *std::move(tuner);
+  }
+  if (held.graph != nullptr) {
+    log(absl::StrCat("once a version: ", held.graph->num_nodes_with_bodies(), " nodes"));
+    compiled.held_program =
+        std::make_unique<Program>(std::move(compiled.report.held.graph), program_options);
   }
   compiled.program =
       std::make_unique<Program>(std::move(program), program_options, compiled.state.Renews());

@@ -23,6 +23,10 @@ struct Compiled {
   OptimizeReport report;
   std::vector<StateVariable> variables;  // of the whole program; their contents are shared with it
   StatePorts state;                      // how this part of it touches them
+  // What it makes of variables alone, once a version; its inputs are these variables. Its results
+  // are inputs of the program behind the variables. Null: there is nothing.
+  std::unique_ptr<Program> held_program;
+  std::vector<int> held_reads;
   size_t nodes_before = 0, nodes_after = 0;
   double milliseconds = 0;
 };

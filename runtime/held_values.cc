@@ -1,15 +1,70 @@
 #include "runtime/held_values.h"
 
+#include <algorithm>
+#include <numeric>
+
 namespace sluice {
 
+HeldValues::HeldValues(std::shared_ptr<State> state, size_t first, std::vector<int> variables,
+                       std::unique_ptr<Program> program, std::vector<int> reads, ThreadPool* pool)
+    : state_(std::move(state)),
+      first_(first),
+      variables_(std::move(variables)),
+      reads_(std::move(reads)),
+      program_(std::move(program)),
+      pool_(pool),
+      derived_([this](absl::Span<const Tensor> plain) {
+        std::vector<int> all(program_->graph().outputs().size());
+        std::iota(all.begin(), all.end(), 0);
+        RunContext run;
+        run.pool = pool_;
+        return program_->Run(plain, all, {}, &run);
+      }) {
+  watch_ = state_->Watch([this](const State::Version& next) { return MakeAhead(next); });
+}
+
+HeldValues::~HeldValues() { state_->Unwatch(watch_); }
+
+std::vector<Tensor> HeldValues::Read(const State::Version& version) const {
+  std::vector<Tensor> values;
+  for (int v : reads_) values.push_back(version.values[static_cast<size_t>(v)]);
+  return values;
+}
+
+uint64_t HeldValues::Written(const State::Version& version, int input) const {
+  const size_t i = static_cast<size_t>(input) - first_;
+  if (i < variables_.size()) return version.written[static_cast<size_t>(variables_[i])];
+  uint64_t latest = 0;
+  for (int v : reads_) latest = std::max(latest, version.written[static_cast<size_t>(v)]);
+  return latest;
+}
+
+absl::Status HeldValues::AppendDerived(const State::Version& version, std::vector<Tensor>* inputs) {
+  if (program_ == nullptr) return absl::OkStatus();
+  const int behind = static_cast<int>(first_ + variables_.size());
+  absl::StatusOr<std::vector<Tensor>> derived =
+      derived_.Of(Read(version), Written(version, behind));
+  if (!derived.ok()) return derived.status();
+  inputs->insert(inputs->end(), derived->begin(), derived->end());
+  return absl::OkStatus();
+}
+
+HeldValues::Bound HeldValues::Bind(const std::shared_ptr<const Plan>& plan) {
+  Bound bound{.plan = plan, .inputs = {}, .forms = {}, .version = 0, .tensors = {}};
+  for (const PlanForm& form : plan->forms()) {
+    const size_t i = static_cast<size_t>(form.input) - first_;
+    const bool derived = i >= variables_.size();
+    FormTable& table = derived ? forms_of_derived_ : *state_->forms();
+    const int key = derived ? static_cast<int>(i - variables_.size()) : variables_[i];
+    bound.inputs.push_back(form.input);
+    bound.forms.push_back(table.Get(key, form.format, form.pack));
+  }
+  return bound;
+}
+
 absl::Status HeldValues::AppendForms(const std::shared_ptr<const Plan>& plan,
-                                     const State::Version& version, size_t first,
-                                     absl::Span<const int> variables, FormTable* table,
-                                     std::vector<Tensor>* inputs) {
+                                     const State::Version& version, std::vector<Tensor>* inputs) {
   if (plan->forms().empty()) return absl::OkStatus();
-  const auto variable = [&](const PlanForm& form) {
-    return variables[static_cast<size_t>(form.input) - first];
-  };
   std::vector<std::shared_ptr<Form>> forms;
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -17,10 +72,7 @@ absl::Status HeldValues::AppendForms(const std::shared_ptr<const Plan>& plan,
     while (bound != bound_.end() && bound->plan.lock() != plan) ++bound;
     if (bound == bound_.end()) {
       std::erase_if(bound_, [](const Bound& b) { return b.plan.expired(); });
-      Bound made{.plan = plan, .forms = {}, .version = 0, .tensors = {}};
-      for (const PlanForm& form : plan->forms())
-        made.forms.push_back(table->Get(variable(form), form.format, form.pack));
-      bound_.push_back(std::move(made));
+      bound_.push_back(Bind(plan));
       bound = bound_.end() - 1;
     }
     if (bound->version == version.number && !bound->tensors.empty()) {
@@ -29,24 +81,56 @@ absl::Status HeldValues::AppendForms(const std::shared_ptr<const Plan>& plan,
     }
     forms = bound->forms;
   }
+  // Without the lock: who reads another version does not wait for this one.
   std::vector<Tensor> tensors;
   for (size_t i = 0; i < forms.size(); ++i) {
-    const int v = variable(plan->forms()[i]);
-    absl::StatusOr<Tensor> tensor = forms[i]->Of(version.values[static_cast<size_t>(v)],
-                                                 version.written[static_cast<size_t>(v)]);
-    if (!tensor.ok()) return tensor.status();
-    tensors.push_back(*std::move(tensor));
+    const int input = plan->forms()[i].input;
+    absl::StatusOr<std::vector<Tensor>> form =
+        forms[i]->Of(absl::MakeConstSpan(*inputs).subspan(static_cast<size_t>(input), 1),
+                     Written(version, input));
+    if (!form.ok()) return form.status();
+    tensors.push_back(std::move(form->front()));
   }
   inputs->insert(inputs->end(), tensors.begin(), tensors.end());
   std::lock_guard<std::mutex> lock(mutex_);
   for (Bound& bound : bound_) {
-    if (bound.plan.lock() != plan || (bound.version > version.number && !bound.tensors.empty()))
-      continue;
-    bound.version = version.number;
-    bound.tensors = std::move(tensors);
+    if (bound.plan.lock() != plan) continue;
+    if (bound.tensors.empty() || version.number > bound.version) {
+      bound.version = version.number;
+      bound.tensors = std::move(tensors);
+    }
     break;
   }
   return absl::OkStatus();
 }
+
+absl::Status HeldValues::MakeAhead(const State::Version& next) {
+  std::vector<Tensor> inputs(first_);
+  for (int v : variables_) inputs.push_back(next.values[static_cast<size_t>(v)]);
+  if (program_ != nullptr) {
+    const int behind = static_cast<int>(inputs.size());
+    absl::StatusOr<std::vector<Tensor>> derived =
+        derived_.MakeAhead(Read(next), Written(next, behind));
+    if (!derived.ok()) return derived.status();
+    inputs.insert(inputs.end(), derived->begin(), derived->end());
+  }
+  std::vector<std::pair<int, std::shared_ptr<Form>>> forms;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (const Bound& bound : bound_) {
+      if (bound.plan.expired()) continue;
+      for (size_t i = 0; i < bound.forms.size(); ++i)
+        forms.emplace_back(bound.inputs[i], bound.forms[i]);
+    }
+  }
+  for (const auto& [input, form] : forms) {
+    absl::StatusOr<std::vector<Tensor>> made = form->MakeAhead(
+        absl::MakeConstSpan(inputs).subspan(static_cast<size_t>(input), 1), Written(next, input));
+    if (!made.ok()) return made.status();
+  }
+  return absl::OkStatus();
+}
+
+int64_t HeldValues::bytes() const { return derived_.bytes() + forms_of_derived_.bytes(); }
 
 }  // namespace sluice

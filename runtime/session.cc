@@ -128,7 +128,7 @@ namespace {
 absl::StatusOr<std::unique_ptr<Entry>> MakeEntry(const Graph& graph, const std::string* signature,
                                                  const SessionOptions& options, ThreadPool* pool,
                                                  std::shared_ptr<PackedWeights> packed,
-                                                 State* state) {
+                                                 const std::shared_ptr<State>& state) {
   absl::StatusOr<Compiled> compiled = Compile(graph, signature, options, pool, std::move(packed));
   if (!compiled.ok()) return compiled.status();
   auto entry = std::make_unique<Entry>();
@@ -157,6 +157,11 @@ absl::StatusOr<std::unique_ptr<Entry>> MakeEntry(const Graph& graph, const std::
   }
   for (int v : ports.reads) entry->reads.push_back(places[static_cast<size_t>(v)]);
   for (int v : ports.writes) entry->writes.push_back(places[static_cast<size_t>(v)]);
+  std::vector<int> held_reads;
+  for (int v : entry->compiled.held_reads) held_reads.push_back(places[static_cast<size_t>(v)]);
+  entry->held = std::make_unique<HeldValues>(state, ports.inputs, entry->reads,
+                                             std::move(entry->compiled.held_program),
+                                             std::move(held_reads), pool);
 
   const Graph& program = entry->compiled.program->graph();
   for (size_t i = 0; i < ports.inputs; ++i) {
@@ -203,7 +208,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(
   impl.options = std::move(options);
   const auto add = [&](const std::string* signature) -> absl::Status {
     absl::StatusOr<std::unique_ptr<Entry>> entry =
-        MakeEntry(graph, signature, impl.options, impl.pool.get(), packed, impl.state.get());
+        MakeEntry(graph, signature, impl.options, impl.pool.get(), packed, impl.state);
     if (!entry.ok() && signature != nullptr) {
       return absl::Status(entry.status().code(), absl::StrCat("signature ", Shown(*signature), ": ",
                                                               entry.status().message()));
@@ -284,7 +289,7 @@ absl::StatusOr<std::vector<Tensor>> Session::Run(absl::string_view signature, co
   if (absl::Status s = run.CheckStop(); !s.ok()) return s;
   StateAccess state(*entry, impl_->state.get());
   const size_t fed = inputs->size();
-  state.AppendInputs(&*inputs);
+  if (absl::Status s = state.AppendInputs(&*inputs); !s.ok()) return s;
   Program& program = *(*entry)->compiled.program;
   absl::StatusOr<std::shared_ptr<const Plan>> plan = program.PlanFor(*inputs, *wanted);
   if (!plan.ok()) return plan.status();

@@ -56,7 +56,7 @@ struct Entry {
   std::vector<int> places;         // in the State, of all variables that it touches
 
   absl::flat_hash_map<int, std::string> names;  // of the variables, by place
-  HeldValues held;
+  std::unique_ptr<HeldValues> held;
 
   bool writes_state() const { return !writes.empty(); }
   // Positions of the named ports. NotFound lists those that there are; `what` they are.
@@ -75,8 +75,8 @@ class StateAccess {
  public:
   // Waits for its turn where the entry writes.
   StateAccess(Entry* entry, State* state);
-  // Behind the caller's inputs.
-  void AppendInputs(std::vector<Tensor>* inputs) const;
+  // Behind the caller's inputs: variables, and what the program makes of them alone.
+  absl::Status AppendInputs(std::vector<Tensor>* inputs) const;
   // Behind those: what the plan wants in forms of its own.
   absl::Status AppendForms(const std::shared_ptr<const Plan>& plan,
                            std::vector<Tensor>* inputs) const;
@@ -95,7 +95,6 @@ class StateAccess {
   absl::Status OtherType(int variable, const std::string& type) const;
   bool LiesInAVariable(const Tensor& result) const;
   Entry& entry_;
-  State& state_;
   std::optional<State::Turn> turn_;
   std::shared_ptr<const State::Version> version_;
   uint64_t wrote_ = 0;

@@ -95,9 +95,17 @@ absl::StatusOr<uint64_t> State::Write(absl::Span<const std::pair<std::string, Te
   }
   turn.Prepare(places);
   // Runs go on with the version that is there, and find the forms of the next one made.
+  Version next = *Current();
+  ++next.number;
   for (size_t i = 0; i < places.size(); ++i) {
-    absl::Status s = forms_.MakeAhead(places[i], copies[i], Current()->number + 1);
-    if (!s.ok()) return s;
+    next.values[static_cast<size_t>(places[i])] = copies[i];
+    next.written[static_cast<size_t>(places[i])] = next.number;
+  }
+  {
+    std::lock_guard<std::mutex> watching(watch_mutex_);
+    for (const auto& [watch, made_ahead] : watches_) {
+      if (absl::Status s = made_ahead(next); !s.ok()) return s;
+    }
   }
   return turn.Publish(absl::MakeSpan(copies));
 } catch (...) {
@@ -146,6 +154,17 @@ absl::StatusOr<int> State::Bind(absl::string_view name, const Tensor& initial) {
   uses_.push_back({.programs = 1});
   current_ = std::move(next);
   return static_cast<int>(variables_.size()) - 1;
+}
+
+int State::Watch(std::function<absl::Status(const Version& next)> made_ahead) {
+  std::lock_guard<std::mutex> lock(watch_mutex_);
+  watches_[next_watch_] = std::move(made_ahead);
+  return next_watch_++;
+}
+
+void State::Unwatch(int watch) {
+  std::lock_guard<std::mutex> lock(watch_mutex_);
+  watches_.erase(watch);
 }
 
 void State::Release(int variable) {

@@ -12,12 +12,14 @@
 #ifndef SLUICE_RUNTIME_STATE_H_
 #define SLUICE_RUNTIME_STATE_H_
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -68,6 +70,11 @@ class State {
   };
   std::shared_ptr<const Version> Current() const;
   FormTable* forms() { return &forms_; }
+
+  // `made_ahead` is called by Write() for each version before it is there; an error of it keeps
+  // the state as it was. Returns what Unwatch() takes, which waits for a call under way.
+  int Watch(std::function<absl::Status(const Version& next)> made_ahead);
+  void Unwatch(int watch);
 
   // The place of a variable that a program touches; it begins with `initial` where there was none
   // of that name. InvalidArgument where there is one of another type.
@@ -122,6 +129,9 @@ class State {
   std::shared_ptr<const Version> current_;
   std::shared_ptr<Pool> pool_;
   FormTable forms_;
+  std::mutex watch_mutex_;
+  absl::btree_map<int, std::function<absl::Status(const Version& next)>> watches_;
+  int next_watch_ = 0;
 };
 
 }  // namespace sluice

@@ -5,7 +5,7 @@
 
 namespace sluice {
 
-StateAccess::StateAccess(Entry* entry, State* state) : entry_(*entry), state_(*state) {
+StateAccess::StateAccess(Entry* entry, State* state) : entry_(*entry) {
   if (entry_.writes_state()) turn_.emplace(state);
   if (entry_.writes_state() || !entry_.reads.empty()) {
     version_ = state->Current();
@@ -13,15 +13,16 @@ StateAccess::StateAccess(Entry* entry, State* state) : entry_(*entry), state_(*s
   }
 }
 
-void StateAccess::AppendInputs(std::vector<Tensor>* inputs) const {
+absl::Status StateAccess::AppendInputs(std::vector<Tensor>* inputs) const {
+  if (version_ == nullptr) return absl::OkStatus();
   for (int v : entry_.reads) inputs->push_back(version_->values[static_cast<size_t>(v)]);
+  return entry_.held->AppendDerived(*version_, inputs);
 }
 
 absl::Status StateAccess::AppendForms(const std::shared_ptr<const Plan>& plan,
                                       std::vector<Tensor>* inputs) const {
   if (version_ == nullptr) return absl::OkStatus();
-  return entry_.held.AppendForms(plan, *version_, entry_.inputs.size(), entry_.reads,
-                                 state_.forms(), inputs);
+  return entry_.held->AppendForms(plan, *version_, inputs);
 }
 
 absl::Status StateAccess::AppendTargets(size_t caller, const Plan& plan, const RunOptions& options,
