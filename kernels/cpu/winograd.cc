@@ -139,6 +139,7 @@ class Winograd final : public Kernel {
   absl::Status Finish(const PrepareContext& context) {
     if (absl::Status s = epilogue_.Make(p_, tiling_.parts == 1, plain_out_); !s.ok()) return s;
     if (absl::Status s = Pack(context); !s.ok()) return s;
+    if (context.IsConstant(1)) source_ = context.constants[1];
     const size_t element = sizeof(float);
     if (plain_in_) x_ = layout_.Take(static_cast<size_t>(Product(p_.InDims())) * element);
     if (plain_out_) y_ = layout_.Take(static_cast<size_t>(Product(p_.OutDims())) * element);
@@ -163,7 +164,7 @@ class Winograd final : public Kernel {
     Run run{.pool = context.pool,
             .x = context.input<float>(0),
             .y = context.output<float>(0),
-            .w = context.input<float>(1),
+            .w = source_.valid() ? source_.raw() : context.inputs[1],
             .u = packed_.data<float>(filters_, context),
             .operands = epilogue_.Bind(context)};
     if (plain_in_) {
@@ -205,7 +206,7 @@ class Winograd final : public Kernel {
   }
   size_t scratch_bytes() const override { return layout_.bytes(); }
   size_t packed_bytes() const override { return packed_.bytes(); }
-  // But for tiles that are not finite, which read the filters themselves.
+  // But for tiles that are not finite, which read the constant itself.
   std::vector<int> unread_inputs() const override { return {1}; }
   absl::Span<const InputForm> forms() const override { return packed_.forms(); }
 
@@ -214,7 +215,8 @@ class Winograd final : public Kernel {
     ThreadPool* pool;
     const float* x;
     float* y;
-    const float *w, *u;  // filters, plain and transformed
+    const void* w;   // the filters as they are, aligned or not
+    const float* u;  // transformed
     ConvEpilogue::Operands operands;
   };
 
@@ -454,6 +456,7 @@ class Winograd final : public Kernel {
   ConvEpilogue epilogue_;
   PackedInputs packed_;
   int filters_ = -1;
+  Tensor source_;  // the filters, where they are constant
   int64_t u_size_ = 0;
   ScratchLayout layout_;
   size_t x_ = 0, y_ = 0, v_ = 0, m_ = 0, dump_ = 0, spoilt_ = 0;
