@@ -12,6 +12,7 @@
 #include "absl/strings/strip.h"
 #include "exchange/file.h"
 #include "exchange/graph_file.h"
+#include "exchange/one_signature.h"
 #include "exchange/onnx_export.h"
 #include "exchange/onnx_import.h"
 #include "exchange/safetensors.h"
@@ -172,6 +173,36 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path,
   return ExceptionStatus();
 }
 
+namespace {
+
+absl::Status SetInitialValues(const StateSnapshot& state, Graph* graph) {
+  for (const auto& node : graph->nodes()) {
+    for (const auto& [name, body] : node->bodies()) {
+      if (absl::Status s = SetInitialValues(state, body.get()); !s.ok()) return s;
+    }
+    if (!node->Is("Variable")) continue;
+    for (const auto& [name, value] : state.variables) {
+      if (name != node->String("name")) continue;
+      const Tensor& initial = *node->GetTensor("value");
+      if (Type::Of(value) != Type::Of(initial)) {
+        return NodeError(*node, absl::StatusCode::kInvalidArgument,
+                         absl::StrCat("the value given for it is ", value.TypeString(),
+                                      "; expected ", initial.TypeString()));
+      }
+      node->SetAttr("value", value);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteOnnx(const Graph& graph, const std::string& path, const std::string& signature) {
+  if (graph.signatures().empty() && signature.empty()) return ExportOnnx(graph, path);
+  absl::StatusOr<std::unique_ptr<Graph>> one = OneSignature(graph, signature);
+  return one.ok() ? ExportOnnx(**one, path) : one.status();
+}
+
+}  // namespace
+
 absl::Status WriteModel(const Graph& graph, const std::string& path,
                         const WriteOptions& options) try {
   if (!graph.status().ok()) return graph.status();  // half a program
@@ -179,13 +210,20 @@ absl::Status WriteModel(const Graph& graph, const std::string& path,
     if (function == nullptr)
       return absl::FailedPreconditionError(absl::StrCat("function ", Shown(name), " is null"));
   }
+  if (options.state != nullptr) {
+    const std::unique_ptr<Graph> copy = graph.Clone();
+    if (absl::Status s = SetInitialValues(*options.state, copy.get()); !s.ok()) return s;
+    WriteOptions plain = options;
+    plain.state = nullptr;
+    return WriteModel(*copy, path, plain);
+  }
   switch (options.format == ModelFormat::kAuto ? FormatByName(path) : options.format) {
     case ModelFormat::kText:
       return WriteText(graph, path);
     case ModelFormat::kFile:
       return WriteGraphFile(graph, path, options.packed);
     case ModelFormat::kOnnx:
-      return ExportOnnx(graph, path, {.variables = options.variables});
+      return WriteOnnx(graph, path, options.signature);
     default:
       return WriteGraphFolder(graph, path);
   }

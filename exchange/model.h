@@ -5,12 +5,12 @@
 #include <memory>
 #include <string>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "exchange/file_access.h"
 #include "graph/graph.h"
 #include "graph/packed_set.h"
+#include "graph/state_snapshot.h"
 
 namespace sluice {
 
@@ -48,10 +48,12 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path,
 struct WriteOptions {
   ModelFormat format = ModelFormat::kAuto;
   const PackedSet* packed = nullptr;  // saved beside the graph; the single file only
-  // ONNX has no state: variables are written as constants, with these values where they are given
-  // (as Session::ReadVariable() gives them), else with their initial ones; a graph that assigns
-  // them is refused. Our own forms keep variables as they are.
-  absl::flat_hash_map<std::string, Tensor> variables = {};
+  // The values that variables begin with, as State::Snapshot() gives them; those that it does not
+  // hold keep their initial ones. ONNX has no state: there they are constants.
+  const StateSnapshot* state = nullptr;
+  // The program that ONNX gets of a graph with signatures; empty: the only one without effects.
+  // FailedPrecondition for one with effects, naming it.
+  std::string signature = {};
 };
 // Atomic, in every form: written beside the target, synced, then renamed. However it ends (an
 // error, a signal, loss of power), and however many write at once, there is one model, whole: an

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -42,10 +41,8 @@ int64_t IrVersionFor(int64_t opset) {
 
 class Writer {
  public:
-  // Large tensors go to `data`, called `data_name`, where it is not null. `values` stand for the
-  // variables of these names.
-  Writer(AtomicFile* data, std::string data_name, const VariableValues& values)
-      : data_(data), data_name_(std::move(data_name)), values_(values) {}
+  // Large tensors go to `data`, called `data_name`, where it is not null.
+  Writer(AtomicFile* data, std::string data_name) : data_(data), data_name_(std::move(data_name)) {}
 
   absl::Status WriteMain(const Graph& graph, GraphProto* proto) {
     CollectNames(graph);
@@ -223,14 +220,8 @@ class Writer {
   // ---- Nodes
 
   absl::Status WriteNode(const Node& node, bool main, GraphProto* graph) {
-    if (node.Is("Constant") || node.Is("Variable")) {
-      const Tensor* value = node.GetTensor("value");
-      if (node.Is("Variable")) {
-        auto given = values_.find(node.String("name"));
-        if (given != values_.end()) value = &given->second;
-      }
-      return WriteTensor(*value, Name(node.output()), graph->add_initializer());
-    }
+    if (node.Is("Constant") || node.Is("Variable"))
+      return WriteTensor(*node.GetTensor("value"), Name(node.output()), graph->add_initializer());
     WriteResultTypes(node, main, graph);
     NodeProto* proto = graph->add_node();
     if (node.op().domain == "sluice") {
@@ -327,7 +318,6 @@ class Writer {
 
   AtomicFile* data_;
   const std::string data_name_;
-  const VariableValues& values_;
   absl::flat_hash_map<std::string, std::vector<const Value*>> by_name_;  // of the whole program
   absl::flat_hash_set<std::string> node_names_, symbols_;
   int64_t renamed_nodes_ = 0;
@@ -375,13 +365,9 @@ void AddWeights(const Graph& graph, Hasher* hasher) {
     for (const auto& [name, body] : node->bodies()) AddWeights(*body, hasher);
   }
 }
-std::string HashOfWeights(const Graph& graph, const VariableValues& values) {
+std::string HashOfWeights(const Graph& graph) {
   Hasher hasher;
   AddWeights(graph, &hasher);
-  for (const auto& [name, value] : std::map<std::string, Tensor>(values.begin(), values.end())) {
-    const std::string hash = value.ContentHash();
-    hasher.AddBytes(hash.data(), hash.size());
-  }
   return hasher.Hex();
 }
 
@@ -402,24 +388,7 @@ std::string DataOf(const std::string& path) {
   return "";
 }
 
-absl::Status CheckValues(const Graph& graph, const VariableValues& values) {
-  for (const auto& node : graph.nodes()) {
-    for (const auto& [name, body] : node->bodies()) {
-      if (absl::Status s = CheckValues(*body, values); !s.ok()) return s;
-    }
-    if (!node->Is("Variable")) continue;
-    auto given = values.find(node->String("name"));
-    const Tensor& initial = *node->GetTensor("value");
-    if (given == values.end() || Type::Of(given->second) == Type::Of(initial)) continue;
-    return NodeError(*node, absl::StatusCode::kInvalidArgument,
-                     absl::StrCat("the value given for it is ", given->second.TypeString(),
-                                  "; expected ", initial.TypeString()));
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::unique_ptr<Graph>> Lowered(const Graph& graph, const VariableValues& values) {
-  if (absl::Status s = CheckValues(graph, values); !s.ok()) return s;
+absl::StatusOr<std::unique_ptr<Graph>> Lowered(const Graph& graph) {
   std::unique_ptr<Graph> copy = graph.Clone();
   (void)TakeGeneralProgram(copy.get());  // ONNX has no place for it
   if (absl::Status s = LowerToOnnx(copy.get()); !s.ok()) return s;
@@ -428,7 +397,7 @@ absl::StatusOr<std::unique_ptr<Graph>> Lowered(const Graph& graph, const Variabl
 
 // `graph` is lowered.
 absl::StatusOr<std::string> Serialise(const Graph& graph, AtomicFile* data,
-                                      const std::string& data_name, const VariableValues& values) {
+                                      const std::string& data_name) {
   UnfinishedMessage<ModelProto> unfinished;
   ModelProto& model = *unfinished;
   int64_t opset = 21;
@@ -449,7 +418,7 @@ absl::StatusOr<std::string> Serialise(const Graph& graph, AtomicFile* data,
     other->set_version(domain == "ai.onnx.ml" ? 5 : 1);
   }
   WriteMetadata(graph, &model);
-  absl::Status s = Writer(data, data_name, values).WriteMain(graph, model.mutable_graph());
+  absl::Status s = Writer(data, data_name).WriteMain(graph, model.mutable_graph());
   if (!s.ok()) return s;
   if (model.ByteSizeLong() > static_cast<size_t>(std::numeric_limits<int>::max())) {
     return absl::ResourceExhaustedError(
@@ -462,18 +431,17 @@ absl::StatusOr<std::string> Serialise(const Graph& graph, AtomicFile* data,
 
 absl::Status ExportOnnx(const Graph& graph, const std::string& path,
                         const OnnxExportOptions& options) {
-  const VariableValues& values = options.variables;
-  absl::StatusOr<std::unique_ptr<Graph>> lowered = Lowered(graph, values);
+  absl::StatusOr<std::unique_ptr<Graph>> lowered = Lowered(graph);
   if (!lowered.ok()) return lowered.status();
   std::unique_ptr<AtomicFile> data;
   if (WeightBytes(**lowered) > options.max_inline_bytes) {
-    const std::string name = PartName(path, HashOfWeights(**lowered, values), kDataEnding);
+    const std::string name = PartName(path, HashOfWeights(**lowered), kDataEnding);
     auto created = AtomicFile::Create(absl::StrCat(FolderOf(path), "/", name));
     if (!created.ok()) return created.status();
     data = *std::move(created);
   }
   absl::StatusOr<std::string> bytes =
-      Serialise(**lowered, data.get(), data == nullptr ? "" : BaseName(data->path()), values);
+      Serialise(**lowered, data.get(), data == nullptr ? "" : BaseName(data->path()));
   if (!bytes.ok()) return bytes.status();
   absl::StatusOr<std::unique_ptr<AtomicFile>> file = AtomicFile::Create(path);
   if (!file.ok()) return file.status();
@@ -481,10 +449,10 @@ absl::Status ExportOnnx(const Graph& graph, const std::string& path,
   return CommitWithPart(file->get(), data.get(), [&] { return DataOf(path); });
 }
 
-absl::StatusOr<std::string> ExportOnnxBytes(const Graph& graph, const VariableValues& variables) {
-  absl::StatusOr<std::unique_ptr<Graph>> lowered = Lowered(graph, variables);
+absl::StatusOr<std::string> ExportOnnxBytes(const Graph& graph) {
+  absl::StatusOr<std::unique_ptr<Graph>> lowered = Lowered(graph);
   if (!lowered.ok()) return lowered.status();
-  return Serialise(**lowered, nullptr, "", variables);
+  return Serialise(**lowered, nullptr, "");
 }
 
 }  // namespace sluice

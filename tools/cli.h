@@ -67,7 +67,7 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadGraph(const ModelArgument& model,
 absl::Status CheckTarget(const std::string& path);
 // Where `path` says. On standard output stands the whole text, all weights in it.
 absl::Status WriteGraph(const Graph& graph, const std::string& path,
-                        const PackedSet* packed = nullptr);
+                        const PackedSet* packed = nullptr, const std::string& signature = "");
 
 bool IsFolder(const std::string& path);
 

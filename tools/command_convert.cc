@@ -13,7 +13,7 @@ namespace {
 
 struct Options {
   ModelArgument model;
-  std::string out, freeze, unfreeze;
+  std::string out, freeze, unfreeze, signature;
 };
 
 std::string Names(const std::vector<std::string>& names) {
@@ -59,7 +59,7 @@ absl::Status Convert(const Options& o) {
     std::fprintf(stderr, "variables: %s\n", Names(names).c_str());
   }
   progress.Show("writing " + o.out);
-  return WriteGraph(**graph, o.out);
+  return WriteGraph(**graph, o.out, nullptr, o.signature);
 }
 
 }  // namespace
@@ -80,6 +80,11 @@ void AddConvert(CLI::App& app, Job* job) {
   command->add_flag("--unfreeze{*}", o->unfreeze,
                     "Make variables of the weights, or with --unfreeze=PATTERN of those named like "
                     "it: to be trained, or exchanged while the model serves");
+  command
+      ->add_option("--signature", o->signature,
+                   "The program that ONNX gets of a model with several (default: the only one "
+                   "without effects)")
+      ->type_name("NAME");
   command->callback([=] { *job = [o](bool*) { return Convert(*o); }; });
 }
 

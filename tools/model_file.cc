@@ -86,7 +86,8 @@ absl::Status CheckTarget(const std::string& path) {
                    "it is to be a folder of that name, write ", Quote(path + "/")));
 }
 
-absl::Status WriteGraph(const Graph& graph, const std::string& path, const PackedSet* packed) {
+absl::Status WriteGraph(const Graph& graph, const std::string& path, const PackedSet* packed,
+                        const std::string& signature) {
   if (path == "-") {
     PrintOptions print;
     print.max_inline_elements = std::numeric_limits<int64_t>::max();
@@ -96,6 +97,7 @@ absl::Status WriteGraph(const Graph& graph, const std::string& path, const Packe
   }
   WriteOptions write;
   write.packed = packed;
+  write.signature = signature;
   absl::string_view name = path;
   while (name.size() > 1 && absl::ConsumeSuffix(&name, "/")) write.format = ModelFormat::kFolder;
   return WriteModel(graph, std::string(name), write);

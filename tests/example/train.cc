@@ -33,5 +33,9 @@ int main() {
     if (!losses.ok()) return std::puts(std::string(losses.status().message()).c_str()), 1;
     if (i % 33 == 0) std::printf("step %d: loss %g\n", i, *(*losses)[0].data<float>());
   }
-  return WriteModel(graph, "line.sluice").ok() ? 0 : 1;  // both programs in one file
+  const StateSnapshot trained = (*session)->state()->Snapshot();
+  return WriteModel(graph, "line.sluice", {.state = &trained}).ok() &&  // both programs in one file
+                 WriteModel(graph, "line.onnx", {.state = &trained}).ok()  // what has no effects
+             ? 0
+             : 1;
 }

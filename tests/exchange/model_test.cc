@@ -360,5 +360,57 @@ TEST(Model, FoldersOver2GigabytesLoadWithoutACopy) {
   EXPECT_EQ((*onnx)->outputs()[0]->type().ToString(), "f32[1]");
 }
 
+constexpr char kTrainable[] = R"(graph g (%x: f32[2], %rate: f32[]) {
+  %v = Variable {name = "v", value = f32[2] [1, 2]}
+  %y = Mul(%x, %v)
+  %step = Mul(%y, %rate)
+  %next = Sub(%v, %step)
+  %a = Assign(%v, %next)
+  return %y, %next
+}
+signature predict (x) -> (y)
+signature train (x, rate) -> (next) does (a)
+)";
+
+TEST(WriteModel, WithTheValuesOfASnapshotInEveryForm) {
+  auto graph = Parse(kTrainable, StandardOps());
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  const StateSnapshot state{7, {{"v", Tensor::Vector<float>({5, 6})}}};
+  TemporaryFolder folder;
+  for (const char* form : {"m.sluice", "m.sluice.txt", "m", "m.onnx"}) {
+    ASSERT_TRUE(WriteModel(**graph, folder / form, {.state = &state}).ok()) << form;
+    auto back = ReadModel(folder / form);
+    ASSERT_TRUE(back.ok()) << back.status();
+    EXPECT_EQ((*back)->FindValue("v")->producer()->GetTensor("value")->data<float>()[1], 6) << form;
+  }
+  EXPECT_EQ((*graph)->FindValue("v")->producer()->GetTensor("value")->data<float>()[1], 2);
+  const StateSnapshot wrong{7, {{"v", Tensor::Vector<float>({5})}}};
+  ExpectError(WriteModel(**graph, folder / "wrong.sluice", {.state = &wrong}), "f32[1]");
+}
+
+TEST(WriteModel, OnnxGetsOneSignatureWithoutEffects) {
+  auto graph = Parse(kTrainable, StandardOps());
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  TemporaryFolder folder;
+  ASSERT_TRUE(WriteModel(**graph, folder / "m.onnx").ok());
+  auto back = ReadModel(folder / "m.onnx");
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ((*back)->inputs().size(), 1u);
+  EXPECT_EQ((*back)->output_names(), std::vector<std::string>{"y"});
+  const auto write = [&](const char* signature) {
+    return WriteModel(**graph, folder / "n.onnx", {.signature = signature});
+  };
+  ExpectError(write("train"), "signature 'train' writes state ('a')");
+  ExpectError(write("nope"), "there are: 'predict', 'train'");
+  (*graph)->signatures()["also"] = {{"x"}, {"y"}, {}};
+  ExpectError(write(""), "say which of the signatures 'also', 'predict'");
+  EXPECT_TRUE(write("also").ok());
+  (*graph)->signatures()["also"].inputs = {};
+  ExpectError(write("also"), "needs input 'x', which it does not list");
+  (*graph)->signatures().erase("also");
+  (*graph)->signatures().erase("predict");
+  ExpectError(write(""), "each of the graph's signatures ('train') writes state");
+}
+
 }  // namespace
 }  // namespace sluice

@@ -108,6 +108,11 @@ grep -q "left out: 'train'" err || fail "convert --freeze does not say that trai
 expect 0 run frozen.sluice.txt
 expect 0 convert signatures.txt frozen.onnx --freeze=w
 expect 1 convert signatures.txt frozen.onnx --freeze=other
+expect 0 convert signatures.txt predict.onnx
+expect 0 show predict.onnx
+expect 1 convert signatures.txt train.onnx --signature train
+grep -q "signature 'train' writes state" err || fail "convert --signature train does not say why not"
+expect 1 convert signatures.txt train.onnx --signature nope
 expect 0 convert frozen.sluice.txt thawed.sluice.txt --unfreeze
 grep -q '^variables: ' err || fail "convert --unfreeze does not say what became variables"
 grep -q 'Variable' thawed.sluice.txt || fail "thawed.sluice.txt has no variable"
