@@ -67,6 +67,19 @@ std::string WeightsOf(const std::string& path, absl::string_view text) {
   return Exists(absl::StrCat(FolderOf(path), "/", plain)) ? plain : "";
 }
 
+// What lies where a model was to be fetched to, when it was not.
+absl::Status CheckIsModel(absl::string_view text) {
+  text = absl::StripLeadingAsciiWhitespace(text.substr(0, 1000));
+  if (absl::StartsWith(text, "version https://git-lfs")) {
+    return absl::InvalidArgumentError(
+        "it is a pointer of Git LFS, not the model: fetch the model itself (git lfs pull)");
+  }
+  if (absl::StartsWithIgnoreCase(text, "<!doctype html") ||
+      absl::StartsWithIgnoreCase(text, "<html"))
+    return absl::InvalidArgumentError("it is a web page, not a model");
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::unique_ptr<Graph>> ReadText(const std::string& path,
                                                 const ReadOptions& options) {
   absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path, options.access);
@@ -75,7 +88,13 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadText(const std::string& path,
   parse.file = BaseName(path);
   parse.max_depth = options.max_depth;
   parse.max_nodes = options.max_nodes;
-  if (const std::string beside = WeightsOf(path, (*file)->bytes()); !beside.empty()) {
+  const std::string beside = WeightsOf(path, (*file)->bytes());
+  if (!beside.empty() && !options.files_beside) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("its weights lie in another file, ", Shown(beside),
+                     ", and there is no folder to look in; read the model by its path"));
+  }
+  if (!beside.empty()) {
     absl::StatusOr<std::shared_ptr<const Folder>> folder =
         Folder::Open(FolderOf(path), options.access);
     if (!folder.ok()) return folder.status();
@@ -90,6 +109,7 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadText(const std::string& path,
     auto store = std::make_shared<WeightStore>(*std::move(weights), options.verify_checksums);
     parse.find_tensor = [store](absl::string_view hash) { return store->Find(hash); };
   }
+  if (absl::Status s = CheckIsModel((*file)->bytes()); !s.ok()) return s;
   return Parse((*file)->bytes(), StandardOps(), parse);
 }
 
@@ -151,6 +171,7 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadOnce(const std::string& path,
       import.max_nodes = options.max_nodes;
       import.max_depth = options.max_depth;
       import.access = options.access;
+      import.files_beside = options.files_beside;
       return ImportOnnx(path, import);
     }
     default:

@@ -33,6 +33,9 @@ struct ReadOptions {
   bool verify_checksums = true;
   // With kCopy a file that shrinks, or is overwritten in place, after it was read cannot hurt.
   FileAccess access = FileAccess::kMap;
+  // False: the model is what lies at the path alone, as of standard input; one that names files
+  // beside it is PermissionDenied.
+  bool files_beside = true;
   // Receives the weights that our single file holds packed; null: they are left alone.
   PackedSet* packed = nullptr;
 };

@@ -69,7 +69,8 @@ absl::StatusOr<std::unique_ptr<Graph>> ImportOnnx(const std::string& path,
                                                   const OpRegistry& ops) {
   absl::StatusOr<std::shared_ptr<const MappedFile>> file = MappedFile::Open(path, options.access);
   if (!file.ok()) return file.status();
-  auto graph = Import((*file)->bytes(), *file, FolderOf(path), BaseName(path), options, ops);
+  const std::string folder = options.files_beside ? FolderOf(path) : "";
+  auto graph = Import((*file)->bytes(), *file, folder, BaseName(path), options, ops);
   if (!graph.ok()) return In(path, graph.status());
   return graph;
 }

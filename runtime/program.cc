@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/layout.h"
+#include "graph/no_throw.h"
 #include "graph/text.h"
 #include "runtime/tensor_copy.h"
 
@@ -109,29 +110,26 @@ absl::StatusOr<std::shared_ptr<const Plan>> Program::PlanFor(absl::Span<const Te
   }
   std::string key = KeyOf(inputs, contents, fetches);
   {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (auto it = by_key_.find(key); it != by_key_.end()) {
-      entries_.splice(entries_.begin(), entries_, it->second);
-      return it->second->plan;
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      if (auto it = by_key_.find(key); it != by_key_.end()) {
+        entries_.splice(entries_.begin(), entries_, it->second);
+        return it->second->plan;
+      }
+      if (under_way_.insert(key).second) break;
+      made_.wait(lock);  // whoever fails leaves it to the next
     }
   }
-  if (absl::Status s = CheckInputs(inputs); !s.ok()) return s;
-  std::vector<Type> types;
-  for (size_t i = 0; i < inputs.size(); ++i)
-    types.push_back(WithLayout(Type::Of(inputs[i]), graph_->inputs()[i]->type().layout()));
-  // What a plan keeps is its own: the caller's memory may change.
-  for (Tensor& t : contents) {
-    if (!t.valid()) continue;
-    absl::StatusOr<Tensor> own = Duplicate(t);
-    if (!own.ok()) return own.status();
-    t = *std::move(own);
+  absl::StatusOr<std::shared_ptr<const Plan>> plan;
+  try {
+    plan = MakePlan(inputs, std::move(contents), fetches);
+  } catch (...) {
+    plan = ExceptionStatus();
   }
-  absl::StatusOr<std::shared_ptr<const Plan>> plan =
-      Specialise(*graph_, types, contents, fetches, renews_, options_);
-  if (!plan.ok()) return plan;
   std::lock_guard<std::mutex> lock(mutex_);
-  if (auto it = by_key_.find(key); it != by_key_.end())
-    return it->second->plan;  // another thread was faster
+  under_way_.erase(key);
+  made_.notify_all();
+  if (!plan.ok()) return plan;
   entries_.push_front({key, *plan, {}});
   try {
     by_key_[std::move(key)] = entries_.begin();
@@ -144,6 +142,23 @@ absl::StatusOr<std::shared_ptr<const Plan>> Program::PlanFor(absl::Span<const Te
     entries_.pop_back();
   }
   return plan;
+}
+
+absl::StatusOr<std::shared_ptr<const Plan>> Program::MakePlan(absl::Span<const Tensor> inputs,
+                                                              std::vector<Tensor> contents,
+                                                              absl::Span<const int> fetches) const {
+  if (absl::Status s = CheckInputs(inputs); !s.ok()) return s;
+  std::vector<Type> types;
+  for (size_t i = 0; i < inputs.size(); ++i)
+    types.push_back(WithLayout(Type::Of(inputs[i]), graph_->inputs()[i]->type().layout()));
+  // What a plan keeps is its own: the caller's memory may change.
+  for (Tensor& t : contents) {
+    if (!t.valid()) continue;
+    absl::StatusOr<Tensor> own = Duplicate(t);
+    if (!own.ok()) return own.status();
+    t = *std::move(own);
+  }
+  return Specialise(*graph_, types, contents, fetches, renews_, options_);
 }
 
 std::unique_ptr<Frame> Program::BorrowFrame(const std::shared_ptr<const Plan>& plan) {

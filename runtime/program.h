@@ -3,6 +3,7 @@
 #ifndef SLUICE_RUNTIME_PROGRAM_H_
 #define SLUICE_RUNTIME_PROGRAM_H_
 
+#include <condition_variable>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "graph/graph.h"
 #include "runtime/plan.h"
@@ -51,7 +53,8 @@ class Program {
   absl::Status CheckInputs(absl::Span<const Tensor> inputs) const;
 
   // The plan for inputs of these extents and the outputs chosen (indices into the graph's), from
-  // the cache or new. Checks the inputs where it is new. Thread-safe.
+  // the cache or new: one thread makes it, others that want the same wait. Checks the inputs where
+  // it is new; what lies in them is not looked at, but where the plan is by contents. Thread-safe.
   absl::StatusOr<std::shared_ptr<const Plan>> PlanFor(absl::Span<const Tensor> inputs,
                                                       absl::Span<const int> fetches);
 
@@ -82,6 +85,9 @@ class Program {
   void Clear();
 
  private:
+  absl::StatusOr<std::shared_ptr<const Plan>> MakePlan(absl::Span<const Tensor> inputs,
+                                                       std::vector<Tensor> contents,
+                                                       absl::Span<const int> fetches) const;
   struct Entry {
     std::string key;
     std::shared_ptr<const Plan> plan;
@@ -94,6 +100,8 @@ class Program {
   mutable std::mutex mutex_;
   std::list<Entry> entries_;  // most recently used first
   absl::flat_hash_map<std::string, std::list<Entry>::iterator> by_key_;
+  absl::flat_hash_set<std::string> under_way_;  // keys of plans that are being made
+  std::condition_variable made_;                // one of them is, or failed
 };
 
 // The flat plan for inputs of the given types: see runtime/specialise.cc. `contents`: of those

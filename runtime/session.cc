@@ -337,12 +337,8 @@ absl::Status Session::AssignVariable(absl::string_view name, const Tensor& value
   return ExceptionStatus();
 }
 
-absl::StatusOr<std::string> Session::PlanText(const Feeds& feeds, absl::string_view signature) try {
-  if (const std::vector<std::string> fed = impl_->variants.Among(feeds); !fed.empty()) {
-    absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
-    if (absl::Status s = CheckSignature(signature); !s.ok()) return s;
-    return variant.ok() ? (*variant)->PlanText(feeds) : variant.status();
-  }
+absl::StatusOr<std::shared_ptr<const Plan>> Session::PlanOf(const Feeds& feeds,
+                                                            absl::string_view signature) {
   std::shared_lock<std::shared_mutex> lock(impl_->lifetime);
   if (impl_->closed) return Closed();
   absl::StatusOr<Entry*> entry = impl_->FindEntry(signature);
@@ -351,8 +347,44 @@ absl::StatusOr<std::string> Session::PlanText(const Feeds& feeds, absl::string_v
   if (!inputs.ok()) return inputs.status();
   const std::shared_ptr<const State::Version> version = impl_->state->Current();
   for (int v : (*entry)->reads) inputs->push_back(version->values[static_cast<size_t>(v)]);
+  if (absl::Status s = (*entry)->held->AppendDerived(*version, &*inputs); !s.ok()) return s;
   absl::StatusOr<std::shared_ptr<const Plan>> plan =
       (*entry)->compiled.program->PlanFor(*inputs, *(*entry)->Fetches({}));
+  if (!plan.ok()) return plan;
+  if (absl::Status s = (*entry)->held->AppendForms(*plan, *version, &*inputs); !s.ok()) return s;
+  return plan;
+}
+
+absl::Status Session::Prepare(const std::vector<std::pair<std::string, Type>>& types,
+                              absl::string_view signature) try {
+  Feeds feeds;
+  for (const auto& [name, type] : types) {
+    const std::optional<Dims> dims = type.is_tensor() ? type.StaticDims() : std::nullopt;
+    if (!dims.has_value()) {
+      return absl::InvalidArgumentError(absl::StrCat("input ", Shown(name), " is prepared for ",
+                                                     type.ToString(),
+                                                     ": its extents must be numbers"));
+    }
+    // A plan is of types: nobody looks at what lies there.
+    feeds.push_back({name, Tensor::Wrap(type.dtype(), *dims, NoElements(), nullptr)});
+  }
+  if (const std::vector<std::string> fed = impl_->variants.Among(feeds); !fed.empty()) {
+    absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
+    if (absl::Status s = CheckSignature(signature); !s.ok()) return s;
+    return variant.ok() ? (*variant)->Prepare(types) : variant.status();
+  }
+  return PlanOf(feeds, signature).status();
+} catch (...) {
+  return ExceptionStatus();
+}
+
+absl::StatusOr<std::string> Session::PlanText(const Feeds& feeds, absl::string_view signature) try {
+  if (const std::vector<std::string> fed = impl_->variants.Among(feeds); !fed.empty()) {
+    absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
+    if (absl::Status s = CheckSignature(signature); !s.ok()) return s;
+    return variant.ok() ? (*variant)->PlanText(feeds) : variant.status();
+  }
+  absl::StatusOr<std::shared_ptr<const Plan>> plan = PlanOf(feeds, signature);
   if (!plan.ok()) return plan.status();
   return (*plan)->ToString();
 } catch (...) {
@@ -377,6 +409,7 @@ Session::MemoryStats Session::Memory() const {
   stats.state_bytes = state.values;
   stats.spare_bytes = state.spare;
   stats.form_bytes = state.forms;
+  for (const auto& entry : impl_->entries) stats.form_bytes += entry->held->bytes();
   stats.peak_run_bytes = impl_->peak_run_bytes.load();
   return stats;
 }

@@ -105,6 +105,7 @@ struct CallableOptions {
 };
 
 class Callable;
+class Plan;
 class PackedWeights;
 
 class Session {
@@ -160,6 +161,11 @@ class Session {
   // outlive the session, but runs no more then.
   absl::StatusOr<std::unique_ptr<Callable>> MakeCallable(const CallableOptions& options);
 
+  // Makes ready for runs with inputs of these types, whose extents are numbers: their plan, kernels
+  // and packed weights, which the first run would make else. Errors as Run()'s.
+  absl::Status Prepare(const std::vector<std::pair<std::string, Type>>& inputs,
+                       absl::string_view signature = "");
+
   // The compile report: passes, kernels, memory plan. As text, or as JSON.
   std::string Explain() const;
   std::string ExplainJson() const;
@@ -197,6 +203,8 @@ class Session {
   Session();
   static absl::StatusOr<std::unique_ptr<Session>> Create(const Graph& graph, SessionOptions options,
                                                          std::shared_ptr<PackedWeights> packed);
+  absl::StatusOr<std::shared_ptr<const Plan>> PlanOf(const Feeds& feeds,
+                                                     absl::string_view signature);
   absl::StatusOr<std::shared_ptr<Session>> VariantFor(const std::vector<std::string>& fed);
   friend class Callable;
   struct Impl;

@@ -38,20 +38,32 @@ std::set<std::string> OpenSymbols(const std::vector<Session::Port>& ports) {
   return {symbols.begin(), symbols.end()};
 }
 
+// The type with numbers for its symbols; an extent that is unknown is 1.
+Type At(const Type& type, const Bindings& numbers) {
+  if (!type.is_tensor() || !type.has_shape()) return type;
+  Shape shape = type.shape();
+  for (Dim& d : shape) d = Dim(d.Evaluate(numbers).value_or(1));
+  return Type::Tensor(type.dtype(), std::move(shape), type.layout());
+}
+
 // Plans for the given inputs, or else for the smallest made-up ones that the model runs with: not
 // every model runs with open extents of 1 (an image must be as large as a window). The error is the
 // one for those.
 absl::Status PlanSignature(Session& session, const std::string& signature,
                            const InputOptions& given) {
-  std::set<std::string> symbols;
-  if (!given.given()) symbols = OpenSymbols(session.inputs(signature));
+  const std::vector<Session::Port>& ports = session.inputs(signature);
+  if (given.given()) {
+    absl::StatusOr<Inputs> inputs = LoadInputs(ports, given);
+    return inputs.ok() ? session.PlanText(inputs->feeds, signature).status() : inputs.status();
+  }
+  const std::set<std::string> symbols = OpenSymbols(ports);
   absl::Status first;
   for (int64_t open : {1, 2, 3, 4, 8, 16, 32, 64, 128, 256}) {
-    InputOptions options = given;
-    for (const std::string& s : symbols) options.dims.push_back(absl::StrCat(s, "=", open));
-    absl::StatusOr<Inputs> inputs = LoadInputs(session.inputs(signature), options);
-    const absl::Status planned =
-        inputs.ok() ? session.PlanText(inputs->feeds, signature).status() : inputs.status();
+    Bindings numbers;
+    for (const std::string& s : symbols) numbers[s] = open;
+    std::vector<std::pair<std::string, Type>> types;
+    for (const Session::Port& port : ports) types.emplace_back(port.name, At(port.type, numbers));
+    const absl::Status planned = session.Prepare(types, signature);
     if (planned.ok() || symbols.empty()) return planned;
     if (first.ok()) first = planned;
   }

@@ -56,11 +56,12 @@ void ModelArgument::AddTo(CLI::App* command) {
 absl::StatusOr<std::unique_ptr<Graph>> ReadGraph(const ModelArgument& model,
                                                  SessionOptions* options) {
   std::string path = model.path;
+  ReadOptions read;
   if (path == "-") {
     if (absl::Status s = HoldStandardInput(); !s.ok()) return s;
     path = "/dev/stdin";
+    read.files_beside = false;
   }
-  ReadOptions read;
   if (model.copy) read.access = FileAccess::kCopy;
   if (options == nullptr) return ReadModel(path, read);
   auto packed = std::make_shared<PackedSet>();

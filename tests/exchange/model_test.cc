@@ -43,7 +43,7 @@ std::unique_ptr<Graph> Sample() {
   b.Output(node->output(), "y");
   EXPECT_TRUE(b.status().ok()) << b.status();
   graph->metadata()["author"] = "test";
-  graph->signatures()["default"] = {{"x"}, {"y"}};
+  graph->signatures()["default"] = {{"x", c->name()}, {"y"}};
   return graph;
 }
 

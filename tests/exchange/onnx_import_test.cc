@@ -266,6 +266,27 @@ TEST(OnnxUpgrade, UpsampleAndOldResizeAreAsymmetric) {
   EXPECT_EQ(resize->output()->type().ToString(), "f32[2,3,8]");
 }
 
+TEST(OnnxUpgrade, ResizeOfOpset10TakesThePixelBehindWhereItShrinks) {
+  const auto modes = [](std::vector<float> scales) {
+    auto model = EmptyModel(10);
+    AddInput(model.mutable_graph(), "x", {2, 3, 10});
+    AddInitializer(model.mutable_graph(), "s", {3}, scales);
+    AddNode(model.mutable_graph(), "Resize", {"x", "s"}, {"y"});
+    AddOutput(model.mutable_graph(), "y");
+    auto graph = Import(model);
+    EXPECT_TRUE(graph.ok()) << graph.status();
+    std::string found;
+    if (!graph.ok()) return found;
+    for (const auto& node : (*graph)->nodes()) {
+      if (node->Is("Resize")) found += node->String("nearest_mode") + " ";
+    }
+    return found + (*graph)->outputs()[0]->type().ToString();
+  };
+  EXPECT_EQ(modes({1, 1, 2}), "floor f32[2,3,20]");
+  EXPECT_EQ(modes({1, 1, 0.6f}), "ceil f32[2,3,6]");
+  EXPECT_EQ(modes({1, 2, 0.6f}), "floor ceil f32[2,6,6]");
+}
+
 TEST(OnnxUpgrade, GroupNormalizationScalesPerGroupBecomePerChannel) {
   auto model = EmptyModel(18);
   auto* g = model.mutable_graph();

@@ -69,7 +69,7 @@ void* calloc(size_t n, size_t size) {
 }
 void* realloc(void* p, size_t n) { return FailsInC(n) ? nullptr : __libc_realloc(p, n); }
 void* memalign(size_t alignment, size_t n) {
-  return FailsInC(n) ? nullptr : __libc_memalign(alignment, n);
+  return Fails() ? nullptr : __libc_memalign(alignment, n);
 }
 void* aligned_alloc(size_t alignment, size_t n) { return memalign(alignment, n); }
 int posix_memalign(void** p, size_t alignment, size_t n) {

@@ -1,8 +1,8 @@
 // Memory that is refused: a binary that links this has an allocator which fails when it is told to.
 //
-// Refused are C++'s allocations of any size, and of C's (malloc and its kin, anonymous mappings)
-// those of 64 KB and more: models decide the sizes of tensors, packed weights and code; what the C
-// library and oneDNN need for themselves is not looked at. Under a sanitizer, whose malloc cannot
+// Refused are C++'s allocations and aligned ones (oneDNN's objects) of any size, and of C's others
+// (malloc and its kin, anonymous mappings) those of 64 KB and more: what the C library needs for
+// itself is not looked at. Under a sanitizer, whose malloc cannot
 // be replaced, C++'s alone.
 #ifndef SLUICE_TESTS_TESTING_REFUSED_MEMORY_H_
 #define SLUICE_TESTS_TESTING_REFUSED_MEMORY_H_
