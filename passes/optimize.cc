@@ -14,6 +14,7 @@
 #include "passes/expand_ops.h"
 #include "passes/flatten_convolutions.h"
 #include "passes/fold_batch_norm.h"
+#include "passes/fold_branches.h"
 #include "passes/fold_constants.h"
 #include "passes/fuse_attention.h"
 #include "passes/fuse_bias_activation.h"
@@ -39,6 +40,7 @@ constexpr InlineCalls kInlineCalls;
 constexpr LiftStatePass kLiftState;
 constexpr ExpandOps kExpandOps;
 constexpr Prune kPrune;
+constexpr FoldBranches kFoldBranches;
 constexpr FoldConstants kFoldConstants;
 constexpr FoldConstants kFoldButQuantized(/*keep_quantized=*/true);
 constexpr SimplifyShapes kSimplifyShapes;
@@ -70,6 +72,7 @@ std::vector<Group> Pipeline() {
                                        &kEliminateCommonSubexpressions, &kPrune};
   std::vector<const Pass*> first = simplify;  // 8-bit weights stay what they are
   first.front() = &kFoldButQuantized;
+  first.insert(first.begin() + 1, &kFoldBranches);
   return {
       // Rules see through calls, and values alone; and only what results need.
       {1, {&kInlineCalls, &kLiftState, &kPrune}},
