@@ -7,6 +7,7 @@
 #include "graph/effects.h"
 #include "graph/patch.h"
 #include "graph/text.h"
+#include "graph/training.h"
 
 namespace sluice {
 namespace {
@@ -67,6 +68,7 @@ absl::StatusOr<std::unique_ptr<Graph>> OneSignature(const Graph& graph, const st
   std::unique_ptr<Graph> one = graph.Clone();
   const Signature signature = one->signatures().at(*chosen);
   one->signatures().clear();
+  BindTraining(one.get(), signature.training);
   const std::vector<Value*> outputs = one->outputs();
   const std::vector<std::string> names = one->output_names();
   one->ClearOutputs();

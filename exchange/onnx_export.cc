@@ -16,6 +16,7 @@
 #include "graph/default_inputs.h"
 #include "graph/hash.h"
 #include "graph/text.h"
+#include "graph/training.h"
 #include "graph/unfinished_message.h"
 #include "proto/onnx.pb.h"
 
@@ -391,6 +392,7 @@ std::string DataOf(const std::string& path) {
 absl::StatusOr<std::unique_ptr<Graph>> Lowered(const Graph& graph) {
   std::unique_ptr<Graph> copy = graph.Clone();
   (void)TakeGeneralProgram(copy.get());  // ONNX has no place for it
+  BindTraining(copy.get(), false);
   if (absl::Status s = LowerToOnnx(copy.get()); !s.ok()) return s;
   return copy;
 }

@@ -179,6 +179,7 @@ class Node {
 // name, all of which happen on each of its runs. Nothing else that writes does.
 struct Signature {
   std::vector<std::string> inputs, outputs, does;
+  bool training = false;  // what the op Training says in this program
   friend bool operator==(const Signature&, const Signature&) = default;
 };
 

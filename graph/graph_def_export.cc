@@ -207,6 +207,7 @@ absl::StatusOr<proto::GraphDef> Export(const Graph& graph, const TensorSink& sin
     for (const std::string& input : signature.inputs) s->add_inputs(input);
     for (const std::string& output : signature.outputs) s->add_outputs(output);
     for (const std::string& effect : signature.does) s->add_does(effect);
+    s->set_training(signature.training);
   }
   for (const auto& [key, value] : graph.metadata()) {
     proto::MetadataDef* m = def.add_metadata();

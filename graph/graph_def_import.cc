@@ -110,7 +110,8 @@ class Importer {
       if (!Known(s)) return Damaged();
       Signature signature{{s.inputs().begin(), s.inputs().end()},
                           {s.outputs().begin(), s.outputs().end()},
-                          {s.does().begin(), s.does().end()}};
+                          {s.does().begin(), s.does().end()},
+                          s.training()};
       if (!graph->signatures().try_emplace(s.name(), std::move(signature)).second)
         return Invalid("signature ", Shown(s.name()), " is defined twice");
     }

@@ -110,6 +110,7 @@ class Parser {
     if (!Words(&signature.inputs) || !lex_.ExpectArrow() || !Words(&signature.outputs))
       return false;
     if (lex_.ConsumeWord("does") && !Words(&signature.does)) return false;
+    signature.training = lex_.ConsumeWord("training");
     if (!program->signatures().try_emplace(name, std::move(signature)).second)
       return lex_.Fail(at, absl::StrCat("signature ", Shown(name), " is defined twice"));
     return true;

@@ -60,7 +60,7 @@ class Printer {
         Append(") does (");
         Words(signature.does);
       }
-      Append(")\n");
+      Append(signature.training ? ") training\n" : ")\n");
     }
     if (!graph.metadata().empty()) Append("\n");
     for (const auto& [key, value] : graph.metadata()) {

@@ -7,6 +7,7 @@
 #include "graph/format.h"
 #include "graph/infer.h"
 #include "graph/text.h"
+#include "graph/training.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/packed_weights.h"
 #include "passes/inline_calls.h"
@@ -45,10 +46,15 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signatur
   PassContext calls{.findings = &inlined};
   if (absl::StatusOr<bool> s = InlineCalls().Run(*program, calls); !s.ok()) return s.status();
   const std::vector<std::string>* does = nullptr;
+  bool training = false;
   if (signature != nullptr) {
     auto it = program->signatures().find(*signature);
-    if (it != program->signatures().end()) does = &it->second.does;
+    if (it != program->signatures().end()) {
+      does = &it->second.does;
+      training = it->second.training;
+    }
   }
+  BindTraining(program.get(), training);
   const std::vector<std::string> effects = does == nullptr ? std::vector<std::string>() : *does;
   absl::StatusOr<LiftedState> state =
       LiftState(program.get(), does == nullptr ? nullptr : &effects);

@@ -55,7 +55,8 @@ absl::Status Show(const Options& o) {
     json["signatures"].push_back({{"name", name},
                                   {"inputs", signature.inputs},
                                   {"outputs", signature.outputs},
-                                  {"does", signature.does}});
+                                  {"does", signature.does},
+                                  {"training", signature.training}});
   }
   std::map<std::string, int64_t> ops;
   int64_t parameters = 0, bytes = 0;
@@ -107,6 +108,7 @@ absl::Status Show(const Options& o) {
                 Escaped(absl::StrJoin(signature.outputs, ", ")).c_str());
     if (!signature.does.empty())
       std::printf(" does (%s)", Escaped(absl::StrJoin(signature.does, ", ")).c_str());
+    if (signature.training) std::printf(" training");
     std::printf("\n");
   }
   int64_t nodes = 0;

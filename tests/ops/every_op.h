@@ -18,7 +18,7 @@ inline std::vector<const OpDef*> PlainOps() {
   std::vector<const OpDef*> ops = StandardOps().Sorted();
   std::erase_if(ops, [](const OpDef* op) {
     return !op->bodies.empty() || op->name == "Call" || op->name == "Variable" ||
-           op->name == "Assign" || op->name == "Constant";
+           op->name == "Assign" || op->name == "Constant" || op->name == "Training";
   });
   return ops;
 }

@@ -580,5 +580,46 @@ TEST(State, EveryRunSeesOneVersion) {
   EXPECT_GT(compared, 0);
 }
 
+TEST(Training, IsWhatTheSignatureSays) {
+  constexpr char kText[] = R"(graph g (%x: f32[n]) {
+  %v = Variable {name = "v", value = f32[] [1]}
+  %t = Training() : bool[]
+  %y = If(%t) {else_branch = graph () {
+    %n = Neg(%x)
+    return %n
+  }, then_branch = graph () {
+    %p = Mul(%x, %v)
+    return %p
+  }}
+  %a = Assign(%v, %v)
+  return %y
+}
+
+signature predict (x) -> (y)
+signature train (x) -> (y) does (a) training
+)";
+  absl::StatusOr<std::unique_ptr<Graph>> graph = Parse(kText, StandardOps());
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  EXPECT_THAT(Print(**graph), HasSubstr("signature train (x) -> (y) does (a) training\n"));
+  auto session = Make(kText);
+  ASSERT_NE(session, nullptr);
+  const Feeds feeds = {{"x", MakeTensor<float>({1}, {3})}};
+  for (const auto& [signature, expected] :
+       {std::pair("predict", -3.0f), std::pair("train", 3.0f)}) {
+    auto result = session->Run(signature, feeds);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(First((*result)[0]), expected);
+    auto plan = session->PlanText(feeds, signature);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    EXPECT_THAT(*plan, testing::Not(HasSubstr("If"))) << signature;
+  }
+  // Without signatures nothing trains.
+  (*graph)->signatures().clear();
+  SessionOptions options;
+  auto whole = Session::Create(**graph, options);
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  EXPECT_EQ(First((*(*whole)->Run(feeds))[0]), -3);
+}
+
 }  // namespace
 }  // namespace sluice
