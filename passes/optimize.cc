@@ -21,6 +21,7 @@
 #include "passes/fuse_pads.h"
 #include "passes/fuse_quantized.h"
 #include "passes/inline_calls.h"
+#include "passes/lift_random.h"
 #include "passes/lift_state.h"
 #include "passes/move_quantization.h"
 #include "passes/pass.h"
@@ -36,6 +37,7 @@ namespace {
 
 constexpr InlineCalls kInlineCalls;
 constexpr LiftStatePass kLiftState;
+constexpr LiftRandomPass kLiftRandom;
 constexpr ExpandOps kExpandOps;
 constexpr Prune kPrune;
 constexpr FoldConstants kFoldConstants;
@@ -70,7 +72,7 @@ std::vector<Group> Pipeline() {
   first.front() = &kFoldButQuantized;
   return {
       // Rules see through calls, and values alone; and only what results need.
-      {1, {&kInlineCalls, &kLiftState, &kPrune}},
+      {1, {&kInlineCalls, &kLiftState, &kLiftRandom, &kPrune}},
       {8, first, true},
       {1, {&kSinkTransposes}},  // what stood between them and a product is its steps again
       {8, first, true},
@@ -90,16 +92,14 @@ std::vector<Group> Pipeline() {
   };
 }
 
-bool IsRequired(const Pass* pass) {
-  return pass == &kInlineCalls || pass == &kLiftState || pass == &kExpandOps;
-}
+bool IsRequired(const Pass* pass) { return pass == &kInlineCalls || pass == &kExpandOps; }
 
 bool Contains(const std::vector<std::string>& names, absl::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 bool IsOn(const Pass* pass, const PassOptions& options) {
-  if (pass == &kLiftState) return true;  // no other pass knows state
+  if (pass == &kLiftState || pass == &kLiftRandom) return true;  // no other pass knows either
   if (Contains(options.without, pass->name())) return false;
   if (IsRequired(pass)) return true;
   if (options.strict && !pass->exact()) return false;
@@ -169,6 +169,7 @@ class Manager {
       }
       if (group.infers) Reinfer();
     }
+    LowerRandom(context_.random_key, &graph_);
     LowerState(state_, &graph_);
     if (!graph_.status().ok()) return graph_.status();
     Reinfer();

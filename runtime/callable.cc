@@ -129,6 +129,8 @@ absl::Status Callable::Impl::Run(absl::Span<const Tensor> inputs, absl::Span<Ten
     given[i] = IsGiven(i, results_to[i]) ? results_to[i] : Tensor();
   StateAccess state(*entry, session->state.get());
   state.AppendInputs(&ordered);
+  if (absl::Status s = state.AppendKey(session->randomness.get(), options, &key, &ordered); !s.ok())
+    return s;
   if (!PlanFits()) {
     absl::StatusOr<std::shared_ptr<const Plan>> made =
         entry->compiled.program->PlanFor(ordered, fetches);

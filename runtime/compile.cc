@@ -10,6 +10,7 @@
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/packed_weights.h"
 #include "passes/inline_calls.h"
+#include "passes/lift_random.h"
 #include "runtime/evaluate.h"
 #include "runtime/tuner.h"
 
@@ -55,10 +56,16 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signatur
   if (!state.ok()) return state.status();
   absl::StatusOr<StatePorts> ports = SelectSignature(*state, signature, program.get());
   if (!ports.ok()) return ports.status();
+
+  // Nor does anything draw: random numbers follow from one more input, the run's key.
+  absl::StatusOr<Value*> key = LiftRandom(program.get(), calls);
+  if (!key.ok()) return key.status();
+  if (absl::Status s = NumberRuns(*key, &*state, &*ports, program.get()); !s.ok()) return s;
   compiled.variables = std::move(state->variables);
   compiled.state = *std::move(ports);
   log(absl::StrCat("variables: ", compiled.variables.size(), ", read ", compiled.state.reads.size(),
-                   ", written ", compiled.state.writes.size()));
+                   ", written ", compiled.state.writes.size(),
+                   compiled.state.draws ? ", draws random numbers" : ""));
 
   // The passes see this machine only through two values: an evaluator and a target.
   PassOptions passes = options.passes;
@@ -69,6 +76,8 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signatur
   compiled.report = *std::move(report);
   compiled.report.Add(std::move(inlined));
   compiled.general = TakeGeneralProgram(program.get());
+  if (compiled.general != nullptr && compiled.state.draws)
+    LowerRandom(compiled.general->inputs().back(), compiled.general.get());
   compiled.nodes_after = program->num_nodes_with_bodies();
   for (const PassReport& p : compiled.report.passes) {
     log(absl::StrCat("pass ", p.pass, ": ", p.applied, " applied, ", p.refused, " refused, ",
