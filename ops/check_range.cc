@@ -22,7 +22,6 @@ SLUICE_DECLARE_OP(CheckRange) {
       .Attr("high", 1.0f)
       .Attr("what", "", "what the message calls it")
       .Infer(SameAsInput)
-      .RowWise()
       .Gradient(CheckRangeGradient);
 }
 

@@ -29,7 +29,11 @@ absl::Status InferRandom(InferContext& c) {
   if (absl::Status s = CheckDType(c, c.GetDType("dtype"), kFloatTypes); !s.ok()) return s;
   if (absl::Status s = CheckBounds(c); !s.ok()) return s;
   Shape shape;
-  for (int64_t d : c.Ints("shape")) {
+  const std::vector<int64_t> extents = c.Ints("shape");
+  if (extents.size() > kMaxKnownDims)
+    return c.Error("a shape of ", extents.size(), " extents is more than the ", kMaxKnownDims,
+                   " supported");
+  for (int64_t d : extents) {
     if (d < 0) return c.Error("shape has the negative extent ", d);
     shape.push_back(Dim(d));
   }

@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/effects.h"
-#include "graph/patch.h"
 #include "passes/rewrite.h"
 
 namespace sluice {
@@ -23,10 +22,7 @@ absl::StatusOr<bool> Spell(Node& node, PassContext& context) {
   if (!Draws(node) || node.Is("RandomKey") || node.op().expand == nullptr) return false;
   bool used = false;
   for (size_t i = 0; i < node.num_outputs(); ++i) used |= node.output(i)->used();
-  if (!used) {
-    EraseIfDead(&node);
-    return true;
-  }
+  if (!used) return false;
   Finding finding{kPass, node.name(), true,
                   absl::StrCat(node.op_name(), ": its numbers follow from the run's key")};
   absl::StatusOr<std::vector<Node*>> added = ExpandNode(node, kPass);
