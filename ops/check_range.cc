@@ -1,9 +1,20 @@
+#include <limits>
+
 #include "ops/gradient.h"
 #include "ops/infer_util.h"
 #include "ops/op.h"
 
 namespace sluice {
 namespace {
+
+// What cannot say so is no number at least.
+absl::StatusOr<std::vector<Value*>> ExpandCheckRange(GraphBuilder& b, const Node& node) {
+  Value* x = node.input(0);
+  Value* above = b.Op("GreaterOrEqual", {x, b.ScalarLike(x, node.Float("low"))});
+  Value* below = b.Op("LessOrEqual", {x, b.ScalarLike(x, node.Float("high"))});
+  Value* no_number = b.ScalarLike(x, std::numeric_limits<double>::quiet_NaN());
+  return std::vector<Value*>{b.Op("Where", {b.Op("And", {above, below}), x, no_number})};
+}
 
 absl::Status CheckRangeGradient(GradientContext& c) {
   c.SetInputGrad(0, c.output_grad());
@@ -22,6 +33,7 @@ SLUICE_DECLARE_OP(CheckRange) {
       .Attr("high", 1.0f)
       .Attr("what", "", "what the message calls it")
       .Infer(SameAsInput)
+      .Expansion(ExpandCheckRange)
       .Gradient(CheckRangeGradient);
 }
 

@@ -41,11 +41,11 @@ Value* WithoutAxes(GraphBuilder& b, Value* scalar) {
   return b.Op("Reshape", {scalar, b.Ints({})});
 }
 
-// The probability of a zero: checked, in f64.
-Value* Ratio(GraphBuilder& b, const Node& node) {
-  Value* ratio = node.input(1);
+// The probability of a zero, in f64. It is checked where the numbers are drawn.
+Value* Ratio(GraphBuilder& b, const Node& node, bool check) {
+  Value* ratio = WithoutAxes(b, node.input(1));
   if (ratio == nullptr) return b.Constant(Tensor::Scalar<double>(0.5));
-  ratio = b.Op("CheckRange", {WithoutAxes(b, ratio)}, {{"what", "ratio"}});
+  if (check) ratio = b.Op("CheckRange", {ratio}, {{"what", "ratio"}});
   return b.Op("Cast", {ratio}, {{"to", DType::kF64}});
 }
 
@@ -72,7 +72,7 @@ absl::StatusOr<std::vector<Value*>> ExpandDropout(GraphBuilder& b, const Node& n
     }
     return same;
   }
-  Value* ratio = Ratio(b, node);
+  Value* ratio = Ratio(b, node, /*check=*/true);
   Value* drawn = DrawUniform(b, node, {.like = x}, DType::kF32);
   Value* mask = b.Op("GreaterOrEqual", {drawn, b.Op("Cast", {ratio}, {{"to", DType::kF32}})});
   if (KnownMode(node) != true)
@@ -95,7 +95,7 @@ absl::Status DropoutGradient(GradientContext& c) {
     mask = node->graph()->AddNodeOutput(node);
     if (absl::Status s = InferNode(node); !s.ok()) return s;
   }
-  c.SetInputGrad(0, Scaled(b, c.node(), g, mask, Ratio(b, c.node())));
+  c.SetInputGrad(0, Scaled(b, c.node(), g, mask, Ratio(b, c.node(), /*check=*/false)));
   return absl::OkStatus();
 }
 
