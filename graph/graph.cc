@@ -334,19 +334,23 @@ Node* Graph::AddNode(const OpDef& op, absl::Span<Value* const> inputs,
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (inputs[i] != nullptr && CheckSeen(inputs[i], op.name)) AddUse(node, i, inputs[i]);
   }
-  for (size_t i = 0; i < output_names.size(); ++i) {
-    node->outputs_.push_back(std::make_unique<Value>());
-    Value* value = node->outputs_.back().get();
-    value->producer_ = node;
-    value->output_index_ = i;
-    RegisterValue(value, output_names[i]);
-  }
+  for (const std::string& name : output_names) AddNodeOutput(node, name);
   if (elsewhere) {
     Fail(absl::InvalidArgumentError(absl::StrCat(op.name, " of graph ", Shown(name_),
                                                  " shall stand before ", Shown(before->name()),
                                                  ", a node of another graph")));
   }
   return node;
+}
+
+Value* Graph::AddNodeOutput(Node* node, absl::string_view name) {
+  if (node->graph_ != this) return node->graph_->AddNodeOutput(node, name);
+  node->outputs_.push_back(std::make_unique<Value>());
+  Value* value = node->outputs_.back().get();
+  value->producer_ = node;
+  value->output_index_ = node->outputs_.size() - 1;
+  RegisterValue(value, name);
+  return value;
 }
 
 void Graph::EraseNode(Node* node) {

@@ -230,6 +230,8 @@ class Graph {
   // empty name asks for a fresh one. Does not infer: see InferNode() in graph/infer.h.
   Node* AddNode(const OpDef& op, absl::Span<Value* const> inputs,
                 absl::Span<const std::string> output_names, Node* before = nullptr);
+  // One more output, of unknown type: an optional one that nobody had asked for.
+  Value* AddNodeOutput(Node* node, absl::string_view name = "");
   // A node of which no output is used. Drops its uses of other values.
   void EraseNode(Node* node);
   void MoveBefore(Node* node, Node* before);  // within this graph

@@ -1,5 +1,7 @@
 // FusedLoop: nodes that run over the same elements, as one trip through memory. Made by
 // passes/fuse_loops.cc; its body says in ordinary ops what it computes.
+#include <algorithm>
+
 #include "graph/infer.h"
 #include "ops/loop_space.h"
 #include "ops/op.h"
@@ -51,6 +53,13 @@ absl::Status InferFusedLoop(InferContext& c) {
   return absl::OkStatus();
 }
 
+// Random numbers follow from where an element is in the whole.
+bool RowsDoNotCount(const Node& node) {
+  const Graph* body = node.body("body");
+  return body != nullptr && std::none_of(body->nodes().begin(), body->nodes().end(),
+                                         [](const auto& n) { return MakesNumbers(*n); });
+}
+
 absl::StatusOr<std::vector<Value*>> ExpandFusedLoop(GraphBuilder& b, const Node& node) {
   const Graph& body = *node.body("body");
   absl::flat_hash_map<const Value*, Value*> values;
@@ -81,7 +90,7 @@ SLUICE_DECLARE_OP(FusedLoop) {
       .Infer(InferFusedLoop)
       .Expansion(ExpandFusedLoop)
       .NotDifferentiable("it is made after gradients are; differentiate the ops of its body")
-      .RowWise();
+      .RowWise(RowsDoNotCount);
 }
 
 }  // namespace sluice

@@ -93,8 +93,10 @@ class Finder {
   }
 
   absl::Status Broadcast(const Node& node) {
+    if (MakesNumbers(node) && node.input(2) == nullptr) return AxesOf(*node.output()).status();
     Axes out(node.output()->type().rank(), -1);
-    for (const Value* v : node.inputs()) {
+    for (size_t i = MakesNumbers(node) ? 1 : 0; i < node.num_inputs(); ++i) {
+      const Value* v = node.input(i);
       if (v == nullptr) continue;
       absl::StatusOr<Axes> in = AxesOf(*v);
       if (!in.ok()) return in.status();
@@ -223,12 +225,15 @@ LoopRole RoleInLoop(const Node& node) {
     return LoopRole::kNormalize;
   }
   // Of CastLike's second input only the type counts.
-  return node.op().elementwise && op != "CastLike" ? LoopRole::kPointwise : LoopRole::kNone;
+  const bool pointwise = MakesNumbers(node) || (node.op().elementwise && op != "CastLike");
+  return pointwise ? LoopRole::kPointwise : LoopRole::kNone;
 }
+
+bool MakesNumbers(const Node& node) { return node.Is("PhiloxUniform") || node.Is("PhiloxNormal"); }
 
 bool IsLoopParameter(const Node& node, size_t i) {
   return i == 1 && (IsReduction(node.op_name()) || node.Is("Reshape") || node.Is("Squeeze") ||
-                    node.Is("Unsqueeze"));
+                    node.Is("Unsqueeze") || MakesNumbers(node));
 }
 
 std::optional<std::vector<int>> ReducedAxes(const Node& node) {

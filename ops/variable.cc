@@ -1,3 +1,4 @@
+#include "absl/strings/match.h"
 #include "graph/infer.h"
 #include "graph/text.h"
 #include "ops/op.h"
@@ -9,7 +10,12 @@ absl::Status InferVariable(InferContext& c) {
   const Tensor* initial = c.node().GetTensor("value");
   if (initial == nullptr || !initial->valid())
     return c.Error("attribute value must hold the initial value");
-  if (c.String("name").empty()) return c.Error("attribute name must not be empty");
+  const std::string name = c.String("name");
+  if (name.empty()) return c.Error("attribute name must not be empty");
+  if (absl::StartsWith(name, "sluice.")) {
+    return c.Error("attribute name is ", Shown(name),
+                   ": names that begin with 'sluice.' are for sessions' own variables");
+  }
   c.SetOutput(0, Type::Of(*initial));
   return absl::OkStatus();
 }
@@ -92,7 +98,8 @@ SLUICE_DECLARE_OP(Variable) {
           "data, it is what they leave.")
       .Types("T", kAllTypes)
       .Output("value", "T")
-      .RequiredAttr("name", AttrKind::kString, "Unique in the program.")
+      .RequiredAttr("name", AttrKind::kString,
+                    "Unique in the program; none that begins with 'sluice.'.")
       .RequiredAttr("value", AttrKind::kTensor, "The value a new session starts with.")
       .Reads()
       .Infer(InferVariable)

@@ -1,7 +1,6 @@
 #include "passes/expand_ops.h"
 
 #include "absl/strings/str_cat.h"
-#include "graph/patch.h"
 #include "passes/rewrite.h"
 
 namespace sluice {
@@ -26,34 +25,16 @@ absl::StatusOr<bool> Expand(Node& node, PassContext& context, int depth) {
                      absl::StrCat("its expansion goes deeper than ", ExpandOps::kMaxDepth));
   }
   const std::string op(node.op_name());
-  Patch patch(node.graph(), &node, kPass);
-  absl::StatusOr<std::vector<Value*>> values = node.op().expand(patch.builder(), node);
-  const absl::Status built = values.ok() ? patch.builder().status() : values.status();
-  if (absl::IsInvalidArgument(built)) {
+  Finding finding{kPass, node.name(), true, absl::StrCat(op, ": ", why)};
+  absl::StatusOr<std::vector<Node*>> added = ExpandNode(node, kPass);
+  if (absl::IsInvalidArgument(added.status())) {
     context.Refused(kPass, node,
-                    built.message().substr(0, 200));  // it fails when it runs, if it does
+                    added.status().message().substr(0, 200));  // it fails when it runs, if it does
     return false;
   }
-  if (!built.ok()) return built;
-  if (values->size() < node.num_outputs()) {
-    return NodeError(node, absl::StatusCode::kInternal,
-                     absl::StrCat("its expansion gives ", values->size(), " of ",
-                                  node.num_outputs(), " outputs"));
-  }
-  for (size_t i = 0; i < node.num_outputs(); ++i) {
-    if (!node.output(i)->used()) continue;  // one that the expansion may leave out
-    patch.Replace(node.output(i), (*values)[i]);
-  }
-  for (Node* added : patch.builder().added()) {
-    added->set_device(node.device());
-    for (Node* earlier : node.control_inputs()) added->AddControlInput(earlier);
-    for (Node* later : node.control_uses()) later->AddControlInput(added);
-  }
-  const std::vector<Node*> added = patch.builder().added();
-  Finding finding{kPass, node.name(), true, absl::StrCat(op, ": ", why)};
-  if (absl::Status s = patch.Commit(); !s.ok()) return s;
+  if (!added.ok()) return added.status();
   if (context.findings != nullptr) context.findings->push_back(std::move(finding));
-  for (Node* inner : added) {
+  for (Node* inner : *added) {
     for (const auto& [name, body] : inner->bodies()) {
       absl::StatusOr<bool> inside =
           VisitNodes(*body, [&](Node& n) { return Expand(n, context, depth + 1); });

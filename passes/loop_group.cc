@@ -23,7 +23,7 @@ bool IsCostly(const Node& node) {
       "Exp",  "Log",      "Sin",   "Cos",   "Tan",   "Asin", "Acos",    "Atan",    "Sinh",
       "Cosh", "Tanh",     "Asinh", "Acosh", "Atanh", "Erf",  "Sigmoid", "Elu",     "Selu",
       "Celu", "Softplus", "Mish",  "Swish", "Gelu",  "Pow",  "Mod",     "Softmax", "LogSoftmax"};
-  return kOps->contains(node.op_name());
+  return kOps->contains(node.op_name()) || MakesNumbers(node);
 }
 
 bool IsTranspose(const Node& node) { return node.Is("Transpose"); }

@@ -22,6 +22,7 @@
 #include "passes/fuse_pads.h"
 #include "passes/fuse_quantized.h"
 #include "passes/inline_calls.h"
+#include "passes/lift_random.h"
 #include "passes/lift_state.h"
 #include "passes/move_quantization.h"
 #include "passes/pass.h"
@@ -38,6 +39,7 @@ namespace {
 
 constexpr InlineCalls kInlineCalls;
 constexpr LiftStatePass kLiftState;
+constexpr LiftRandomPass kLiftRandom;
 constexpr ExpandOps kExpandOps;
 constexpr Prune kPrune;
 constexpr FoldBranches kFoldBranches;
@@ -75,7 +77,7 @@ std::vector<Group> Pipeline() {
   first.insert(first.begin() + 1, &kFoldBranches);
   return {
       // Rules see through calls, and values alone; and only what results need.
-      {1, {&kInlineCalls, &kLiftState, &kPrune}},
+      {1, {&kInlineCalls, &kLiftState, &kLiftRandom, &kPrune}},
       {8, first, true},
       {1, {&kSinkTransposes}},  // what stood between them and a product is its steps again
       {8, first, true},
@@ -96,16 +98,14 @@ std::vector<Group> Pipeline() {
   };
 }
 
-bool IsRequired(const Pass* pass) {
-  return pass == &kInlineCalls || pass == &kLiftState || pass == &kExpandOps;
-}
+bool IsRequired(const Pass* pass) { return pass == &kInlineCalls || pass == &kExpandOps; }
 
 bool Contains(const std::vector<std::string>& names, absl::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 bool IsOn(const Pass* pass, const PassOptions& options) {
-  if (pass == &kLiftState) return true;  // no other pass knows state
+  if (pass == &kLiftState || pass == &kLiftRandom) return true;  // no other pass knows either
   if (Contains(options.without, pass->name())) return false;
   if (IsRequired(pass)) return true;
   if (options.strict && !pass->exact()) return false;
@@ -176,6 +176,7 @@ class Manager {
       }
       if (group.infers) Reinfer();
     }
+    LowerRandom(context_.random_key, &graph_);
     LowerState(state_, &graph_);
     if (!graph_.status().ok()) return graph_.status();
     Reinfer();

@@ -60,6 +60,7 @@ struct PassContext {
   std::vector<Finding>* findings = nullptr;
   LiftedState* state = nullptr;  // lift_state puts it there
   HeldProgram* held = nullptr;   // split_held puts it there
+  Value* random_key = nullptr;   // lift_random does, where something draws
 
   // A rule asks before it edits; false: leave the place alone (out of fuel).
   bool Spend() {

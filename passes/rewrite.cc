@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "graph/effects.h"
 #include "graph/patch.h"
 
@@ -59,6 +60,30 @@ absl::StatusOr<bool> VisitNodes(Graph& graph,
     changed |= *result;
   }
   return changed;
+}
+
+absl::StatusOr<std::vector<Node*>> ExpandNode(Node& node, const char* pass) {
+  Patch patch(node.graph(), &node, pass);
+  absl::StatusOr<std::vector<Value*>> values = node.op().expand(patch.builder(), node);
+  if (!values.ok()) return values.status();
+  if (!patch.builder().status().ok()) return patch.builder().status();
+  for (size_t i = 0; i < node.num_outputs(); ++i) {
+    if (!node.output(i)->used()) continue;  // one that the expansion may leave out
+    if (i >= values->size()) {
+      return NodeError(node, absl::StatusCode::kInternal,
+                       absl::StrCat("its expansion gives ", values->size(), " of ",
+                                    node.num_outputs(), " outputs"));
+    }
+    patch.Replace(node.output(i), (*values)[i]);
+  }
+  std::vector<Node*> added = patch.builder().added();
+  for (Node* inner : added) {
+    inner->set_device(node.device());
+    for (Node* earlier : node.control_inputs()) inner->AddControlInput(earlier);
+    for (Node* later : node.control_uses()) later->AddControlInput(inner);
+  }
+  if (absl::Status s = patch.Commit(); !s.ok()) return s;
+  return added;
 }
 
 absl::StatusOr<bool> ApplyRules(Graph& graph, PassContext& context, const char* pass,

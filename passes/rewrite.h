@@ -3,6 +3,7 @@
 #define SLUICE_PASSES_REWRITE_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "graph/builder.h"
@@ -18,6 +19,10 @@ bool IsSealed(const Node& node);
 // may erase the node, and what stands before it, and insert before it; what it inserts is not
 // visited. True if any call was.
 absl::StatusOr<bool> VisitNodes(Graph& graph, absl::FunctionRef<absl::StatusOr<bool>(Node&)> visit);
+
+// Puts what the op's expansion makes of the node in its place; gives the nodes that it is made of.
+// InvalidArgument where it does not take the node as it is: it stays.
+absl::StatusOr<std::vector<Node*>> ExpandNode(Node& node, const char* pass);
 
 // The place a rule looks at, and a builder for what it would put there. What was built is taken out
 // again unless the rule returns it.

@@ -128,7 +128,9 @@ absl::Status Callable::Impl::Run(absl::Span<const Tensor> inputs, absl::Span<Ten
   for (size_t i = 0; i < outputs; ++i)
     given[i] = IsGiven(i, results_to[i]) ? results_to[i] : Tensor();
   StateAccess state(entry, session->state.get());
-  if (absl::Status s = state.AppendInputs(&ordered); !s.ok()) return s;
+  if (absl::Status s = state.AppendInputs(session->randomness.get(), options, &key, &ordered);
+      !s.ok())
+    return s;
   if (!PlanFits()) {
     absl::StatusOr<std::shared_ptr<const Plan>> made =
         entry->compiled.program->PlanFor(ordered, fetches);

@@ -11,6 +11,7 @@
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/packed_weights.h"
 #include "passes/inline_calls.h"
+#include "passes/lift_random.h"
 #include "runtime/evaluate.h"
 #include "runtime/tuner.h"
 
@@ -61,10 +62,16 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signatur
   if (!state.ok()) return state.status();
   absl::StatusOr<StatePorts> ports = SelectSignature(*state, signature, program.get());
   if (!ports.ok()) return ports.status();
+
+  // Nor does anything draw: random numbers follow from one more input, the run's key.
+  absl::StatusOr<Value*> key = LiftRandom(program.get(), calls);
+  if (!key.ok()) return key.status();
+  if (absl::Status s = NumberRuns(*key, &*state, &*ports, program.get()); !s.ok()) return s;
   compiled.variables = std::move(state->variables);
   compiled.state = *std::move(ports);
   log(absl::StrCat("variables: ", compiled.variables.size(), ", read ", compiled.state.reads.size(),
-                   ", written ", compiled.state.writes.size()));
+                   ", written ", compiled.state.writes.size(),
+                   compiled.state.draws ? ", draws random numbers" : ""));
 
   // What is made of variables that are only read is the same in every run of one version.
   if (absl::Status s = InferTypes(program.get()); !s.ok()) return s;
@@ -83,6 +90,8 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signatur
     const size_t read = static_cast<size_t>(input) - compiled.state.inputs;
     compiled.held_reads.push_back(compiled.state.reads[read]);
   }
+  if (compiled.general != nullptr && compiled.state.draws)
+    LowerRandom(compiled.general->inputs().back(), compiled.general.get());
   compiled.nodes_after = program->num_nodes_with_bodies();
   for (const PassReport& p : compiled.report.passes) {
     log(absl::StrCat("pass ", p.pass, ": ", p.applied, " applied, ", p.refused, " refused, ",

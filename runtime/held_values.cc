@@ -6,11 +6,13 @@
 namespace sluice {
 
 HeldValues::HeldValues(std::shared_ptr<State> state, size_t first, std::vector<int> variables,
-                       std::unique_ptr<Program> program, std::vector<int> reads, ThreadPool* pool)
+                       std::unique_ptr<Program> program, std::vector<int> reads, bool draws,
+                       ThreadPool* pool)
     : state_(std::move(state)),
       first_(first),
       variables_(std::move(variables)),
       reads_(std::move(reads)),
+      behind_(first + variables_.size() + (draws ? 1 : 0)),
       program_(std::move(program)),
       pool_(pool),
       derived_([this](absl::Span<const Tensor> plain) {
@@ -41,9 +43,8 @@ uint64_t HeldValues::Written(const State::Version& version, int input) const {
 
 absl::Status HeldValues::AppendDerived(const State::Version& version, std::vector<Tensor>* inputs) {
   if (program_ == nullptr) return absl::OkStatus();
-  const int behind = static_cast<int>(first_ + variables_.size());
   absl::StatusOr<std::vector<Tensor>> derived =
-      derived_.Of(Read(version), Written(version, behind));
+      derived_.Of(Read(version), Written(version, static_cast<int>(behind_)));
   if (!derived.ok()) return derived.status();
   inputs->insert(inputs->end(), derived->begin(), derived->end());
   return absl::OkStatus();
@@ -53,9 +54,9 @@ HeldValues::Bound HeldValues::Bind(const std::shared_ptr<const Plan>& plan) {
   Bound bound{.plan = plan, .inputs = {}, .forms = {}, .version = 0, .tensors = {}};
   for (const PlanForm& form : plan->forms()) {
     const size_t i = static_cast<size_t>(form.input) - first_;
-    const bool derived = i >= variables_.size();
+    const bool derived = static_cast<size_t>(form.input) >= behind_;
     FormTable& table = derived ? forms_of_derived_ : *state_->forms();
-    const int key = derived ? static_cast<int>(i - variables_.size()) : variables_[i];
+    const int key = derived ? form.input - static_cast<int>(behind_) : variables_[i];
     bound.inputs.push_back(form.input);
     bound.forms.push_back(table.Get(key, form.format, form.pack));
   }
@@ -108,9 +109,9 @@ absl::Status HeldValues::MakeAhead(const State::Version& next) {
   std::vector<Tensor> inputs(first_);
   for (int v : variables_) inputs.push_back(next.values[static_cast<size_t>(v)]);
   if (program_ != nullptr) {
-    const int behind = static_cast<int>(inputs.size());
+    inputs.resize(behind_);  // the key is none of them
     absl::StatusOr<std::vector<Tensor>> derived =
-        derived_.MakeAhead(Read(next), Written(next, behind));
+        derived_.MakeAhead(Read(next), Written(next, static_cast<int>(behind_)));
     if (!derived.ok()) return derived.status();
     inputs.insert(inputs.end(), derived->begin(), derived->end());
   }

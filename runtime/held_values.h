@@ -16,11 +16,12 @@ namespace sluice {
 
 class HeldValues {
  public:
-  // `variables`: the places there of the program's inputs from `first` on;
-  // behind them stand the results of the version `program`, whose inputs are the variables `reads`.
-  // No program: null.
+  // `variables`: the places there of the program's inputs from `first` on. Behind them, and behind
+  // the key of a program that `draws`, stand the results of the version `program`, whose inputs
+  // are the variables `reads`. No program: null.
   HeldValues(std::shared_ptr<State> state, size_t first, std::vector<int> variables,
-             std::unique_ptr<Program> program, std::vector<int> reads, ThreadPool* pool);
+             std::unique_ptr<Program> program, std::vector<int> reads, bool draws,
+             ThreadPool* pool);
   ~HeldValues();
   HeldValues(const HeldValues&) = delete;
   HeldValues& operator=(const HeldValues&) = delete;
@@ -51,6 +52,7 @@ class HeldValues {
   const std::shared_ptr<State> state_;
   const size_t first_;
   const std::vector<int> variables_, reads_;
+  const size_t behind_;  // the program's first input that the version program gives
   const std::unique_ptr<Program> program_;
   ThreadPool* const pool_;
   Form derived_;

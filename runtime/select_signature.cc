@@ -4,8 +4,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/builder.h"
 #include "graph/patch.h"
 #include "graph/text.h"
+#include "runtime/state.h"
 
 namespace sluice {
 std::vector<int> StatePorts::Renews() const {
@@ -89,6 +91,20 @@ absl::StatusOr<StatePorts> SelectSignature(const LiftedState& state, const std::
     graph->inputs()[ports.inputs + i]->set_held(!written);
   }
   return ports;
+}
+
+absl::Status NumberRuns(Value* key, LiftedState* state, StatePorts* ports, Graph* graph) {
+  ports->draws = key != nullptr;
+  if (key == nullptr || ports->writes.empty()) return absl::OkStatus();
+  GraphBuilder b(graph);
+  Value* run = b.Op("Gather", {key, b.Scalar<int64_t>(1)});
+  Value* next = b.Op("Add", {run, b.Scalar<uint64_t>(1)});
+  if (!b.status().ok()) return b.status();
+  graph->AddOutput(next, absl::StrCat("new value of ", kRunVariable));
+  ports->run = static_cast<int>(state->variables.size());
+  ports->writes.push_back(ports->run);
+  state->variables.push_back({kRunVariable, Tensor::Scalar<uint64_t>(0), {}});
+  return absl::OkStatus();
 }
 
 }  // namespace sluice

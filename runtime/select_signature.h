@@ -16,6 +16,8 @@ namespace sluice {
 struct StatePorts {
   size_t inputs = 0, outputs = 0;
   std::vector<int> reads, writes;
+  bool draws = false;  // the last input, behind these, is the run's key: (seed, number of the run)
+  int run = -1;        // the variable that numbers the runs, among those written; or none
 
   // By output of the program: the input that holds the same variable, or -1.
   std::vector<int> Renews() const;
@@ -28,6 +30,10 @@ struct StatePorts {
 // InvalidArgument where it needs an input that it does not list.
 absl::StatusOr<StatePorts> SelectSignature(const LiftedState& state, const std::string* signature,
                                            Graph* graph);
+
+// Of a program whose run's key is `key` (passes/lift_random.h; null: it draws nothing): where it
+// writes state, the number of the run becomes a variable, and that of the next one its new value.
+absl::Status NumberRuns(Value* key, LiftedState* state, StatePorts* ports, Graph* graph);
 
 }  // namespace sluice
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <numeric>
+#include <random>
 #include <shared_mutex>
 #include <thread>
 
@@ -26,6 +27,11 @@ constexpr int kDeterministicSplit = 8;
 std::string Names(const std::vector<Session::Port>& ports) {
   return absl::StrJoin(
       ports, ", ", [](std::string* out, const Session::Port& p) { out->append(Shown(p.name)); });
+}
+
+uint64_t DrawnSeed() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
 }
 
 }  // namespace
@@ -157,11 +163,12 @@ absl::StatusOr<std::unique_ptr<Entry>> MakeEntry(const Graph& graph, const std::
   }
   for (int v : ports.reads) entry->reads.push_back(places[static_cast<size_t>(v)]);
   for (int v : ports.writes) entry->writes.push_back(places[static_cast<size_t>(v)]);
+  if (ports.run >= 0) entry->run = places[static_cast<size_t>(ports.run)];
   std::vector<int> held_reads;
   for (int v : entry->compiled.held_reads) held_reads.push_back(places[static_cast<size_t>(v)]);
   entry->held = std::make_unique<HeldValues>(state, ports.inputs, entry->reads,
                                              std::move(entry->compiled.held_program),
-                                             std::move(held_reads), pool);
+                                             std::move(held_reads), ports.draws, pool);
 
   const Graph& program = entry->compiled.program->graph();
   for (size_t i = 0; i < ports.inputs; ++i) {
@@ -206,6 +213,8 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(
     impl.pool = std::make_shared<ThreadPool>(*impl.pool, kDeterministicSplit);
   impl.state = options.state != nullptr ? options.state : std::make_shared<State>();
   impl.options = std::move(options);
+  impl.randomness = std::make_shared<Randomness>();
+  impl.randomness->seed = impl.options.seed.has_value() ? *impl.options.seed : DrawnSeed();
   const auto add = [&](const std::string* signature) -> absl::Status {
     absl::StatusOr<std::unique_ptr<Entry>> entry =
         MakeEntry(graph, signature, impl.options, impl.pool.get(), packed, impl.state);
@@ -289,7 +298,10 @@ absl::StatusOr<std::vector<Tensor>> Session::Run(absl::string_view signature, co
   if (absl::Status s = run.CheckStop(); !s.ok()) return s;
   StateAccess state(*entry, impl_->state.get());
   const size_t fed = inputs->size();
-  if (absl::Status s = state.AppendInputs(&*inputs); !s.ok()) return s;
+  Tensor key;
+  if (absl::Status s = state.AppendInputs(impl_->randomness.get(), options, &key, &*inputs);
+      !s.ok())
+    return s;
   Program& program = *(*entry)->compiled.program;
   absl::StatusOr<std::shared_ptr<const Plan>> plan = program.PlanFor(*inputs, *wanted);
   if (!plan.ok()) return plan.status();
@@ -330,6 +342,8 @@ absl::StatusOr<Tensor> Session::ReadVariable(absl::string_view name) const {
   return variables == nullptr ? Closed() : variables->Read(name);
 }
 
+uint64_t Session::seed() const { return impl_->randomness->seed; }
+
 absl::Status Session::AssignVariable(absl::string_view name, const Tensor& value) try {
   const std::shared_ptr<State> variables = state();
   return variables == nullptr ? Closed() : variables->Write({{std::string(name), value}}).status();
@@ -347,6 +361,7 @@ absl::StatusOr<std::shared_ptr<const Plan>> Session::PlanOf(const Feeds& feeds,
   if (!inputs.ok()) return inputs.status();
   const std::shared_ptr<const State::Version> version = impl_->state->Current();
   for (int v : (*entry)->reads) inputs->push_back(version->values[static_cast<size_t>(v)]);
+  if ((*entry)->compiled.state.draws) inputs->push_back(*Tensor::Allocate(DType::kU64, {2}));
   if (absl::Status s = (*entry)->held->AppendDerived(*version, &*inputs); !s.ok()) return s;
   absl::StatusOr<std::shared_ptr<const Plan>> plan =
       (*entry)->compiled.program->PlanFor(*inputs, *(*entry)->Fetches({}));
@@ -493,6 +508,7 @@ absl::StatusOr<std::shared_ptr<Session>> Session::VariantFor(const std::vector<s
   options.thread_pool = impl_->pool;
   auto session = Create(*graph, std::move(options), only->compiled.packed);
   if (!session.ok()) return session.status();
+  (*session)->impl_->randomness = impl_->randomness;
   variants.sessions.emplace_front(fed, *std::move(session));
   if (variants.sessions.size() > std::max<size_t>(1, impl_->options.max_plans))
     variants.sessions.pop_back();

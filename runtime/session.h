@@ -15,6 +15,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,6 +55,10 @@ struct SessionOptions {
   // The variables; null: of this session's own. One that is shared may hold some of the graph's by
   // name already; those that it lacks begin as the graph says.
   std::shared_ptr<State> state;
+  // Of random numbers, which follow from it, the number of the run, and each node's name and place
+  // in the graph; not set: one is drawn (Session::seed()). An op's own attribute `seed` counts
+  // instead for its numbers.
+  std::optional<uint64_t> seed;
   int64_t memory_limit = 0;  // bytes of activations one run may hold; 0: unlimited
   size_t max_plans = 16;     // plans kept for different input shapes, least recently used out first
   std::function<void(absl::string_view line)> log;  // one line a compile step; null: silent
@@ -88,7 +93,11 @@ struct Profile {
 struct RunOptions {
   absl::Time deadline = absl::InfiniteFuture();  // DeadlineExceeded past it
   const CancelToken* cancel = nullptr;           // Cancelled once set
-  Profile* profile = nullptr;                    // filled when given; slows the run a little
+  // The number of this run, for random numbers: the same one gives the same numbers. Not set:
+  // programs that write state count their runs there (kRunVariable), the others of a session
+  // together in the session, from 0. Given to one that writes, the next one has the next number.
+  std::optional<uint64_t> run;
+  Profile* profile = nullptr;         // filled when given; slows the run a little
   uint64_t* read_version = nullptr;   // receives the version of the State that the run saw,
   uint64_t* wrote_version = nullptr;  // and the one that it made: the same where it writes nothing
   // Where results go, by fetch position: a tensor whose memory is written in place (dtype and
@@ -165,6 +174,8 @@ class Session {
   // and packed weights, which the first run would make else. Errors as Run()'s.
   absl::Status Prepare(const std::vector<std::pair<std::string, Type>>& inputs,
                        absl::string_view signature = "");
+  // SessionOptions::seed, or what was drawn in its place.
+  uint64_t seed() const;
 
   // The compile report: passes, kernels, memory plan. As text, or as JSON.
   std::string Explain() const;

@@ -54,6 +54,7 @@ struct Entry {
   absl::flat_hash_map<std::string, int> input_index, output_index;
   std::vector<int> reads, writes;  // places in the State, by the program's ports behind these
   std::vector<int> places;         // in the State, of all variables that it touches
+  int run = -1;                    // place of the variable that numbers its runs; or none
 
   absl::flat_hash_map<int, std::string> names;  // of the variables, by place
   std::unique_ptr<HeldValues> held;
@@ -70,13 +71,21 @@ struct Entry {
   absl::StatusOr<std::vector<Tensor>> OrderFeeds(const Feeds& feeds) const;
 };
 
+// What the random numbers of a session's runs follow from.
+struct Randomness {
+  uint64_t seed = 0;
+  std::atomic<uint64_t> runs{0};  // of programs that write no state
+};
+
 // What one run has to do with the state: it sees one version, and may make the next.
 class StateAccess {
  public:
   // Waits for its turn where the entry writes.
   StateAccess(Entry* entry, State* state);
-  // Behind the caller's inputs: variables, and what the program makes of them alone.
-  absl::Status AppendInputs(std::vector<Tensor>* inputs) const;
+  // Behind the caller's inputs: variables; the run's key where something draws, in the memory of
+  // `key` where nobody else holds it; and what the program makes of variables alone.
+  absl::Status AppendInputs(Randomness* randomness, const RunOptions& options, Tensor* key,
+                            std::vector<Tensor>* inputs) const;
   // Behind those: what the plan wants in forms of its own.
   absl::Status AppendForms(const std::shared_ptr<const Plan>& plan,
                            std::vector<Tensor>* inputs) const;
@@ -92,6 +101,8 @@ class StateAccess {
   void Report(const RunOptions& options) const;
 
  private:
+  absl::Status AppendKey(Randomness* randomness, const RunOptions& options, Tensor* key,
+                         std::vector<Tensor>* inputs) const;
   absl::Status OtherType(int variable, const std::string& type) const;
   bool LiesInAVariable(const Tensor& result) const;
   Entry& entry_;
@@ -106,6 +117,7 @@ struct Session::Impl {
   std::vector<std::unique_ptr<Entry>> entries;
   std::vector<std::string> signatures;
   std::shared_ptr<State> state;
+  std::shared_ptr<Randomness> randomness;  // the variants' too
   Variants variants;
   std::atomic<int64_t> peak_run_bytes{0};
   // Runs hold it shared, Close() exclusive. A callable of a program without variables does not take
@@ -132,6 +144,7 @@ struct Callable::Impl {
   std::shared_ptr<const Plan> plan;
   std::unique_ptr<Frame> frame;  // of `plan`
   std::vector<Tensor> ordered, results;
+  Tensor key;                 // of the latest run, where something draws
   std::vector<Tensor> given;  // invalid where the callable's own memory is to be used
   std::vector<bool> handed;   // results[i] was put into memory of the callable's own
   std::vector<MemoryRange> fed, places;

@@ -29,6 +29,11 @@
 
 namespace sluice {
 
+// Numbers the runs of programs that write state and draw random numbers: u64[], a variable like any
+// other, which each of these runs makes greater by one. So a snapshot that is restored brings the
+// numbers back that followed it. No variable of a graph can be called so.
+inline constexpr char kRunVariable[] = "sluice.run";
+
 class State {
  public:
   State();

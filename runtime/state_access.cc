@@ -13,16 +13,38 @@ StateAccess::StateAccess(Entry* entry, State* state) : entry_(*entry) {
   }
 }
 
-absl::Status StateAccess::AppendInputs(std::vector<Tensor>* inputs) const {
-  if (version_ == nullptr) return absl::OkStatus();
+absl::Status StateAccess::AppendInputs(Randomness* randomness, const RunOptions& options,
+                                       Tensor* key, std::vector<Tensor>* inputs) const {
   for (int v : entry_.reads) inputs->push_back(version_->values[static_cast<size_t>(v)]);
-  return entry_.held->AppendDerived(*version_, inputs);
+  if (absl::Status s = AppendKey(randomness, options, key, inputs); !s.ok()) return s;
+  return version_ == nullptr ? absl::OkStatus() : entry_.held->AppendDerived(*version_, inputs);
 }
 
 absl::Status StateAccess::AppendForms(const std::shared_ptr<const Plan>& plan,
                                       std::vector<Tensor>* inputs) const {
   if (version_ == nullptr) return absl::OkStatus();
   return entry_.held->AppendForms(plan, *version_, inputs);
+}
+
+absl::Status StateAccess::AppendKey(Randomness* randomness, const RunOptions& options, Tensor* key,
+                                    std::vector<Tensor>* inputs) const {
+  if (!entry_.compiled.state.draws) return absl::OkStatus();
+  if (!key->valid() || key->owner().use_count() > 1) {
+    absl::StatusOr<Tensor> made = Tensor::Allocate(DType::kU64, {2});
+    if (!made.ok()) return made.status();
+    *key = *std::move(made);
+  }
+  uint64_t* words = key->mutable_data<uint64_t>();
+  words[0] = randomness->seed;
+  if (options.run.has_value()) {
+    words[1] = *options.run;
+  } else if (entry_.run >= 0) {
+    words[1] = *version_->values[static_cast<size_t>(entry_.run)].data<uint64_t>();
+  } else {
+    words[1] = randomness->runs.fetch_add(1, std::memory_order_relaxed);
+  }
+  inputs->push_back(*key);
+  return absl::OkStatus();
 }
 
 absl::Status StateAccess::AppendTargets(size_t caller, const Plan& plan, const RunOptions& options,

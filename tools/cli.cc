@@ -123,6 +123,8 @@ void SessionFlags::AddTo(CLI::App* command, bool with_passes) {
   }
   command->add_flag("--deterministic", deterministic,
                     "The same bits whatever the number of threads");
+  command->add_option("--seed", seed, "Of random numbers (default: one is drawn for each session)")
+      ->type_name("N");
   command->add_flag("--strict", strict,
                     "Each operation as the model has it, none rounded or overflowing elsewhere "
                     "(no folded scales, no Winograd): slower, a little closer");
@@ -136,6 +138,7 @@ void SessionFlags::AddTo(CLI::App* command, bool with_passes) {
 
 SessionOptions SessionFlags::Options() const {
   SessionOptions options{.threads = threads, .deterministic = deterministic};
+  options.seed = seed;
   options.passes.enabled = !plain;
   options.accuracy = strict ? Accuracy::kStrict : Accuracy::kStandard;
   options.tuning_cache = tuning_cache;

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,7 @@ absl::StatusOr<std::string> WriteTensorFile(const Tensor& tensor, const std::str
 struct SessionFlags {
   int threads = 0;
   bool plain = false, deterministic = false, strict = false;
+  std::optional<uint64_t> seed;
   std::string tuning_cache, signature;
   void AddTo(CLI::App* command, bool with_passes = true);
   SessionOptions Options() const;

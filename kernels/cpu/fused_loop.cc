@@ -155,6 +155,14 @@ class Lowering {
     }
     switch (RoleInLoop(node)) {
       case LoopRole::kPointwise: {
+        if (MakesNumbers(node)) {
+          const auto kind =
+              node.Is("PhiloxNormal") ? Distribution::kNormal : Distribution::kUniform;
+          Set(p, *node.output(),
+              p.Random(kind, inputs[0].id, static_cast<uint64_t>(node.Int("stream")),
+                       node.GetDType("dtype"), Strides(*node.output(), Layout::kPlain)));
+          return absl::OkStatus();
+        }
         absl::StatusOr<TileProgram::ValueId> id = LowerElementwise(p, node, inputs);
         if (!id.ok()) return id.status();
         Set(p, *node.output(), *id);

@@ -104,6 +104,30 @@ void TileOperand::ForRuns(int64_t begin, int64_t n, Run run) const {
   }
 }
 
+void TileOperand::FillRandom(Distribution distribution, RandomKey key, int64_t begin, int64_t n,
+                             void* buffer) const {
+  const auto fill = [&]<typename T>(T* to) {
+    ForRuns(begin, n,
+            [&](int64_t offset, int64_t stride, int64_t count, int64_t position, int64_t repeats,
+                int64_t step) {
+              for (int64_t r = 0; r < repeats; ++r, offset += step, position += count) {
+                T* target = to + position;
+                const int64_t at_once = stride == 1 ? count : 1;
+                for (int64_t i = 0; i < (stride == 0 ? 1 : count); i += at_once) {
+                  cpu::FillRandom(distribution, key, static_cast<uint64_t>(offset + i * stride),
+                                  static_cast<size_t>(at_once), target + i);
+                }
+                if (stride == 0) std::fill_n(target, count, *target);
+              }
+            });
+  };
+  if (element_size_ == sizeof(double)) {
+    fill(static_cast<double*>(buffer));
+  } else {
+    fill(static_cast<float*>(buffer));
+  }
+}
+
 const void* TileOperand::Load(const void* base, int64_t begin, int64_t n, void* buffer,
                               bool* single) const {
   *single = false;

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "graph/tensor.h"
+#include "kernels/cpu/philox.h"
 
 namespace sluice::cpu {
 
@@ -24,6 +25,10 @@ class TileOperand {
   // the operand itself. Where they are all one element: a pointer to it, and *single. Else gathers
   // them into `buffer`.
   const void* Load(const void* base, int64_t begin, int64_t n, void* buffer, bool* single) const;
+  // What Load() gathers, where each element of the operand is the random number of its place: f32
+  // or f64, by the element size.
+  void FillRandom(Distribution distribution, RandomKey key, int64_t begin, int64_t n,
+                  void* buffer) const;
   void Store(const void* from, void* base, int64_t begin, int64_t n) const;
 
   bool contiguous() const { return dims_.empty() || (dims_.size() == 1 && strides_[0] == 1); }

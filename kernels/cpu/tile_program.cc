@@ -88,17 +88,42 @@ TileProgram::ValueId TileProgram::InputAsStored(DType dtype, absl::Span<const in
   }
   TileNode node(TileNode::Kind::kInput, Extent::kFull, dtype);
   node.operand = operand;
-  const Range reduced = impl_->reduced;
+  impl_->Place(&node, strides);
+  return impl_->Add(std::move(node));
+}
+
+void TileProgram::Impl::Place(TileNode* node, absl::Span<const int64_t> strides) const {
   bool row = reduced.last > reduced.first;
   for (int i = reduced.first; i < reduced.last; ++i) row &= strides[i] == 0;
   if (row) {
-    node.extent = Extent::kRow;
-    node.box = TileOperand(ByteSize(dtype), WithoutReduced(impl_->space, reduced),
-                           WithoutReduced(strides, reduced));
+    node->extent = Extent::kRow;
+    node->box = TileOperand(ByteSize(node->dtype), WithoutReduced(space, reduced),
+                            WithoutReduced(strides, reduced));
   } else {
-    node.box = TileOperand(ByteSize(dtype), impl_->space, strides);
+    node->box = TileOperand(ByteSize(node->dtype), space, strides);
   }
-  if (node.box.scalar()) node.extent = Extent::kOne;
+  if (node->box.scalar()) node->extent = Extent::kOne;
+}
+
+TileProgram::ValueId TileProgram::Random(Distribution distribution, ValueId key, uint64_t stream,
+                                         DType dtype, absl::Span<const int64_t> strides) {
+  if (!impl_->status.ok()) return -1;
+  const bool keyed = impl_->ok(key) && impl_->nodes[key].kind == TileNode::Kind::kInput &&
+                     impl_->nodes[key].dtype == DType::kU64;
+  const bool floats = dtype == DType::kF32 || dtype == DType::kF64;
+  if (!keyed || !floats || strides.size() != impl_->space.size()) {
+    impl_->Fail(absl::InvalidArgumentError(absl::StrCat(
+        "random numbers of a tile program: ", sluice::ToString(dtype), " with ", strides.size(),
+        " strides over ", impl_->space.size(), " extents, and value ", key, " as the key")));
+    return -1;
+  }
+  TileNode node(TileNode::Kind::kRandom, Extent::kFull, dtype);
+  node.name = distribution == Distribution::kNormal ? "normal" : "uniform";
+  node.operand = impl_->nodes[key].operand;
+  node.distribution = distribution;
+  node.stream = stream;
+  node.step.cost = distribution == Distribution::kNormal ? 24 : 8;
+  impl_->Place(&node, strides);
   return impl_->Add(std::move(node));
 }
 
@@ -342,7 +367,8 @@ void TileProgram::Impl::AssignSlots() {
     std::vector<int> freed;
     for (int k = 0; mode == Mode::kRows && k < n.num_inputs; ++k) {
       const TileNode& in = nodes[n.inputs[k]];
-      const bool passing = in.kind == TileNode::Kind::kStep && in.extent == Extent::kFull;
+      const bool made = in.kind == TileNode::Kind::kStep || in.kind == TileNode::Kind::kRandom;
+      const bool passing = made && in.extent == Extent::kFull;
       const bool again =
           (k > 0 && n.inputs[0] == n.inputs[k]) || (k > 1 && n.inputs[1] == n.inputs[k]);
       if (passing && in.slot >= 0 && last_use[n.inputs[k]] == id && !again) {

@@ -32,6 +32,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "graph/tensor.h"
+#include "kernels/cpu/philox.h"
 #include "kernels/cpu/tile_step.h"
 #include "kernels/device/thread_pool.h"
 
@@ -55,6 +56,10 @@ class TileProgram {
   ValueId Input(DType dtype, absl::Span<const int64_t> strides);
   // The same in the dtype that is stored: for Convert(), and for kWhere, which only moves elements.
   ValueId InputAsStored(DType dtype, absl::Span<const int64_t> strides);
+  // Random numbers, f32 or f64: those of an operand's elements (philox.h), if it had these strides.
+  // `key`: the input that is the run's key, u64[2], with strides of 0.
+  ValueId Random(Distribution distribution, ValueId key, uint64_t stream, DType dtype,
+                 absl::Span<const int64_t> strides);
   // A number.
   ValueId Scalar(DType dtype, double value);
   // An element-wise step on values of one dtype (kWhere: bool first). Row if all inputs are.

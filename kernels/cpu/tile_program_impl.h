@@ -16,7 +16,7 @@ inline constexpr int kMaxTileNodes = 256;
 enum class Extent : uint8_t { kOne, kRow, kFull };
 
 struct TileNode {
-  enum class Kind : uint8_t { kInput, kScalar, kStep, kReduce };
+  enum class Kind : uint8_t { kInput, kRandom, kScalar, kStep, kReduce };
   TileNode(Kind k, Extent e, DType d) : kind(k), extent(e), dtype(d) {}
 
   Kind kind;
@@ -32,8 +32,10 @@ struct TileNode {
   ReduceColumnsFn reduce_columns = nullptr;
   alignas(8) char constant[8] = {};  // kScalar; the neutral element of kReduce
 
-  int operand = -1;  // kInput: which
+  int operand = -1;  // kInput: which; kRandom: of the key
   TileOperand box;
+  Distribution distribution = Distribution::kUniform;  // kRandom
+  uint64_t stream = 0;
   bool keep = false;  // kInput whose gathered elements are the same in every tile
 
   // Sweeps are counted from 0. A Full value is computed in each sweep that needs it, at the
@@ -84,6 +86,7 @@ struct TileProgram::Impl {
   int lone_step = -1;  // the program is this one step, from operands straight into the output
 
   int Add(TileNode node);
+  void Place(TileNode* node, absl::Span<const int64_t> strides) const;  // its box and extent
   void Fail(absl::Status s) {
     if (status.ok()) status = std::move(s);
   }

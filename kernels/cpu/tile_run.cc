@@ -159,6 +159,8 @@ class Worker {
       single_[id] = true;
     } else if (n.kind == TileNode::Kind::kInput) {
       LoadInput(id);
+    } else if (n.kind == TileNode::Kind::kRandom) {
+      MakeNumbers(id);
     } else {
       RunStep(id);
     }
@@ -179,6 +181,20 @@ class Worker {
                           n.slot >= 0 ? Slot(n.slot) : nullptr, &single);
     single_[id] = single || (n.extent == Extent::kRow && rows_ == 1);
     kept_[id] = single ? 0 : count;
+  }
+
+  void MakeNumbers(int id) {
+    const TileNode& n = p_.nodes[id];
+    ptr_[id] = Slot(n.slot);
+    single_[id] = n.extent == Extent::kOne || (n.extent == Extent::kRow && rows_ == 1);
+    const int64_t count = Count(n.extent);
+    if (count == 0) return;
+    const uint64_t* words = static_cast<const uint64_t*>(inputs_[n.operand]);
+    const int64_t begin = n.extent == Extent::kOne   ? 0
+                          : n.extent == Extent::kRow ? row_begin_
+                                                     : full_begin_;
+    n.box.FillRandom(n.distribution, Fold({words[0], words[1]}, n.stream), begin, count,
+                     Slot(n.slot));
   }
 
   void RunStep(int id) {

@@ -15,8 +15,8 @@ namespace {
 
 // Run by the runtime itself.
 bool RuntimeExecutes(const OpDef& op) {
-  static const std::set<std::string> kOps = {"If",       "Loop",     "Scan",   "Call",
-                                             "Constant", "Variable", "Assign", "Training"};
+  static const std::set<std::string> kOps = {
+      "If", "Loop", "Scan", "Call", "Constant", "Variable", "Assign", "Training", "RandomKey"};
   return kOps.contains(op.name);
 }
 

@@ -40,6 +40,10 @@ inline const AttrList& BaseAttrs(const std::string& op) {
       {"FusedAveragePool", {{"kernel_shape", std::vector<int64_t>{2, 2}}}},
       {"LpPool", {{"kernel_shape", std::vector<int64_t>{2, 2}}}},
       {"Reorder", {{"layout", "plain"}}},
+      {"RandomNormal", {{"shape", std::vector<int64_t>{2, 2}}}},
+      {"RandomUniform", {{"shape", std::vector<int64_t>{2, 2}}}},
+      {"PhiloxNormal", {{"stream", 1}}},
+      {"PhiloxUniform", {{"stream", 1}}},
   };
   static const AttrList none;
   auto it = attrs.find(op);
@@ -70,6 +74,9 @@ inline const std::vector<Dims>* TypicalInputs(const std::string& op) {
       {"Split", {{2, 2}, {1}}},
       {"Trilu", {{2, 2}, {}}},
       {"Pad", {{2, 2}, {4}}},
+      {"FoldKey", {{2}, {}}},
+      {"PhiloxNormal", {{2}, {2}}},
+      {"PhiloxUniform", {{2}, {2}}},
   };
   auto it = inputs.find(op);
   return it == inputs.end() ? nullptr : &it->second;

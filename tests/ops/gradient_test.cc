@@ -82,9 +82,10 @@ void Prove(const std::vector<Tensor>& inputs, const Build& build, bool symbolic)
   ASSERT_TRUE(b.status().ok()) << b.status();
   ASSERT_TRUE(Verify(graph).ok()) << Verify(graph);
 
-  auto session = Session::Create(graph, {.threads = 1});
+  auto session = Session::Create(graph, {.threads = 1, .seed = 1});
   ASSERT_TRUE(session.ok()) << session.status();
-  auto computed = (*session)->Run(feeds, gradients);
+  const RunOptions same{.run = 0};  // all runs draw the same numbers
+  auto computed = (*session)->Run(feeds, gradients, same);
   ASSERT_TRUE(computed.ok()) << computed.status();
   for (size_t i = 0; i < inputs.size(); ++i) {
     ASSERT_EQ((*computed)[i].TypeString(), inputs[i].TypeString()) << "of input " << i;
@@ -94,7 +95,7 @@ void Prove(const std::vector<Tensor>& inputs, const Build& build, bool symbolic)
         moved.mutable_data<double>()[j] += offset;
         Feeds near = feeds;
         near[i].second = moved;
-        auto result = (*session)->Run(near, {"loss"});
+        auto result = (*session)->Run(near, {"loss"}, same);
         EXPECT_TRUE(result.ok()) << result.status();
         return result.ok() ? Total((*result)[0]) : 0;
       };
@@ -334,6 +335,17 @@ TEST(Gradient, DropoutUsesTheMaskThatWasDrawn) {
                  {x[0], b.Constant(Tensor::Scalar<double>(0.4)), b.Constant(MakeBools({}, {1}))}, 2,
                  {{"seed", 7}})[0];
   });
+  for (const double ratio : {0.0, 0.4, 1.0}) {
+    for (const bool known : {false, true}) {
+      Prove({Uniform({4, 5}, -1, 1, 1)}, [&](GraphBuilder& b, const auto& x) {
+        Value* mode = b.Constant(MakeBools({}, {1}));
+        if (!known)
+          mode = b.Op("Less", {b.Op("ReduceMin", {x[0], b.Ints({0, 1})}), b.ScalarLike(x[0], 2)});
+        return b.Op("Dropout",
+                    {x[0], b.Constant(Tensor::Scalar<float>(static_cast<float>(ratio))), mode});
+      });
+    }
+  }
   Prove({Uniform({4, 5}, -1, 1, 1)},
         [](GraphBuilder& b, const auto& x) { return b.Op("Dropout", {x[0]}); });
 }

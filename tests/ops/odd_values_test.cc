@@ -1,5 +1,6 @@
 // ATTACKS.md, class 18: bit patterns that arithmetic rarely meets, in every op and dtype. What
 // comes out is defined: ubsan finds nothing, bools are true or false whatever their byte.
+#include <algorithm>
 #include <bit>
 #include <limits>
 
@@ -74,7 +75,8 @@ TEST(OddValues, EveryOpGivesAResultOrAnError) {
       for (std::vector<Tensor> inputs : InputSets(*op, dtype)) {
         for (size_t shift = 0; shift < 10; ++shift) {
           // All of them in every second round, else the first alone.
-          for (size_t i = 0; i < (shift % 2 == 0 ? 1 : inputs.size()); ++i) {
+          for (size_t i = 0;
+               i < (shift % 2 == 0 ? std::min<size_t>(1, inputs.size()) : inputs.size()); ++i) {
             if (inputs[i].valid()) FillOdd(&inputs[i], shift * (i + 1));
           }
           auto result = TryOp(*op, inputs, BaseAttrs(op->name), &pool);

@@ -13,7 +13,7 @@ std::vector<Line> Joined(std::initializer_list<absl::Span<const Line>> tables) {
 
 std::vector<Line> OpLines() {
   return Joined({ElementwiseLines(), MovementLines(), IndexLines(), ReductionLines(),
-                 ProductLines(), ControlLines(), FusedLines()});
+                 ProductLines(), ControlLines(), FusedLines(), RandomLines()});
 }
 
 std::vector<Line> Patterns() {

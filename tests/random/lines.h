@@ -26,6 +26,7 @@ absl::Span<const Line> ReductionLines();
 absl::Span<const Line> ProductLines();
 absl::Span<const Line> ControlLines();
 absl::Span<const Line> FusedLines();
+absl::Span<const Line> RandomLines();
 std::vector<Line> OpLines();
 
 absl::Span<const Line> AttentionPatterns();
