@@ -92,7 +92,7 @@ std::string Difference(const Tensor& actual, const Tensor& expected) {
 std::string RunGraph(const Graph& graph, const PassOptions& passes, const std::string& root,
                      const std::string& folder) {
   absl::StatusOr<std::unique_ptr<Session>> session =
-      Session::Create(graph, {.threads = 1, .passes = passes});
+      Session::Create(graph, {.threads = 1, .passes = passes, .seed = 1});
   if (!session.ok()) return Reason(root, session.status());
   if (!Exists(folder + "/test_data_set_0")) return "not yet: the case has no data";
   for (int set = 0;; ++set) {

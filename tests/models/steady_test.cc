@@ -92,6 +92,32 @@ TEST(SteadyState, ReadingVariablesTakesNoMemory) {
   EXPECT_EQ(report.ours.system_calls, 0);
 }
 
+TEST(SteadyState, DrawingAsksForNothing) {
+  absl::StatusOr<std::unique_ptr<Graph>> graph = Parse(R"(graph g (%x: f32[64,8]) {
+    %ratio = Constant {value = f32[] [0.5]}
+    %on = Constant {value = bool[] [true]}
+    %d = Dropout(%x, %ratio, %on)
+    %n = RandomNormalLike(%x)
+    return %d, %n
+  })",
+                                                       StandardOps());
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph, {.threads = 1});
+  ASSERT_TRUE(session.ok()) << session.status();
+  auto callable = (*session)->MakeCallable({.feeds = {"x"}, .fetches = {"d", "n"}});
+  ASSERT_TRUE(callable.ok()) << callable.status();
+  const std::vector<Tensor> inputs = {*Tensor::Random(DType::kF32, {64, 8}, {.seed = 1})};
+  std::vector<Tensor> outputs(2);
+  for (int warm = 0; warm < 2; ++warm)
+    ASSERT_TRUE((*callable)->Run(inputs, absl::MakeSpan(outputs)).ok());
+  const SteadyReport report =
+      CountSteady([&] { return (*callable)->Run(inputs, absl::MakeSpan(outputs)).ok(); });
+  if (!report.error.empty()) GTEST_SKIP() << report.error;
+  EXPECT_EQ(report.ours.allocations, 0);
+  EXPECT_EQ(report.ours.locks, 0);
+  EXPECT_EQ(report.ours.system_calls, 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Text, Models, testing::ValuesIn(ModelNames()), TestName);
 
 }  // namespace
