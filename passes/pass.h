@@ -84,7 +84,7 @@ class Pass {
 };
 
 struct PassOptions {
-  bool enabled = true;  // false: only what running needs (calls, state, expansion)
+  bool enabled = true;  // false: only what running needs (calls, state, numbers, expansion)
   // Only rewrites that keep each operation of the graph: see Pass::exact().
   bool strict = false;
   std::vector<std::string> only, without;  // by name; `only` empty means all
