@@ -15,7 +15,7 @@ SLUICE_DECLARE_OP(Training) {
       .Doc("Whether the program that runs trains: true in a signature that says so "
            "(Signature::training), false in every other and in a graph without signatures. What "
            "depends on it alone, an If or Dropout's mode, is decided when a session is made.")
-      .Output("training")
+      .Output("training", "")
       .Infer(InferTraining)
       .NotDifferentiable("it is no number");
 }
