@@ -68,9 +68,23 @@ Frame::Frame(const Plan& plan)
       dynamic_(plan.num_dynamic()),
       kept_(plan.outputs().size()),
       own_(plan.outputs().size()) {
+  for (const Step& step : plan.steps()) {
+    void* const* arguments = table_.data() + step.first_argument;
+    const size_t ins = step.kernel == nullptr ? 0 : step.inputs.size();
+    const size_t outs = step.kernel == nullptr ? 0 : step.outputs.size();
+    launches_.push_back(
+        {step.kernel.get(),
+         {absl::Span<const void* const>(arguments, ins),
+          absl::Span<void* const>(arguments + ins, outs), nullptr, nullptr, nullptr,
+          absl::Span<const void* const>(arguments + ins + outs, step.forms.size())}});
+  }
+  TakeBlock(plan);
+}
+
+bool Frame::TakeBlock(const Plan& plan) {
   if (plan.arena_bytes() > 0) {
     absl::StatusOr<Tensor> block = Tensor::Allocate(DType::kU8, {plan.arena_bytes()});
-    if (!block.ok()) return;  // Run() says so
+    if (!block.ok()) return false;
     block_ = *std::move(block);
   }
   uint8_t* const base = block_.valid() ? block_.mutable_data<uint8_t>() : NoElements();
@@ -79,17 +93,11 @@ Frame::Frame(const Plan& plan)
     Point(p.place,
           slot.kind == SlotKind::kArena ? base + slot.offset : plan.constants()[p.index].raw());
   }
-  for (const Step& step : plan.steps()) {
-    void* const* arguments = table_.data() + step.first_argument;
-    const size_t ins = step.kernel == nullptr ? 0 : step.inputs.size();
-    const size_t outs = step.kernel == nullptr ? 0 : step.outputs.size();
-    launches_.push_back(
-        {step.kernel.get(),
-         {absl::Span<const void* const>(arguments, ins),
-          absl::Span<void* const>(arguments + ins, outs),
-          step.scratch_offset < 0 ? nullptr : base + step.scratch_offset, nullptr, nullptr,
-          absl::Span<const void* const>(arguments + ins + outs, step.forms.size())}});
+  for (size_t i = 0; i < launches_.size(); ++i) {
+    const int64_t scratch = plan.steps()[i].scratch_offset;
+    launches_[i].context.scratch = scratch < 0 ? nullptr : base + scratch;
   }
+  return true;
 }
 
 // A tensor over a slot's memory, without ownership: good while the frame's run lasts.
@@ -276,7 +284,8 @@ absl::Status Frame::RunSection(const Plan& plan, const Section& section,
 absl::Status Frame::Run(const Plan& plan, absl::Span<const Tensor> inputs,
                         absl::Span<const Tensor> given, std::vector<Tensor>* results,
                         RunContext* run, bool keep) {
-  if (plan.arena_bytes() > 0 && !block_.valid()) {
+  // What could not be had when the frame was made may be there by now.
+  if (plan.arena_bytes() > 0 && !block_.valid() && !TakeBlock(plan)) {
     return absl::ResourceExhaustedError(
         absl::StrCat("no memory for an arena of ", plan.arena_bytes(), " bytes; it is fullest at ",
                      Shown(plan.peak_node())));

@@ -201,6 +201,8 @@ class Frame {
     const Kernel* kernel;  // null: a dynamic step
     LaunchContext context;
   };
+  // The block, and the pointers into it; false where there is no memory.
+  bool TakeBlock(const Plan& plan);
   void Point(int place, const void* data) { table_[place] = const_cast<void*>(Present(data)); }
   void Point(const PlaceOf& p, const void* memory) {
     Point(p.place, static_cast<const char*>(memory) + p.offset);

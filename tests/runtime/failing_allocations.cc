@@ -123,8 +123,10 @@ TEST(FailingAllocations, LeaveASessionThatRunsOn) {
       if (absl::Status s = RunsAs(session->get(), feeds, expected); !s.ok()) return s;
       return RunsAs(session->get(), other, expected_other);
     });
-    EXPECT_TRUE(RunsAs(session->get(), feeds, expected).ok());
-    EXPECT_TRUE(RunsAs(session->get(), other, expected_other).ok());
+    for (const auto& [feed, result] : {std::pair(&feeds, &expected), {&other, &expected_other}}) {
+      const absl::Status after = RunsAs(session->get(), *feed, *result);
+      EXPECT_TRUE(after.ok()) << after;
+    }
   }
 }
 
