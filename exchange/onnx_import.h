@@ -17,7 +17,7 @@ struct OnnxImportOptions {
   int64_t max_nodes = 5'000'000;         // after inlining functions
   int max_depth = 64;                    // of nested subgraphs and function calls
   FileAccess access = FileAccess::kMap;  // of the model's file and of external data
-  bool files_beside = true;  // ReadOptions::files_beside
+  bool files_beside = true;              // ReadOptions::files_beside
 };
 
 // What becomes of ONNX's concepts:

@@ -1,5 +1,5 @@
-// The op Training says whether the program that runs trains. A program is of one signature, so it is
-// a constant there: this writes it in, before any pass looks.
+// The op Training says whether the program that runs trains. A program is of one signature, so it
+// is a constant there: this writes it in, before any pass looks.
 #ifndef SLUICE_GRAPH_TRAINING_H_
 #define SLUICE_GRAPH_TRAINING_H_
 
