@@ -231,9 +231,16 @@ Value* DrawAssign(Maker& m, const std::string& op) {
   return m.Op(op, {variable, m.Op("Add", {variable, IsNumeric(d) ? next : nullptr})});
 }
 
+Value* DrawTraining(Maker& m, const std::string& op) { return m.Op(op, {}); }
+
 constexpr Line kLines[] = {
-    {"If", 6, DrawIf},     {"Loop", 7, DrawLoop},         {"Scan", 5, DrawScan},
-    {"Call", 4, DrawCall}, {"Variable", 1, DrawVariable}, {"Assign", 1, DrawAssign},
+    {"If", 6, DrawIf},
+    {"Loop", 7, DrawLoop},
+    {"Scan", 5, DrawScan},
+    {"Call", 4, DrawCall},
+    {"Variable", 1, DrawVariable},
+    {"Assign", 1, DrawAssign},
+    {"Training", 1, DrawTraining},
 };
 
 }  // namespace
