@@ -197,6 +197,9 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path,
 namespace {
 
 absl::Status SetInitialValues(const StateSnapshot& state, Graph* graph) {
+  for (const auto& [name, function] : graph->functions()) {
+    if (absl::Status s = SetInitialValues(state, function.get()); !s.ok()) return s;
+  }
   for (const auto& node : graph->nodes()) {
     for (const auto& [name, body] : node->bodies()) {
       if (absl::Status s = SetInitialValues(state, body.get()); !s.ok()) return s;

@@ -46,7 +46,21 @@ absl::StatusOr<std::string> Choose(const Graph& graph, const std::string& wanted
   return wanted;
 }
 
-// Effects that no other node waits for: of other signatures.
+// The signature assigns nothing: what an Assign gives is the value that it would have written.
+void EraseAssigns(Graph* graph) {
+  std::vector<Node*> assigns;
+  for (const auto& node : graph->nodes()) {
+    for (const auto& [name, body] : node->bodies()) EraseAssigns(body.get());
+    if (node->Is("Assign")) assigns.push_back(node.get());
+  }
+  for (Node* node : assigns) {
+    graph->ReplaceAllUses(node->output(), node->input(1));
+    node->ClearControlInputs();
+    graph->EraseNode(node);
+  }
+}
+
+// Other effects that no node waits for: of other signatures.
 void EraseEffects(Graph* graph) {
   std::vector<Node*> writers;
   for (const auto& node : graph->nodes()) {
@@ -76,6 +90,7 @@ absl::StatusOr<std::unique_ptr<Graph>> OneSignature(const Graph& graph, const st
     const auto at = std::find(names.begin(), names.end(), wanted);
     if (at != names.end()) one->AddOutput(outputs[static_cast<size_t>(at - names.begin())], wanted);
   }
+  EraseAssigns(one.get());
   EraseEffects(one.get());
   EraseUnread(one.get());
   for (Value* input : std::vector<Value*>(one->inputs())) {

@@ -93,8 +93,9 @@ std::vector<Group> Pipeline() {
       {8, simplify, true},                               // of what came out
       {1, {&kFuseBiasActivation, &kPrune}},
       {1, {&kSplitHeld}},  // before what runs once a version shares loops with what does not
-      {3, {&kFuseLoops, &kPrune}},  // last: what other passes know by its ops goes into bodies
-      {1, {&kAssignLayouts}},       // rules before it see plain tensors only
+      // Last: what other passes know by its ops goes into bodies.
+      {3, {&kFuseLoops, &kEliminateCommonSubexpressions, &kPrune}},
+      {1, {&kAssignLayouts}},  // rules before it see plain tensors only
   };
 }
 

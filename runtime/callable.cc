@@ -153,8 +153,7 @@ absl::Status Callable::Impl::Run(absl::Span<const Tensor> inputs, absl::Span<Ten
   // What is written belongs to the state, and what is read is let go for the next version.
   for (size_t i = outputs; i < fetches.size(); ++i) frame->ForgetOwn(i);
   if (status.ok()) {
-    status =
-        state.Commit(outputs, *plan, absl::MakeConstSpan(ordered).first(feeds.size()), &results);
+    status = state.Commit(outputs, *plan, ordered, &results);
   }
   ordered.resize(feeds.size());
   given.resize(outputs);

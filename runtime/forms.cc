@@ -16,6 +16,7 @@ absl::StatusOr<std::vector<Tensor>> Form::Of(absl::Span<const Tensor> plain, uin
   if (!made.ok()) return made;
   std::lock_guard<std::mutex> lock(mutex_);
   if (present_.tensors.empty() || written > present_.written) present_ = {*made, written};
+  if (ahead_.written < present_.written) ahead_ = Made();  // nobody will ask for it any more
   return made;
 }
 

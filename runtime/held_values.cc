@@ -95,12 +95,14 @@ absl::Status HeldValues::AppendForms(const std::shared_ptr<const Plan>& plan,
   inputs->insert(inputs->end(), tensors.begin(), tensors.end());
   std::lock_guard<std::mutex> lock(mutex_);
   for (Bound& bound : bound_) {
-    if (bound.plan.lock() != plan) continue;
-    if (bound.tensors.empty() || version.number > bound.version) {
-      bound.version = version.number;
-      bound.tensors = std::move(tensors);
+    if (bound.plan.lock() == plan) {
+      if (bound.tensors.empty() || version.number > bound.version) {
+        bound.version = version.number;
+        bound.tensors = std::move(tensors);
+      }
+    } else if (bound.version < version.number) {
+      bound.tensors.clear();  // a plan that rests holds no memory of a version that is gone
     }
-    break;
   }
   return absl::OkStatus();
 }
@@ -108,7 +110,9 @@ absl::Status HeldValues::AppendForms(const std::shared_ptr<const Plan>& plan,
 absl::Status HeldValues::MakeAhead(const State::Version& next) {
   std::vector<Tensor> inputs(first_);
   for (int v : variables_) inputs.push_back(next.values[static_cast<size_t>(v)]);
-  if (program_ != nullptr) {
+  const bool derives =
+      program_ != nullptr && Written(next, static_cast<int>(behind_)) == next.number;
+  if (derives) {
     inputs.resize(behind_);  // the key is none of them
     absl::StatusOr<std::vector<Tensor>> derived =
         derived_.MakeAhead(Read(next), Written(next, static_cast<int>(behind_)));
@@ -120,8 +124,11 @@ absl::Status HeldValues::MakeAhead(const State::Version& next) {
     std::lock_guard<std::mutex> lock(mutex_);
     for (const Bound& bound : bound_) {
       if (bound.plan.expired()) continue;
-      for (size_t i = 0; i < bound.forms.size(); ++i)
-        forms.emplace_back(bound.inputs[i], bound.forms[i]);
+      for (size_t i = 0; i < bound.forms.size(); ++i) {
+        // What this version does not change is there, or waits for its first reader.
+        if (Written(next, bound.inputs[i]) == next.number)
+          forms.emplace_back(bound.inputs[i], bound.forms[i]);
+      }
     }
   }
   for (const auto& [input, form] : forms) {

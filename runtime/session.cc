@@ -297,7 +297,6 @@ absl::StatusOr<std::vector<Tensor>> Session::Run(absl::string_view signature, co
   RunContext run = impl_->Context(options);
   if (absl::Status s = run.CheckStop(); !s.ok()) return s;
   StateAccess state(*entry, impl_->state.get());
-  const size_t fed = inputs->size();
   Tensor key;
   if (absl::Status s = state.AppendInputs(impl_->randomness.get(), options, &key, &*inputs);
       !s.ok())
@@ -322,10 +321,7 @@ absl::StatusOr<std::vector<Tensor>> Session::Run(absl::string_view signature, co
   absl::StatusOr<std::vector<Tensor>> results = program.Run(*plan, *inputs, given, &run);
   impl_->NotePeak(run);
   if (!results.ok()) return results;
-  if (absl::Status s =
-          state.Commit(results_wanted, **plan, absl::MakeConstSpan(*inputs).first(fed), &*results);
-      !s.ok())
-    return s;
+  if (absl::Status s = state.Commit(results_wanted, **plan, *inputs, &*results); !s.ok()) return s;
   state.Report(options);
   return results;
 } catch (...) {
@@ -474,6 +470,7 @@ absl::Status Session::Close() {
       entry->compiled.program.reset();
       entry->compiled.general.reset();
       entry->compiled.packed.reset();
+      entry->held.reset();  // no writer of the state asks for anything any more
     }
     impl_->state.reset();
     impl_->pool.reset();

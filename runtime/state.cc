@@ -101,11 +101,23 @@ absl::StatusOr<uint64_t> State::Write(absl::Span<const std::pair<std::string, Te
     next.values[static_cast<size_t>(places[i])] = copies[i];
     next.written[static_cast<size_t>(places[i])] = next.number;
   }
-  {
+  absl::Status ready;
+  try {
     std::lock_guard<std::mutex> watching(watch_mutex_);
-    for (const auto& [watch, made_ahead] : watches_) {
-      if (absl::Status s = made_ahead(next); !s.ok()) return s;
-    }
+    for (auto watch = watches_.begin(); watch != watches_.end() && ready.ok(); ++watch)
+      ready = watch->second(next);
+  } catch (...) {
+    ready = ExceptionStatus();
+  }
+  if (!ready.ok()) {
+    // Some have made what they need of a version that does not come: no other has its number.
+    auto same = std::make_shared<Version>(*Current());
+    same->number = next.number;
+    std::lock_guard<std::mutex> lock(mutex_);
+    current_ = std::move(same);
+    return absl::Status(
+        ready.code(),
+        absl::StrCat("the values do not fit a program that reads them: ", ready.message()));
   }
   return turn.Publish(absl::MakeSpan(copies));
 } catch (...) {

@@ -84,13 +84,17 @@ bool StateAccess::LiesInAVariable(const Tensor& result) const {
 
 // What a step wrote straight into a result's memory is that result's alone: only the others may be
 // what was handed in. Where state is written in its place there are no others, and nothing fails.
-absl::Status StateAccess::Commit(size_t caller, const Plan& plan, absl::Span<const Tensor> fed,
+absl::Status StateAccess::Commit(size_t caller, const Plan& plan, absl::Span<const Tensor> inputs,
                                  std::vector<Tensor>* results) {
   if (version_ == nullptr) return absl::OkStatus();
+  const absl::Span<const Tensor> fed = inputs.first(entry_.inputs.size());
+  // What was made of variables is kept, and read again, as the variables are.
+  const absl::Span<const Tensor> kept = inputs.subspan(fed.size() + entry_.reads.size());
   for (size_t i = 0; i < results->size(); ++i) {
     if (plan.outputs()[i].direct) continue;
     Tensor& result = (*results)[i];
     bool shared = LiesInAVariable(result);
+    for (const Tensor& t : kept) shared |= MemoryRange(result).Overlaps(MemoryRange(t));
     if (i >= caller) {
       const int v = entry_.writes[i - caller];
       const Tensor& now = version_->values[static_cast<size_t>(v)];

@@ -146,6 +146,7 @@ absl::Status Opt(const Options& o) {
     absl::StatusOr<Inputs> inputs = LoadInputs(PortsOf(**graph), o.inputs);
     if (!inputs.ok()) return inputs.status();
   }
+  for (Value* input : (*graph)->inputs()) input->set_held(false);  // that is for sessions to say
   PassOptions passes;
   passes.only = o.passes;
   passes.without = o.without;

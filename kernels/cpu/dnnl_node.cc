@@ -30,7 +30,8 @@ std::unique_ptr<DnnlPrimitive> DnnlNode::Reorder(const Desc& from, const Desc& t
 void DnnlNode::Input(int id, int input, const Desc& plain, const Desc& wanted) {
   const size_t i = static_cast<size_t>(input);
   const DType dtype = DTypeOfDnnl(plain.get_data_type());
-  if (context_->IsPackable(i)) {
+  // What 8-bit weights hold for zero points is the node's: they are packed for it alone.
+  if (context_->IsConstant(i) || (context_->IsPackable(i) && IsFloat(dtype))) {
     absl::StatusOr<int> form = DnnlPack(*context_, i, dtype, plain, wanted, &packed_);
     if (!form.ok()) return status_.Update(form.status());
     unread_.push_back(input);

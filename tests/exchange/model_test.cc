@@ -397,6 +397,23 @@ TEST(WriteModel, OnnxGetsOneSignatureWithoutEffects) {
   ASSERT_TRUE(back.ok()) << back.status();
   EXPECT_EQ((*back)->inputs().size(), 1u);
   EXPECT_EQ((*back)->output_names(), std::vector<std::string>{"y"});
+  // What a step reads of an Assign is the value that it writes.
+  auto momentum = Parse(R"(graph g (%x: f32[2]) {
+  %m = Variable {name = "m", value = f32[2] [1, 2]}
+  %w = Variable {name = "w", value = f32[2] [1, 2]}
+  %n = Add(%m, %x)
+  %a = Assign(%m, %n)
+  %d = Sub(%w, %a)
+  %b = Assign(%w, %d)
+  %y = Mul(%x, %w)
+  return %y
+}
+signature predict (x) -> (y)
+signature train (x) -> () does (a, b)
+)",
+                        StandardOps());
+  ASSERT_TRUE(momentum.ok()) << momentum.status();
+  EXPECT_TRUE(WriteModel(**momentum, folder / "momentum.onnx").ok());
   const auto write = [&](const char* signature) {
     return WriteModel(**graph, folder / "n.onnx", {.signature = signature});
   };

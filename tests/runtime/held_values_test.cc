@@ -233,5 +233,91 @@ signature one (x) -> (z)
   EXPECT_EQ(other->Memory().form_bytes, bytes);
 }
 
+// What is made of variables alone is kept: nobody else gets its memory, as a result or as the next
+// value of a variable.
+TEST(HeldValues, KeepWhatWasMadeToThemselves) {
+  const auto graph = MustParse(R"(graph g (%x: f32[2]) {
+  %w = Variable {name = "w", value = f32[2] [2, 4]}
+  %v = Variable {name = "v", value = f32[2] [0, 0]}
+  %half = Constant {value = f32[] [0.5]}
+  %h = Mul(%w, %half)
+  %a = Assign(%v, %h)
+  %b = Assign(%v, %x)
+  %y = Add(%v, %x)
+  return %h, %y
+}
+signature reset () -> () does (a)
+signature train (x) -> (y) does (b)
+signature show () -> (h)
+)");
+  ASSERT_NE(graph, nullptr);
+  const auto session = Make(*graph);
+  ASSERT_NE(session, nullptr);
+  const auto first = [&] { return session->ReadVariable("v")->data<float>()[0]; };
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(session->Run("reset", {}).ok());
+    EXPECT_EQ(first(), 1);
+    for (float value : {7.0f, 8.0f, 9.0f}) {
+      ASSERT_TRUE(session->Run("train", {{"x", MakeTensor<float>({2}, {value, value})}}).ok());
+      EXPECT_EQ(first(), value);
+    }
+    auto shown = session->Run("show", {});
+    ASSERT_TRUE(shown.ok()) << shown.status();
+    EXPECT_EQ((*shown)[0].data<float>()[1], 2);
+    (*shown)[0].mutable_data<float>()[1] = 100;
+  }
+}
+
+// Some programs had made what they need of values that another one refused.
+TEST(HeldValues, OfAWriteThatFailsAreNoOthers) {
+  const auto packs = MustParse(R"(graph g (%x: f32[1,64]) {
+  %t = Variable {name = "table", value = f32[64,64] {random = 1, scale = 0}}
+  %y = MatMul(%x, %t)
+  return %y
+})");
+  const auto gathers = MustParse(R"(graph g () {
+  %t = Variable {name = "table", value = f32[64,64] {random = 1, scale = 0}}
+  %i = Variable {name = "index", value = i64[1] [0]}
+  %y = Gather(%t, %i)
+  return %y
+})");
+  SessionOptions options;
+  options.state = std::make_shared<State>();
+  const auto first = Make(*packs, options), second = Make(*gathers, options);
+  const auto filled = [](float value) {
+    Tensor t = *Tensor::Allocate(DType::kF32, {64, 64});
+    std::fill_n(t.mutable_data<float>(), 64 * 64, value);
+    return t;
+  };
+  const Feeds feeds = {{"x", *Tensor::Random(DType::kF32, {1, 64}, {.seed = 1})}};
+  ASSERT_TRUE(first->Run(feeds).ok());
+  ASSERT_TRUE(second->Run({}).ok());
+  const Tensor outside = MakeTensor<int64_t>({1}, {64});
+  EXPECT_FALSE(options.state->Write({{"table", filled(1)}, {"index", outside}}).ok());
+  EXPECT_EQ((*first->Run(feeds))[0].data<float>()[0], 0);
+  ASSERT_TRUE(options.state->Write({{"table", filled(0)}}).ok());
+  EXPECT_EQ((*first->Run(feeds))[0].data<float>()[0], 0);
+}
+
+TEST(HeldValues, GoWithTheirSession) {
+  const auto graph = MustParse(R"(graph g (%x: f32[n,64]) {
+  %w = Variable {name = "w", value = f32[64,64] {random = 1}}
+  %t = Transpose(%w) {perm = [1, 0]}
+  %y = MatMul(%x, %t)
+  return %y
+})");
+  SessionOptions options;
+  options.state = std::make_shared<State>();
+  const auto stays = Make(*graph, options), goes = Make(*graph, options);
+  const Feeds feeds = {{"x", *Tensor::Random(DType::kF32, {4, 64}, {.seed = 1})}};
+  ASSERT_TRUE(goes->Run(feeds).ok());
+  std::thread writer([&] {
+    for (int i = 0; i < 50; ++i) ASSERT_TRUE(options.state->Write(Others(*stays, i)).ok());
+  });
+  ASSERT_TRUE(goes->Close().ok());
+  writer.join();
+  EXPECT_TRUE(stays->Run(feeds).ok());
+}
+
 }  // namespace
 }  // namespace sluice
