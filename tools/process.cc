@@ -7,7 +7,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <exception>
+#include <new>
 
 #include "absl/strings/str_cat.h"
 #include "exchange/temporary_files.h"
@@ -33,6 +36,23 @@ void OnLostPage(int) {
   _exit(1);
 }
 
+// Memory that ran out in a destructor, as that of a JSON value, which takes some: no handler of
+// ours is asked. Anything else is a fault, and ends as one.
+void OnTerminate() {
+  bool memory = false;
+  try {
+    if (std::current_exception() != nullptr) std::rethrow_exception(std::current_exception());
+  } catch (const std::bad_alloc&) {
+    memory = true;
+  } catch (...) {
+  }
+  RemoveTemporaryFiles();
+  if (!memory) std::abort();
+  static constexpr char kMessage[] = "sluice: memory ran out\n";
+  (void)!write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
+  _exit(1);
+}
+
 void Handle(int signal, void (*handler)(int), int flags) {
   struct sigaction before = {}, action = {};
   // What the caller has switched off, as nohup does, stays off.
@@ -54,6 +74,7 @@ void PrepareProcess() {
   for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU})
     Handle(signal, OnEnd, static_cast<int>(SA_RESETHAND));
   Handle(SIGBUS, OnLostPage, 0);
+  std::set_terminate(OnTerminate);
 }
 
 absl::Status FlushOutput() {
