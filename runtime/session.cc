@@ -144,21 +144,28 @@ absl::StatusOr<std::unique_ptr<Entry>> MakeEntry(const Graph& graph, const std::
   const auto among = [](const std::vector<int>& list, int v) {
     return std::find(list.begin(), list.end(), v) != list.end();
   };
+  struct Unless {  // the entry is made, its variables are let go
+    State& state;
+    const std::vector<int>& bound;
+    bool made = false;
+    ~Unless() {
+      for (size_t i = 0; i < bound.size() && !made; ++i) state.Release(bound[i]);
+    }
+  } unless{*state, entry->places};
   std::vector<int> places;
+  places.reserve(entry->compiled.variables.size());
+  entry->places.reserve(entry->compiled.variables.size());
   for (StateVariable& v : entry->compiled.variables) {
     const int index = static_cast<int>(places.size());
     absl::StatusOr<int> place = state->Bind(v.name, v.initial);
-    if (!place.ok()) {
-      for (int bound : entry->places) state->Release(bound);
-      return place.status();
-    }
+    if (!place.ok()) return place.status();
     places.push_back(*place);
-    entry->names[*place] = v.name;
     if (among(ports.reads, index) || among(ports.writes, index)) {
       entry->places.push_back(*place);
     } else {
       state->Release(*place);  // another signature's
     }
+    entry->names[*place] = v.name;
     v.initial = Tensor();  // the state's now
   }
   for (int v : ports.reads) entry->reads.push_back(places[static_cast<size_t>(v)]);
@@ -189,6 +196,7 @@ absl::StatusOr<std::unique_ptr<Entry>> MakeEntry(const Graph& graph, const std::
     entry->output_index.try_emplace(program.output_names()[i], static_cast<int>(i));
     entry->outputs.push_back({program.output_names()[i], program.outputs()[i]->type()});
   }
+  unless.made = true;
   return entry;
 }
 
