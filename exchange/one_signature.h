@@ -10,9 +10,10 @@
 
 namespace sluice {
 
-// `name` empty: the only signature that has no effects. Inputs and outputs are the signature's, in
-// its order. NotFound lists the names; FailedPrecondition for a signature that has effects, or
-// needs an input that it does not list, and where several could be meant.
+// `name` empty: the only signature that has no effects. Inputs are the
+// signature's in the graph's order, outputs in its own. NotFound lists the names;
+// FailedPrecondition for a signature that has effects, or needs an input that it does not list, and
+// where several could be meant.
 absl::StatusOr<std::unique_ptr<Graph>> OneSignature(const Graph& graph, const std::string& name);
 
 }  // namespace sluice

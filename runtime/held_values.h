@@ -58,6 +58,8 @@ class HeldValues {
   Form derived_;
   FormTable forms_of_derived_;
   std::mutex mutex_;
+  uint64_t derived_version_ = 0;  // of what follows, the latest that a run asked for
+  std::vector<Tensor> derived_now_;
   std::vector<Bound> bound_;
   int watch_ = -1;
 };

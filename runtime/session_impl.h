@@ -95,8 +95,9 @@ class StateAccess {
   absl::Status AppendTargets(size_t caller, const Plan& plan, const RunOptions& options,
                              std::vector<Tensor>* given);
   // The new values are what `results` holds behind the first `caller`; takes them out. No memory is
-  // anybody else's afterwards: `fed` is the caller's, the variables are the state's.
-  absl::Status Commit(size_t caller, const Plan& plan, absl::Span<const Tensor> fed,
+  // anybody else's afterwards: of `inputs`, the program's and the plan's forms, the first are the
+  // caller's, the others the state's.
+  absl::Status Commit(size_t caller, const Plan& plan, absl::Span<const Tensor> inputs,
                       std::vector<Tensor>* results);
   void Report(const RunOptions& options) const;
 
@@ -104,7 +105,6 @@ class StateAccess {
   absl::Status AppendKey(Randomness* randomness, const RunOptions& options, Tensor* key,
                          std::vector<Tensor>* inputs) const;
   absl::Status OtherType(int variable, const std::string& type) const;
-  bool LiesInAVariable(const Tensor& result) const;
   Entry& entry_;
   std::optional<State::Turn> turn_;
   std::shared_ptr<const State::Version> version_;

@@ -4,11 +4,15 @@
 #include "absl/strings/str_join.h"
 #include "graph/no_throw.h"
 #include "graph/text.h"
+#include "runtime/forms.h"
 #include "runtime/tensor_copy.h"
 
 namespace sluice {
 
-State::State() : current_(std::make_shared<Version>()), pool_(std::make_shared<Pool>()) {}
+State::State()
+    : current_(std::make_shared<Version>()),
+      pool_(std::make_shared<Pool>()),
+      forms_(std::make_shared<FormTable>()) {}
 
 std::vector<State::Variable> State::variables() const {
   std::lock_guard<std::mutex> lock(mutex_);
@@ -131,7 +135,7 @@ State::Bytes State::bytes() const {
   for (const Tensor& t : pool_->spare) {
     if (t.valid()) bytes.spare += static_cast<int64_t>(t.bytes());
   }
-  bytes.forms = forms_.bytes();
+  bytes.forms = forms_->bytes();
   return bytes;
 }
 

@@ -8,7 +8,9 @@
 // fail it is written in its place (Plan::commit()).
 //
 // Threads: any. Those who write (runs of programs that assign, Write(), Restore()) take turns, and
-// so do Read() and Snapshot(), which wait for the step under way; runs that only read never wait.
+// so do Read() and Snapshot(), which wait for the step under way; runs that only read never wait
+// for a writer. Behind a training step the first of them packs the weights anew, and the others
+// wait for that (forms.h).
 #ifndef SLUICE_RUNTIME_STATE_H_
 #define SLUICE_RUNTIME_STATE_H_
 
@@ -25,9 +27,10 @@
 #include "absl/types/span.h"
 #include "graph/state_snapshot.h"
 #include "graph/type.h"
-#include "runtime/forms.h"
 
 namespace sluice {
+
+class FormTable;
 
 // Numbers the runs of programs that write state and draw random numbers: u64[], a variable like any
 // other, which each of these runs makes greater by one. So a snapshot that is restored brings the
@@ -74,7 +77,7 @@ class State {
     std::vector<uint64_t> written;  // the version in which each got its value
   };
   std::shared_ptr<const Version> Current() const;
-  FormTable* forms() { return &forms_; }
+  FormTable* forms() const { return forms_.get(); }
 
   // `made_ahead` is called by Write() for each version before it is there; an error of it keeps
   // the state as it was. Returns what Unwatch() takes, which waits for a call under way.
@@ -133,7 +136,7 @@ class State {
   mutable std::vector<Use> uses_;
   std::shared_ptr<const Version> current_;
   std::shared_ptr<Pool> pool_;
-  FormTable forms_;
+  std::shared_ptr<FormTable> forms_;
   std::mutex watch_mutex_;
   absl::btree_map<int, std::function<absl::Status(const Version& next)>> watches_;
   int next_watch_ = 0;

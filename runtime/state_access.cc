@@ -73,27 +73,18 @@ absl::Status StateAccess::OtherType(int variable, const std::string& type) const
                    " and cannot take a value of type ", type));
 }
 
-// A loop hands on rows, too.
-bool StateAccess::LiesInAVariable(const Tensor& result) const {
-  const MemoryRange range(result);
-  for (int v : entry_.reads) {
-    if (range.Overlaps(MemoryRange(version_->values[static_cast<size_t>(v)]))) return true;
-  }
-  return false;
-}
-
 // What a step wrote straight into a result's memory is that result's alone: only the others may be
 // what was handed in. Where state is written in its place there are no others, and nothing fails.
 absl::Status StateAccess::Commit(size_t caller, const Plan& plan, absl::Span<const Tensor> inputs,
                                  std::vector<Tensor>* results) {
   if (version_ == nullptr) return absl::OkStatus();
   const absl::Span<const Tensor> fed = inputs.first(entry_.inputs.size());
-  // What was made of variables is kept, and read again, as the variables are.
-  const absl::Span<const Tensor> kept = inputs.subspan(fed.size() + entry_.reads.size());
+  // Variables, and what is made of them: others read both again. (A loop hands on rows, too.)
+  const absl::Span<const Tensor> kept = inputs.subspan(fed.size());
   for (size_t i = 0; i < results->size(); ++i) {
     if (plan.outputs()[i].direct) continue;
     Tensor& result = (*results)[i];
-    bool shared = LiesInAVariable(result);
+    bool shared = false;
     for (const Tensor& t : kept) shared |= MemoryRange(result).Overlaps(MemoryRange(t));
     if (i >= caller) {
       const int v = entry_.writes[i - caller];

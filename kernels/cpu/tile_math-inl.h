@@ -118,7 +118,7 @@ HWY_INLINE VF Tanh(VF x) {
   const VF limited = Limited(x, -9.0f, 9.0f);
   // tanh x = (e^2x - 1) / (e^2x + 1), and e^2x - 1 keeps its digits near 0.
   const VF e = Expm1(hn::Add(limited, limited));
-  return hn::Mul(e, Reciprocal(hn::Add(e, Num(2.0f))));
+  return hn::CopySign(hn::Mul(e, Reciprocal(hn::Add(e, Num(2.0f)))), x);  // of zeros, too
 }
 
 // erfc(t) for t in [0.9, infinity): relative error 4e-6 growing with t; 0 from 6.5 on (4e-20).

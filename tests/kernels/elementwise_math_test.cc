@@ -142,6 +142,8 @@ TEST(ElementwiseMath, SpecialValuesAreThoseOfTheFunctions) {
       } else {
         EXPECT_NEAR(y[i], e, 1e-6 * std::abs(e) + 1e-38) << f.name << "(" << x[i] << ")";
       }
+      if (x[i] == 0 && e == 0)
+        EXPECT_EQ(std::signbit(y[i]), std::signbit(e)) << f.name << "(" << x[i] << ")";
     }
   }
 }

@@ -64,13 +64,17 @@ TEST_P(Models, SteadyStateAsksForNothing) {
   }
 }
 
-// A program that reads variables asks which version is the present one, and for no memory.
+// A program that reads variables asks which version is the present one, and for no memory: not for
+// what is made of them alone (%t) either, nor for packed ones (%t and %p).
 TEST(SteadyState, ReadingVariablesTakesNoMemory) {
-  absl::StatusOr<std::unique_ptr<Graph>> graph = Parse(R"(graph g (%x: f32[8]) {
-  %w = Variable {name = "w", value = f32[8] {random = 1}}
-  %b = Variable {name = "b", value = f32[8] {random = 2}}
-  %m = Mul(%x, %w)
-  %y = Add(%m, %b)
+  absl::StatusOr<std::unique_ptr<Graph>> graph = Parse(R"(graph g (%x: f32[4,32]) {
+  %w = Variable {name = "w", value = f32[32,32] {random = 1}}
+  %p = Variable {name = "p", value = f32[32,32] {random = 2}}
+  %b = Variable {name = "b", value = f32[32] {random = 3}}
+  %t = Transpose(%w) {perm = [1, 0]}
+  %m = MatMul(%x, %t)
+  %n = MatMul(%m, %p)
+  %y = Add(%n, %b)
   return %y
 })",
                                                        StandardOps());
@@ -79,7 +83,7 @@ TEST(SteadyState, ReadingVariablesTakesNoMemory) {
   ASSERT_TRUE(session.ok()) << session.status();
   auto callable = (*session)->MakeCallable({.feeds = {"x"}, .fetches = {"y"}});
   ASSERT_TRUE(callable.ok()) << callable.status();
-  const std::vector<Tensor> inputs = {*Tensor::Random(DType::kF32, {8}, {.seed = 3})};
+  const std::vector<Tensor> inputs = {*Tensor::Random(DType::kF32, {4, 32}, {.seed = 3})};
   std::vector<Tensor> outputs(1);
   for (int warm = 0; warm < 2; ++warm)
     ASSERT_TRUE((*callable)->Run(inputs, absl::MakeSpan(outputs)).ok());

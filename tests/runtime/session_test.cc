@@ -469,5 +469,43 @@ graph g (%x: f32[4,4]) {
   EXPECT_THAT(*text, HasSubstr("%b output 0: f32[4,4] = Exp(%a output 0)"));
 }
 
+constexpr char kProduct[] = R"(graph g (%x: f32[n,64]) {
+  %w = Constant {value = f32[64,64] {random = 1}}
+  %y = MatMul(%x, %w)
+  return %y
+})";
+
+TEST(Session, PreparesByTypesAlone) {
+  auto graph = Parse(kProduct, StandardOps());
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  auto session = Session::Create(**graph, {.threads = 1});
+  ASSERT_TRUE(session.ok()) << session.status();
+  const auto prepare = [&](const char* name, const char* type) {
+    return (*session)->Prepare({{name, *Type::Parse(type)}});
+  };
+  // So large that nobody could fill it.
+  ASSERT_TRUE(prepare("x", "f32[1000000000,64]").ok());
+  ASSERT_TRUE(prepare("x", "f32[3,64]").ok());
+  EXPECT_EQ((*session)->Memory().plans, 2);
+  ASSERT_TRUE((*session)->Run({{"x", *Tensor::Random(DType::kF32, {3, 64}, {.seed = 1})}}).ok());
+  EXPECT_EQ((*session)->Memory().plans, 2);
+  EXPECT_THAT(prepare("x", "f32[n,64]").message(), HasSubstr("its extents must be numbers"));
+  EXPECT_THAT(prepare("x", "f32[3,65]").message(), HasSubstr("dimension 1 is 65, expected 64"));
+  EXPECT_THAT(prepare("z", "f32[3,64]").message(), HasSubstr("no input 'z'"));
+}
+
+TEST(Session, ThreadsThatWantOnePlanMakeItOnce) {
+  auto graph = Parse(kProduct, StandardOps());
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  auto session = Session::Create(**graph, {.threads = 1});
+  ASSERT_TRUE(session.ok()) << session.status();
+  const Tensor x = *Tensor::Random(DType::kF32, {16, 64}, {.seed = 1});
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i)
+    threads.emplace_back([&] { EXPECT_TRUE((*session)->Run({{"x", x}}).ok()); });
+  for (std::thread& t : threads) t.join();
+  EXPECT_THAT((*session)->Explain(), HasSubstr("1 made, 0 shared"));
+}
+
 }  // namespace
 }  // namespace sluice

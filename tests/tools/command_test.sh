@@ -108,6 +108,16 @@ grep -q "left out: 'train'" err || fail "convert --freeze does not say that trai
 expect 0 run frozen.sluice.txt
 expect 0 convert signatures.txt frozen.onnx --freeze=w
 expect 1 convert signatures.txt frozen.onnx --freeze=other
+# Extents that no one number fits cost no memory: nothing is made up to plan with.
+printf 'graph g (%%x: f32[n,c,h,w]) {\n  %%k = Constant {value = f32[8,3,7,7] {random = 1}}\n  %%y = Conv(%%x, %%k)\n  return %%y\n}\n' > four.txt
+(ulimit -v 2000000; exec "$sluice" opt four.txt -o four.sluice) > out 2> err || fail "opt of four open extents: $(cat err)"
+# A model on standard input has no files beside it.
+printf '// weights: shm/secret.safetensors\n' | cat - four.txt > names.txt
+"$sluice" show - < names.txt > out 2> err && fail "a model on standard input opens files"
+grep -q 'no folder to look in' err || fail "a model on standard input may name files"
+printf 'version https://git-lfs/spec/v1\noid sha256:0\nsize 1\n' > pointer.onnx
+expect 1 show pointer.onnx
+grep -q 'pointer of Git LFS' err || fail "a pointer of Git LFS is not called so"
 expect 0 convert signatures.txt predict.onnx
 expect 0 show predict.onnx
 expect 1 convert signatures.txt train.onnx --signature train
