@@ -2,8 +2,10 @@
 #ifndef SLUICE_SLUICE_H_
 #define SLUICE_SLUICE_H_
 
+#include "base/version.h"
 #include "exchange/model.h"
 #include "graph/builder.h"
+#include "graph/error_details.h"
 #include "graph/graph.h"
 #include "graph/infer.h"
 #include "graph/text.h"

@@ -8,12 +8,12 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "base/hash.h"
 #include "exchange/file.h"
 #include "exchange/packed_file.h"
 #include "exchange/safetensors.h"
 #include "exchange/weights.h"
 #include "graph/graph_def.h"
-#include "graph/hash.h"
 #include "graph/infer.h"
 #include "graph/text.h"
 #include "ops/op.h"

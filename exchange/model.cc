@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "base/no_throw.h"
 #include "exchange/file.h"
 #include "exchange/graph_file.h"
 #include "exchange/one_signature.h"
@@ -17,7 +18,6 @@
 #include "exchange/onnx_import.h"
 #include "exchange/safetensors.h"
 #include "exchange/weights.h"
-#include "graph/no_throw.h"
 #include "graph/text.h"
 #include "ops/op.h"
 

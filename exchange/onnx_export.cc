@@ -8,16 +8,16 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/hash.h"
+#include "base/unfinished_message.h"
 #include "exchange/file.h"
 #include "exchange/onnx_file.h"
 #include "exchange/onnx_lower.h"
 #include "exchange/onnx_types.h"
 #include "exchange/tensor_proto.h"
 #include "graph/default_inputs.h"
-#include "graph/hash.h"
 #include "graph/text.h"
 #include "graph/training.h"
-#include "graph/unfinished_message.h"
 #include "proto/onnx.pb.h"
 
 namespace sluice {

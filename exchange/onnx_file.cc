@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
-#include "graph/unfinished_message.h"
+#include "base/unfinished_message.h"
 
 namespace sluice {
 namespace {

@@ -6,9 +6,9 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/unfinished_message.h"
 #include "exchange/onnx_types.h"
 #include "graph/text.h"
-#include "graph/unfinished_message.h"
 
 namespace sluice {
 namespace {

@@ -9,8 +9,8 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "base/hash.h"
 #include "graph/file_pages.h"
-#include "graph/hash.h"
 
 namespace sluice {
 namespace {

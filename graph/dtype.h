@@ -9,7 +9,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "graph/float16.h"
+#include "base/float16.h"
 
 namespace sluice {
 

@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/error_details.h"
 #include "graph/text.h"
 
 namespace sluice {
@@ -723,7 +724,9 @@ absl::Status NodeError(const Node& node, absl::StatusCode code, absl::string_vie
                                   "\n  at ", NodeToString(node));
   const std::string origin = node.origin().ToString();
   if (!origin.empty()) absl::StrAppend(&text, "\n  from ", origin);
-  return absl::Status(code, text);
+  return WithDetails(
+      absl::Status(code, text),
+      {.node = node.name(), .op = std::string(node.op_name()), .origin = origin, .hint = ""});
 }
 
 }  // namespace sluice

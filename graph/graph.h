@@ -312,8 +312,8 @@ absl::Status Verify(const Graph& graph);
 // One line of the text form, for messages.
 std::string NodeToString(const Node& node);
 
-// `code` with what and where: "Conv: <message>\n  at %y = Conv(%x, %w) ...\n  from model.onnx node
-// 'c1'".
+// `code` with what and where, as details too (error_details.h): "Conv: <message>\n  at %y =
+// Conv(%x, %w) ...\n  from model.onnx node 'c1'".
 absl::Status NodeError(const Node& node, absl::StatusCode code, absl::string_view message);
 
 }  // namespace sluice

@@ -2,10 +2,10 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "base/unfinished_message.h"
 #include "graph/effects.h"
 #include "graph/graph_def.h"
 #include "graph/text.h"
-#include "graph/unfinished_message.h"
 
 namespace sluice {
 namespace {

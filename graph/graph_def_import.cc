@@ -5,12 +5,12 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/unfinished_message.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "graph/effects.h"
 #include "graph/graph_def.h"
 #include "graph/order.h"
 #include "graph/text.h"
-#include "graph/unfinished_message.h"
 
 namespace sluice {
 namespace {

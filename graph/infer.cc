@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/no_throw.h"
 #include "graph/effects.h"
-#include "graph/no_throw.h"
 #include "graph/signature.h"
 #include "graph/text.h"
 

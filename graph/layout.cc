@@ -28,6 +28,27 @@ std::vector<int> MemoryOrder(int rank, Layout layout) {
   return order;
 }
 
+Dims RowMajorStrides(absl::Span<const int64_t> dims) {
+  if (std::find(dims.begin(), dims.end(), 0) != dims.end()) return Dims(dims.size(), 0);
+  Dims strides(dims.size(), 1);
+  for (size_t i = dims.size(); i-- > 1;) strides[i - 1] = strides[i] * dims[i];
+  return strides;
+}
+
+Dims MemoryDims(const Dims& dims, Layout layout) {
+  Dims result;
+  for (int axis : MemoryOrder(static_cast<int>(dims.size()), layout)) result.push_back(dims[axis]);
+  return result;
+}
+
+Dims MemoryStrides(const Dims& dims, Layout layout) {
+  const std::vector<int> order = MemoryOrder(static_cast<int>(dims.size()), layout);
+  const Dims strides = RowMajorStrides(MemoryDims(dims, layout));
+  Dims result(dims.size(), 0);
+  for (size_t i = 0; i < order.size(); ++i) result[order[i]] = strides[i];
+  return result;
+}
+
 Type WithLayout(const Type& type, Layout layout) {
   return Type::Tensor(type.dtype(), type.shape(), layout);
 }

@@ -18,6 +18,13 @@ std::optional<Layout> ParseLayout(absl::string_view name);
 // last, which lies as [N,D1,...,C].
 std::vector<int> MemoryOrder(int rank, Layout layout);
 
+// The extents in the order of memory, and the distances in memory between neighbours along each
+// axis, in elements: what MemoryOrder() says of a tensor.
+Dims MemoryDims(const Dims& dims, Layout layout);
+Dims MemoryStrides(const Dims& dims, Layout layout);
+// Of the plain layout; 0 where there is no element.
+Dims RowMajorStrides(absl::Span<const int64_t> dims);
+
 // `type`, whose shape is known, in another layout. No extent changes.
 Type WithLayout(const Type& type, Layout layout);
 

@@ -23,6 +23,14 @@ class InferContext;
 class Node;
 class Value;
 
+// What the contents of an input say, beside being computed with.
+enum class InputRole : uint8_t {
+  kData,     // nothing: they are computed with
+  kAxes,     // which axes of the first input are meant
+  kExtents,  // the extents of the result, an entry an axis: they may follow those of the data
+  kPerAxis,  // another thing of each axis, such as where a slice begins: one or more lists
+};
+
 // One formal input or output.
 struct ParamDef {
   enum class Arity : uint8_t { kRequired, kOptional, kVariadic };
@@ -31,6 +39,7 @@ struct ParamDef {
   Arity arity = Arity::kRequired;
   int min_count = 0;        // of a variadic one; it stands last
   bool homogeneous = true;  // variadic: every actual one has the same dtype
+  InputRole role = InputRole::kData;
 };
 
 struct AttrDef {
@@ -57,6 +66,9 @@ using GradientFn = absl::Status (*)(GradientContext&);
 // absent) and a builder, returns one value per output of the node.
 using ExpandFn = absl::StatusOr<std::vector<Value*>> (*)(GraphBuilder&, const Node&);
 using NodeTestFn = bool (*)(const Node&);
+// Floating point operations of one run, an addition and a multiplication being two; -1 where an
+// extent that counts is open.
+using FlopsFn = double (*)(const Node&);
 
 // What running a node does besides giving its outputs: a set of flags.
 enum Effect : uint8_t {
@@ -64,6 +76,32 @@ enum Effect : uint8_t {
   kWrites = 2,        // state
   kDraws = 4,         // random numbers: two nodes alike give two results
   kCommunicates = 8,  // with what lies outside of the program: neither left out nor done twice
+};
+
+// What a node is in a loop over the elements of its tensors: see ops/loop_space.h.
+enum class LoopRole : uint8_t {
+  kNone,
+  kPointwise,  // broadcasts its inputs
+  kView,       // the same elements under another shape: Transpose, Squeeze, Reshape, ...
+  kReduce,     // Reduce*: loops end here
+  kNormalize,  // Softmax, LayerNormalization, ...: reduces, and gives all elements back
+  kGenerate,   // an element follows from where it is, and from input 0, which is one for all
+};
+
+// What an element of a result costs, next to a trip through memory.
+enum class ElementCost : uint8_t {
+  kMove,   // no arithmetic
+  kLight,  // a few additions
+  kHeavy,  // more than the trip: nothing to compute twice
+};
+
+// Whose axes an op may be given in another order: it then gives the same with its results' axes in
+// that order, once the axes that it names are renumbered. It names them by the attributes `axis`
+// and `axes` and by inputs with a role other than kData; `axes` left out, lists are of all axes.
+enum class AnyAxisOrder : uint8_t {
+  kNo,
+  kFirstInput,  // and of the results of its rank
+  kAllInputs,   // each broadcast to the first result, but where an attribute `axis` joins them
 };
 
 struct OpDef {
@@ -84,6 +122,10 @@ struct OpDef {
   std::string not_differentiable_because;
 
   bool elementwise = false;  // output element i depends on (broadcast) input elements i alone
+  LoopRole loop_role = LoopRole::kNone;
+  ElementCost element_cost = ElementCost::kLight;
+  FlopsFn flops = nullptr;  // null: by element_cost, one an element of the output or first input
+  AnyAxisOrder any_axis_order = AnyAxisOrder::kNo;
   // Rows are what lies at one index of axis 0. Where inference gives every output n rows when some
   // inputs have n, whatever n is, row i of an output depends on row i of those inputs alone. Null:
   // it does not, or nobody has looked. Bodies keep the rule if all their nodes do.

@@ -13,8 +13,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/hash.h"
 #include "graph/file_pages.h"
-#include "graph/hash.h"
 #include "graph/scalar_text.h"
 
 namespace sluice {

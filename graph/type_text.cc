@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "graph/hash.h"
+#include "base/hash.h"
 #include "graph/text.h"
 
 namespace sluice {

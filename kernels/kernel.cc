@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "graph/format.h"
+#include "base/format.h"
 
 namespace sluice {
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "graph/hash.h"
+#include "base/hash.h"
 #include "kernels/kernel.h"
 
 namespace sluice {
@@ -91,6 +91,12 @@ absl::StatusOr<Tensor> PackedWeights::Get(const std::string& name, const Tensor&
   return packed;
 }
 
+std::shared_ptr<PackedWeights> PackedWeights::OfBodies() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (of_bodies_ == nullptr) of_bodies_ = std::make_shared<PackedWeights>();
+  return of_bodies_;
+}
+
 PackedSet PackedWeights::Collect(std::string key) const {
   PackedSet set;
   set.key = std::move(key);
@@ -127,13 +133,17 @@ int64_t PackedWeights::bytes() const {
   }
   int64_t sum = 0;
   for (const auto& [block, size] : blocks) sum += size;
-  return sum;
+  return of_bodies_ == nullptr ? sum : sum + of_bodies_->bytes();
 }
 
 PackedWeights::Counts PackedWeights::counts() const {
   std::lock_guard<std::mutex> lock(mutex_);
   Counts counts = counts_;
   counts.made -= counts.from_saved;
+  if (of_bodies_ == nullptr) return counts;
+  const Counts inner = of_bodies_->counts();
+  counts.made += inner.made;
+  counts.shared += inner.shared;
   return counts;
 }
 

@@ -34,6 +34,10 @@ class PackedWeights {
   absl::StatusOr<Tensor> Get(const std::string& name, const Tensor& constant,
                              const std::string& format, int64_t bytes, Make make);
 
+  // The set that all bodies of the program share, in every plan of it. What is saved goes by names,
+  // which are not theirs: theirs are packed here.
+  std::shared_ptr<PackedWeights> OfBodies();
+
   // What lives now, to be saved. Forms whose constant has no name are left out, and mere copies:
   // what is saved is aligned.
   PackedSet Collect(std::string key) const;
@@ -60,6 +64,7 @@ class PackedWeights {
   absl::flat_hash_map<std::string, const PackedSet::Entry*> saved_index_;
   mutable std::mutex mutex_;
   absl::flat_hash_map<std::string, Form> forms_;
+  std::shared_ptr<PackedWeights> of_bodies_;
   Counts counts_;
 };
 

@@ -78,7 +78,8 @@ SLUICE_DECLARE_OP(Cast) {
       .Attr("round_mode", "up", "for float8e8m0 only: up, down or nearest")
       .Infer(+[](InferContext& c) { return InferCastTo(c, c.GetDType("to")); })
       .Elementwise()
-      .Gradient(CastGradient);
+      .Gradient(CastGradient)
+      .Costs(ElementCost::kMove);
 }
 
 SLUICE_DECLARE_OP(CastLike) {

@@ -52,7 +52,8 @@ SLUICE_DECLARE_OP(Compress) {
       .Types("T", kAllTypes)
       .OptionalAttr("axis", AttrKind::kInt)
       .Infer(InferCompress)
-      .Gradient(MovementGradient);
+      .Gradient(MovementGradient)
+      .Costs(ElementCost::kMove);
 }
 
 }  // namespace sluice

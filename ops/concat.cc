@@ -99,7 +99,9 @@ SLUICE_DECLARE_OP(Concat) {
       .RequiredAttr("axis", AttrKind::kInt)
       .Infer(InferConcat)
       .Gradient(ConcatGradient)
-      .RowWise();
+      .RowWise()
+      .Costs(ElementCost::kMove)
+      .InAnyAxisOrder(AnyAxisOrder::kAllInputs);
 }
 
 }  // namespace sluice

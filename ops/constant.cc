@@ -55,7 +55,8 @@ SLUICE_DECLARE_OP(Constant) {
             "The place among the program's inputs, where a caller may feed another value; else -1.")
       .OptionalAttr("input_type", AttrKind::kType, "what may be fed there (default: the value's)")
       .Infer(InferConstant)
-      .NotDifferentiable("it does not depend on anything");
+      .NotDifferentiable("it does not depend on anything")
+      .Costs(ElementCost::kMove);
 }
 
 SLUICE_DECLARE_OP(ConstantOfShape) {
@@ -65,7 +66,8 @@ SLUICE_DECLARE_OP(ConstantOfShape) {
       .Output("output", "")
       .OptionalAttr("value", AttrKind::kTensor, "one element; its dtype is the output's")
       .Infer(InferConstantOfShape)
-      .NotDifferentiable("it depends on the extents alone");
+      .NotDifferentiable("it depends on the extents alone")
+      .Costs(ElementCost::kMove);
 }
 
 }  // namespace sluice

@@ -1,3 +1,4 @@
+#include "ops/flops.h"
 #include "ops/fused.h"
 #include "ops/op.h"
 #include "ops/window.h"
@@ -56,18 +57,20 @@ SLUICE_DECLARE_OP(Conv) {
       .Types("T", kFloatTypes)
       .Infer(InferConv)
       .GradientPending()
-      .RowWise();
+      .RowWise()
+      .Flops(ConvFlops<1>);
 }
 
 SLUICE_DECLARE_OP(FusedConv) {
-  return WithSteps(ConvAttrs(Op("FusedConv", "sluice"))
-                       .Doc("Conv, then a chain of cheap steps: see ops/fused.h.")
-                       .Input("X", "T")
-                       .Input("W", "T")
-                       .OptionalInput("B", "T"))
+  return WithPostOps(ConvAttrs(Op("FusedConv", "sluice"))
+                         .Doc("Conv, then a chain of cheap steps: see ops/fused.h.")
+                         .Input("X", "T")
+                         .Input("W", "T")
+                         .OptionalInput("B", "T"))
       .Infer(InferFusedConv)
       .Expansion(ExpandFusedConv)
-      .RowWise();
+      .RowWise()
+      .Flops(ConvFlops<1>);
 }
 
 SLUICE_DECLARE_OP(ConvInteger) {
@@ -82,7 +85,8 @@ SLUICE_DECLARE_OP(ConvInteger) {
       .Types("T2", {DType::kI8, DType::kU8})
       .Infer(InferConvInteger)
       .NotDifferentiable("its inputs are integers")
-      .RowWise();
+      .RowWise()
+      .Flops(ConvFlops<1>);
 }
 
 SLUICE_DECLARE_OP(QLinearConv) {
@@ -105,7 +109,8 @@ SLUICE_DECLARE_OP(QLinearConv) {
       .Types("T3", {DType::kI8, DType::kU8})
       .Infer(InferQLinearConv)
       .NotDifferentiable("its inputs are integers")
-      .RowWise();
+      .RowWise()
+      .Flops(ConvFlops<3>);
 }
 
 }  // namespace sluice

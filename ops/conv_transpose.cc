@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/flops.h"
 #include "ops/fused.h"
 #include "ops/op.h"
 
@@ -157,6 +158,12 @@ Op ConvTransposeAttrs(Op op) {
       .OptionalAttr("strides", AttrKind::kInts, "ones");
 }
 
+double ConvTransposeFlops(const Node& node) {
+  const Type& w = InputType(node, 1);
+  const double in = Elements(InputType(node, 0)), n = Elements(w), channels = Extent(w, 0);
+  return in < 0 || n < 0 || channels <= 0 ? -1 : 2 * in * n / channels;
+}
+
 }  // namespace
 
 SLUICE_DECLARE_OP(ConvTranspose) {
@@ -169,18 +176,20 @@ SLUICE_DECLARE_OP(ConvTranspose) {
       .Types("T", kFloatTypes)
       .Infer(InferConvTranspose)
       .GradientPending()
-      .RowWise();
+      .RowWise()
+      .Flops(ConvTransposeFlops);
 }
 
 SLUICE_DECLARE_OP(FusedConvTranspose) {
-  return WithSteps(ConvTransposeAttrs(Op("FusedConvTranspose", "sluice"))
-                       .Doc("ConvTranspose, then a chain of cheap steps: see ops/fused.h.")
-                       .Input("X", "T")
-                       .Input("W", "T")
-                       .OptionalInput("B", "T"))
+  return WithPostOps(ConvTransposeAttrs(Op("FusedConvTranspose", "sluice"))
+                         .Doc("ConvTranspose, then a chain of cheap steps: see ops/fused.h.")
+                         .Input("X", "T")
+                         .Input("W", "T")
+                         .OptionalInput("B", "T"))
       .Infer(InferFusedConvTranspose)
       .Expansion(ExpandFusedConvTranspose)
-      .RowWise();
+      .RowWise()
+      .Flops(ConvTransposeFlops);
 }
 
 }  // namespace sluice

@@ -77,7 +77,8 @@ SLUICE_DECLARE_OP(DepthToSpace) {
       .Attr("mode", "DCR", "DCR or CRD")
       .Infer(InferDepthToSpace)
       .Gradient(MovementGradient)
-      .RowWise();
+      .RowWise()
+      .Costs(ElementCost::kMove);
 }
 
 SLUICE_DECLARE_OP(SpaceToDepth) {
@@ -89,7 +90,8 @@ SLUICE_DECLARE_OP(SpaceToDepth) {
       .RequiredAttr("blocksize", AttrKind::kInt)
       .Infer(InferSpaceToDepth)
       .Gradient(SpaceToDepthGradient)
-      .RowWise();
+      .RowWise()
+      .Costs(ElementCost::kMove);
 }
 
 }  // namespace sluice

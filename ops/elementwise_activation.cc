@@ -178,14 +178,16 @@ SLUICE_DECLARE_OP(Elu) {
   return UnaryOp("Elu", "x where x >= 0, else alpha * (e^x - 1).")
       .Attr("alpha", 1.0f, "minus the limit toward -infinity")
       .Expansion(ExpandTo<ExpandElu>)
-      .Gradient(UnaryGradient<EluGradient>);
+      .Gradient(UnaryGradient<EluGradient>)
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Selu) {
   return UnaryOp("Selu", "gamma * x where x > 0, else gamma * alpha * (e^x - 1).")
       .Attr("alpha", 1.67326319217681884765625f)
       .Attr("gamma", 1.05070102214813232421875f)
       .Expansion(ExpandTo<ExpandSelu>)
-      .Gradient(UnaryGradient<SeluGradient>);
+      .Gradient(UnaryGradient<SeluGradient>)
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Celu) {
   return UnaryOp("Celu", "max(x, 0) + min(alpha * (e^(x / alpha) - 1), 0).")
@@ -195,7 +197,8 @@ SLUICE_DECLARE_OP(Celu) {
         return SameAsInput(c);
       })
       .Expansion(ExpandTo<ExpandCelu>)
-      .Gradient(UnaryGradient<CeluGradient>);
+      .Gradient(UnaryGradient<CeluGradient>)
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(ThresholdedRelu) {
   return UnaryOp("ThresholdedRelu", "x where x > alpha, else 0.")
@@ -218,7 +221,8 @@ SLUICE_DECLARE_OP(HardSwish) {
 SLUICE_DECLARE_OP(Softplus) {
   return UnaryOp("Softplus", "log(1 + e^x).")
       .Expansion(ExpandTo<ExpandSoftplus>)
-      .Gradient(UnaryGradient<SoftplusGradient>);
+      .Gradient(UnaryGradient<SoftplusGradient>)
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Softsign) {
   return UnaryOp("Softsign", "x / (1 + |x|).", kFloatTypes, "input", "output")
@@ -236,18 +240,21 @@ SLUICE_DECLARE_OP(Gelu) {
         return SameAsInput(c);
       })
       .Expansion(ExpandTo<ExpandGelu>)
-      .Gradient(UnaryGradient<GeluGradient>);
+      .Gradient(UnaryGradient<GeluGradient>)
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Mish) {
   return UnaryOp("Mish", "x * tanh(softplus(x)).")
       .Expansion(ExpandTo<ExpandMish>)
-      .Gradient(UnaryGradient<MishGradient>);
+      .Gradient(UnaryGradient<MishGradient>)
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Swish) {
   return UnaryOp("Swish", "x * sigmoid(alpha * x).")
       .Attr("alpha", 1.0f)
       .Expansion(ExpandTo<ExpandSwish>)
-      .Gradient(UnaryGradient<SwishGradient>);
+      .Gradient(UnaryGradient<SwishGradient>)
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Shrink) {
   return UnaryOp("Shrink", "x + bias below -lambd, x - bias above lambd, else 0.", kNumericTypes,

@@ -160,7 +160,8 @@ SLUICE_DECLARE_OP(Mod) {
                   "where b is 0.",
                   kNumericTypes, InferArithmetic<PositiveMod>)
       .Attr("fmod", 0, "1: the remainder of C's fmod, of a division toward zero")
-      .Gradient(ModGradient);
+      .Gradient(ModGradient)
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Pow) {
   return Op("Pow")
@@ -172,7 +173,8 @@ SLUICE_DECLARE_OP(Pow) {
       .Types("T1", kNumericTypes)
       .Infer(BroadcastInfer)
       .Elementwise()
-      .Gradient(PowGradient);
+      .Gradient(PowGradient)
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(And) {
   return Logic("And", "True where both are.",

@@ -90,73 +90,89 @@ SLUICE_DECLARE_OP(Reciprocal) {
 }
 SLUICE_DECLARE_OP(Exp) {
   return UnaryOp("Exp", "e to the x.", kFloatTypes, "input", "output")
-      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Mul", {dy, y})));
+      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Mul", {dy, y})))
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Log) {
   return UnaryOp("Log", "The natural logarithm; NaN below 0.", kFloatTypes, "input", "output")
-      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Div", {dy, x})));
+      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Div", {dy, x})))
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Sin) {
   return UnaryOp("Sin", "The sine of x in radians.", kFloatTypes, "input", "output")
-      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Mul", {dy, b.Op("Cos", {x})})));
+      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Mul", {dy, b.Op("Cos", {x})})))
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Cos) {
   return UnaryOp("Cos", "The cosine of x in radians.", kFloatTypes, "input", "output")
-      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Neg", {b.Op("Mul", {dy, b.Op("Sin", {x})})})));
+      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Neg", {b.Op("Mul", {dy, b.Op("Sin", {x})})})))
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Tan) {
   return UnaryOp("Tan", "The tangent of x in radians.", kFloatTypes, "input", "output")
-      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Mul", {dy, PlusSquare(b, 1, y)})));
+      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Mul", {dy, PlusSquare(b, 1, y)})))
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Asin) {
   return UnaryOp("Asin", "The inverse sine; NaN outside [-1, 1].", kFloatTypes, "input", "output")
-      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Div", {dy, Sqrt(b, MinusSquare(b, 1, x))})));
+      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Div", {dy, Sqrt(b, MinusSquare(b, 1, x))})))
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Acos) {
   return UnaryOp("Acos", "The inverse cosine; NaN outside [-1, 1].", kFloatTypes, "input", "output")
       .Gradient(
-          SLUICE_UNARY_GRADIENT(b.Op("Neg", {b.Op("Div", {dy, Sqrt(b, MinusSquare(b, 1, x))})})));
+          SLUICE_UNARY_GRADIENT(b.Op("Neg", {b.Op("Div", {dy, Sqrt(b, MinusSquare(b, 1, x))})})))
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Atan) {
   return UnaryOp("Atan", "The inverse tangent.", kFloatTypes, "input", "output")
-      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Div", {dy, PlusSquare(b, 1, x)})));
+      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Div", {dy, PlusSquare(b, 1, x)})))
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Sinh) {
   return UnaryOp("Sinh", "The hyperbolic sine.", kFloatTypes, "input", "output")
-      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Mul", {dy, b.Op("Cosh", {x})})));
+      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Mul", {dy, b.Op("Cosh", {x})})))
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Cosh) {
   return UnaryOp("Cosh", "The hyperbolic cosine.", kFloatTypes, "input", "output")
-      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Mul", {dy, b.Op("Sinh", {x})})));
+      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Mul", {dy, b.Op("Sinh", {x})})))
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Tanh) {
   return UnaryOp("Tanh", "The hyperbolic tangent.", kFloatTypes, "input", "output")
-      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Mul", {dy, MinusSquare(b, 1, y)})));
+      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Mul", {dy, MinusSquare(b, 1, y)})))
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Asinh) {
   return UnaryOp("Asinh", "The inverse hyperbolic sine.", kFloatTypes, "input", "output")
-      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Div", {dy, Sqrt(b, PlusSquare(b, 1, x))})));
+      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Div", {dy, Sqrt(b, PlusSquare(b, 1, x))})))
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Acosh) {
   return UnaryOp("Acosh", "The inverse hyperbolic cosine; NaN below 1.", kFloatTypes, "input",
                  "output")
-      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Div", {dy, Sqrt(b, PlusSquare(b, -1, x))})));
+      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Div", {dy, Sqrt(b, PlusSquare(b, -1, x))})))
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Atanh) {
   return UnaryOp("Atanh", "The inverse hyperbolic tangent; NaN outside [-1, 1].", kFloatTypes,
                  "input", "output")
-      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Div", {dy, MinusSquare(b, 1, x)})));
+      .Gradient(SLUICE_UNARY_GRADIENT(b.Op("Div", {dy, MinusSquare(b, 1, x)})))
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Erf) {
   return UnaryOp("Erf", "The error function.", kFloatTypes, "input", "output")
       .Gradient(SLUICE_UNARY_GRADIENT(
           b.Op("Mul", {dy, Scale(b, b.Op("Exp", {b.Op("Neg", {Square(b, x)})}),
-                                 2 * std::numbers::inv_sqrtpi)})));
+                                 2 * std::numbers::inv_sqrtpi)})))
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Sigmoid) {
   return UnaryOp("Sigmoid", "1 / (1 + e^-x).")
       .Gradient(SLUICE_UNARY_GRADIENT(
-          b.Op("Mul", {dy, b.Op("Mul", {y, b.Op("Sub", {b.ScalarLike(y, 1), y})})})));
+          b.Op("Mul", {dy, b.Op("Mul", {y, b.Op("Sub", {b.ScalarLike(y, 1), y})})})))
+      .Costs(ElementCost::kHeavy);
 }
 SLUICE_DECLARE_OP(Not) {
   return UnaryOp("Not", "True where x is false.", kBoolType)

@@ -86,10 +86,12 @@ SLUICE_DECLARE_OP(Expand) {
           "input's.")
       .Input("input", "T")
       .Input("shape", "i64")
+      .WithRole(InputRole::kExtents)
       .Output("output", "T")
       .Types("T", kAllTypes)
       .Infer(InferExpand)
-      .Gradient(ExpandGradient);
+      .Gradient(ExpandGradient)
+      .Costs(ElementCost::kMove);
 }
 
 SLUICE_DECLARE_OP(Tile) {
@@ -100,7 +102,8 @@ SLUICE_DECLARE_OP(Tile) {
       .Output("output", "T")
       .Types("T", kAllTypes)
       .Infer(InferTile)
-      .Gradient(MovementGradient);
+      .Gradient(MovementGradient)
+      .Costs(ElementCost::kMove);
 }
 
 }  // namespace sluice

@@ -43,7 +43,9 @@ SLUICE_DECLARE_OP(Flatten) {
       .Attr("axis", 1)
       .Infer(InferFlatten)
       .Gradient(FlattenGradient)
-      .RowWise();
+      .RowWise()
+      .Costs(ElementCost::kMove)
+      .InLoops(LoopRole::kView);
 }
 
 }  // namespace sluice

@@ -115,7 +115,7 @@ Value* ExpandPostOps(GraphBuilder& b, absl::Span<const PostOp> steps, Value* y,
   return y;
 }
 
-Op WithSteps(Op op) {
+Op WithPostOps(Op op) {
   return op.VariadicInput("operands", "T", 0)
       .Output("Y", "T")
       .Types("T", kFloatTypes)

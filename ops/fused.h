@@ -69,7 +69,7 @@ inline constexpr size_t kFusedOperands = 3;
 inline constexpr size_t kPoolOperands = 1;
 
 // What all fused ops declare behind the inputs of their own: operands, the result, the steps.
-Op WithSteps(Op op);
+Op WithPostOps(Op op);
 // Inference of a fused node whose own op gives `result`: the steps must be known and their operands
 // broadcast to it.
 absl::Status InferFused(InferContext& c, absl::StatusOr<Type> result, size_t operands);

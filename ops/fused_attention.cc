@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "ops/flops.h"
 #include "ops/norm_expansion.h"
 #include "ops/op.h"
 
@@ -157,6 +158,16 @@ absl::StatusOr<std::vector<Value*>> ExpandFusedAttention(GraphBuilder& b, const 
   return std::vector<Value*>{b.Op("Transpose", {y}, {{"perm", perm}})};
 }
 
+// The two products; masks and slices are left out.
+double AttentionFlops(const Node& node) {
+  const std::vector<std::string> layouts = node.Strings("layouts");
+  const size_t at = layouts.size() == 4 ? layouts[1].find('s') : std::string::npos;
+  if (at == std::string::npos) return -1;
+  const double out = Elements(node.output()->type());
+  const double keys = Extent(InputType(node, 1), static_cast<int>(at));
+  return out < 0 || keys < 0 ? -1 : 4 * out * keys;
+}
+
 }  // namespace
 
 absl::StatusOr<std::array<HeadLayout, 4>> ReadHeadLayouts(const Node& node) {
@@ -215,7 +226,8 @@ SLUICE_DECLARE_OP(FusedAttention) {
       .Attr("zero_masked", 0, "1: a row whose softmax is NaN counts as zeros.")
       .Infer(InferFusedAttention)
       .Expansion(ExpandFusedAttention)
-      .GradientPending();
+      .GradientPending()
+      .Flops(AttentionFlops);
 }
 
 }  // namespace sluice

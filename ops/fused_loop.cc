@@ -56,8 +56,9 @@ absl::Status InferFusedLoop(InferContext& c) {
 // Random numbers follow from where an element is in the whole.
 bool RowsDoNotCount(const Node& node) {
   const Graph* body = node.body("body");
-  return body != nullptr && std::none_of(body->nodes().begin(), body->nodes().end(),
-                                         [](const auto& n) { return MakesNumbers(*n); });
+  return body != nullptr &&
+         std::none_of(body->nodes().begin(), body->nodes().end(),
+                      [](const auto& n) { return RoleInLoop(*n) == LoopRole::kGenerate; });
 }
 
 absl::StatusOr<std::vector<Value*>> ExpandFusedLoop(GraphBuilder& b, const Node& node) {

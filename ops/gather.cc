@@ -123,7 +123,8 @@ SLUICE_DECLARE_OP(Gather) {
       .Types("Tind", kIndexTypes)
       .Attr("axis", 0)
       .Infer(InferGather)
-      .Gradient(GatherGradient);
+      .Gradient(GatherGradient)
+      .Costs(ElementCost::kMove);
 }
 
 SLUICE_DECLARE_OP(GatherElements) {
@@ -136,7 +137,8 @@ SLUICE_DECLARE_OP(GatherElements) {
       .Types("Tind", kIndexTypes)
       .Attr("axis", 0)
       .Infer(InferGatherElements)
-      .Gradient(MovementGradient);
+      .Gradient(MovementGradient)
+      .Costs(ElementCost::kMove);
 }
 
 SLUICE_DECLARE_OP(GatherND) {
@@ -148,7 +150,8 @@ SLUICE_DECLARE_OP(GatherND) {
       .Types("T", kAllTypes)
       .Attr("batch_dims", 0, "leading axes that data and indices share")
       .Infer(InferGatherND)
-      .Gradient(MovementGradient);
+      .Gradient(MovementGradient)
+      .Costs(ElementCost::kMove);
 }
 
 }  // namespace sluice

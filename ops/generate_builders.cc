@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "graph/format.h"
+#include "base/format.h"
 #include "graph/text.h"
 #include "ops/op.h"
 

@@ -30,7 +30,10 @@ SLUICE_DECLARE_OP(Identity) {
         if (std::optional<Shape> dims = SmallInputDims(c, 0)) c.SetOutputDims(0, *dims);
         return absl::OkStatus();
       })
-      .Gradient(SameGradient);
+      .Gradient(SameGradient)
+      .Costs(ElementCost::kMove)
+      .InLoops(LoopRole::kView)
+      .InAnyAxisOrder(AnyAxisOrder::kAllInputs);
 }
 
 SLUICE_DECLARE_OP(StopGradient) {
@@ -42,7 +45,8 @@ SLUICE_DECLARE_OP(StopGradient) {
       .RowWise()
       .Infer(InferSame)
       .ExpandAlways(ExpandSame)
-      .NotDifferentiable("it stops gradients");
+      .NotDifferentiable("it stops gradients")
+      .Costs(ElementCost::kMove);
 }
 
 SLUICE_DECLARE_OP(GradientSeed) {
@@ -54,7 +58,8 @@ SLUICE_DECLARE_OP(GradientSeed) {
       .RowWise()
       .Infer(InferSame)
       .ExpandAlways(ExpandSame)
-      .Gradient(SameGradient);
+      .Gradient(SameGradient)
+      .Costs(ElementCost::kMove);
 }
 
 SLUICE_DECLARE_OP(GradientOf) {
@@ -66,7 +71,8 @@ SLUICE_DECLARE_OP(GradientOf) {
       .RequiredAttr("variable", AttrKind::kString, "The variable's name.")
       .Infer(InferSame)
       .ExpandAlways(ExpandSame)
-      .Gradient(SameGradient);
+      .Gradient(SameGradient)
+      .Costs(ElementCost::kMove);
 }
 
 }  // namespace sluice

@@ -120,7 +120,8 @@ SLUICE_DECLARE_OP(LayerNormalization) {
       .Infer(InferLayerNormalization)
       .Expansion(ExpandLayerNormalization)
       .GradientPending()
-      .RowWise(AxisIsInner);
+      .RowWise(AxisIsInner)
+      .InLoops(LoopRole::kNormalize);
 }
 
 SLUICE_DECLARE_OP(RMSNormalization) {
@@ -139,7 +140,8 @@ SLUICE_DECLARE_OP(RMSNormalization) {
       .Infer(InferRMSNormalization)
       .Expansion(ExpandRMSNormalization)
       .GradientPending()
-      .RowWise(AxisIsInner);
+      .RowWise(AxisIsInner)
+      .InLoops(LoopRole::kNormalize);
 }
 
 }  // namespace sluice

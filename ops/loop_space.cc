@@ -3,14 +3,11 @@
 #include <algorithm>
 #include <numeric>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "graph/effects.h"
 
 namespace sluice {
 namespace {
-
-bool IsReduction(absl::string_view op) { return absl::StartsWith(op, "Reduce"); }
 
 class Finder {
  public:
@@ -70,7 +67,10 @@ class Finder {
     }
     switch (RoleInLoop(node)) {
       case LoopRole::kPointwise:
-        return Broadcast(node);
+        return Broadcast(node, 0);
+      case LoopRole::kGenerate:
+        if (node.input(2) == nullptr) return AxesOf(*node.output()).status();
+        return Broadcast(node, 1);
       case LoopRole::kView:
         return View(node);
       case LoopRole::kReduce:
@@ -92,10 +92,10 @@ class Finder {
     return absl::OkStatus();
   }
 
-  absl::Status Broadcast(const Node& node) {
-    if (MakesNumbers(node) && node.input(2) == nullptr) return AxesOf(*node.output()).status();
+  // Of the inputs from `first` on.
+  absl::Status Broadcast(const Node& node, size_t first) {
     Axes out(node.output()->type().rank(), -1);
-    for (size_t i = MakesNumbers(node) ? 1 : 0; i < node.num_inputs(); ++i) {
+    for (size_t i = first; i < node.num_inputs(); ++i) {
       const Value* v = node.input(i);
       if (v == nullptr) continue;
       absl::StatusOr<Axes> in = AxesOf(*v);
@@ -213,34 +213,18 @@ class Finder {
 }  // namespace
 
 LoopRole RoleInLoop(const Node& node) {
-  const absl::string_view op = node.op_name();
-  if (!IsPure(node) || !node.bodies().empty()) return LoopRole::kNone;
-  if (op == "Identity" || op == "Transpose" || op == "Squeeze" || op == "Unsqueeze" ||
-      op == "Reshape" || op == "Flatten") {
-    return LoopRole::kView;
-  }
-  if (IsReduction(op)) return LoopRole::kReduce;
-  if (op == "Softmax" || op == "LogSoftmax" || op == "LayerNormalization" ||
-      op == "RMSNormalization") {
-    return LoopRole::kNormalize;
-  }
-  // Of CastLike's second input only the type counts.
-  const bool pointwise = MakesNumbers(node) || (node.op().elementwise && op != "CastLike");
-  return pointwise ? LoopRole::kPointwise : LoopRole::kNone;
+  return IsPure(node) && node.bodies().empty() ? node.op().loop_role : LoopRole::kNone;
 }
 
-bool MakesNumbers(const Node& node) { return node.Is("PhiloxUniform") || node.Is("PhiloxNormal"); }
-
 bool IsLoopParameter(const Node& node, size_t i) {
-  return i == 1 && (IsReduction(node.op_name()) || node.Is("Reshape") || node.Is("Squeeze") ||
-                    node.Is("Unsqueeze") || MakesNumbers(node));
+  return RoleInLoop(node) != LoopRole::kNone && node.op().InputParam(i)->role != InputRole::kData;
 }
 
 std::optional<std::vector<int>> ReducedAxes(const Node& node) {
   const Type& x = node.input(0)->type();
   if (!x.is_tensor() || !x.has_shape()) return std::nullopt;
   std::vector<int64_t> given;
-  if (!IsReduction(node.op_name())) {
+  if (RoleInLoop(node) == LoopRole::kNormalize) {
     given.push_back(node.Int("axis"));
   } else if (node.input(1) != nullptr) {
     const Tensor* axes = node.input(1)->constant();

@@ -18,19 +18,10 @@
 
 namespace sluice {
 
-enum class LoopRole : uint8_t {
-  kNone,
-  kPointwise,  // broadcasts its inputs
-  kView,       // the same elements under another shape: Transpose, Squeeze, Reshape, ...
-  kReduce,     // Reduce*: loops end here
-  kNormalize,  // Softmax, LayerNormalization, ...: reduces, and gives all elements back
-};
+// The op's; kNone of a node with effects or bodies.
 LoopRole RoleInLoop(const Node& node);
 // Input `i` says which axes or which shape; it must be constant.
 bool IsLoopParameter(const Node& node, size_t i);
-// PhiloxUniform and PhiloxNormal: the elements follow from where they are, and from a key, input 0,
-// which is the same for all.
-bool MakesNumbers(const Node& node);
 // The axes that a kReduce or kNormalize node goes over, sorted, non-negative; empty optional where
 // they, or the rank, are not known.
 std::optional<std::vector<int>> ReducedAxes(const Node& node);

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "ops/flops.h"
 #include "ops/fused.h"
 #include "ops/matmul_gradient.h"
 #include "ops/matmul_shape.h"
@@ -122,6 +123,12 @@ absl::StatusOr<std::vector<Value*>> ExpandFusedMatMul(GraphBuilder& b, const Nod
   return std::vector<Value*>{ExpandPostOps(b, node, *steps, y)};
 }
 
+double GemmFlops(const Node& node) {
+  const double out = Elements(node.output()->type());
+  const double k = Extent(InputType(node, 0), node.Int("transA") != 0 ? 0 : 1);
+  return out < 0 || k < 0 ? -1 : 2 * out * k;
+}
+
 }  // namespace
 
 SLUICE_DECLARE_OP(MatMul) {
@@ -133,7 +140,8 @@ SLUICE_DECLARE_OP(MatMul) {
       .Types("T", kMatMulTypes)
       .Infer(InferMatMul)
       .Gradient(MatMulGradient)
-      .RowWise();
+      .RowWise()
+      .Flops(ProductFlops);
 }
 
 SLUICE_DECLARE_OP(Gemm) {
@@ -150,7 +158,8 @@ SLUICE_DECLARE_OP(Gemm) {
       .Attr("transB", 0)
       .Infer(InferGemm)
       .Gradient(GemmGradient)
-      .RowWise();
+      .RowWise()
+      .Flops(GemmFlops);
 }
 
 SLUICE_DECLARE_OP(MatMulInteger) {
@@ -166,7 +175,8 @@ SLUICE_DECLARE_OP(MatMulInteger) {
       .Types("T1", {DType::kI8, DType::kU8})
       .Types("T2", {DType::kI8, DType::kU8})
       .Infer(InferInteger)
-      .NotDifferentiable("its inputs are integers");
+      .NotDifferentiable("its inputs are integers")
+      .Flops(ProductFlops);
 }
 
 SLUICE_DECLARE_OP(QLinearMatMul) {
@@ -186,21 +196,23 @@ SLUICE_DECLARE_OP(QLinearMatMul) {
       .Types("T2", {DType::kI8, DType::kU8})
       .Types("T3", {DType::kI8, DType::kU8})
       .Infer(InferQLinear)
-      .NotDifferentiable("its inputs are integers");
+      .NotDifferentiable("its inputs are integers")
+      .Flops(ProductFlops);
 }
 
 SLUICE_DECLARE_OP(FusedMatMul) {
-  return WithSteps(Op("FusedMatMul", "sluice")
-                       .Doc("alpha * A' * B' + C, then a chain of cheap steps: see ops/fused.h.")
-                       .Input("A", "T")
-                       .Input("B", "T")
-                       .OptionalInput("C", "T")
-                       .Attr("alpha", 1.0f)
-                       .Attr("transpose_a", 0, "swap the last two axes of A")
-                       .Attr("transpose_b", 0, "swap the last two axes of B"))
+  return WithPostOps(Op("FusedMatMul", "sluice")
+                         .Doc("alpha * A' * B' + C, then a chain of cheap steps: see ops/fused.h.")
+                         .Input("A", "T")
+                         .Input("B", "T")
+                         .OptionalInput("C", "T")
+                         .Attr("alpha", 1.0f)
+                         .Attr("transpose_a", 0, "swap the last two axes of A")
+                         .Attr("transpose_b", 0, "swap the last two axes of B"))
       .Infer(InferFusedMatMul)
       .Expansion(ExpandFusedMatMul)
-      .RowWise();
+      .RowWise()
+      .Flops(ProductFlops);
 }
 
 }  // namespace sluice

@@ -55,6 +55,11 @@ class Op {
                      bool homogeneous = true) {
     return Param(&def_.outputs, name, type, ParamDef::Arity::kVariadic, min, homogeneous);
   }
+  // What the contents of the input just declared say.
+  Op& WithRole(InputRole role) {
+    def_.inputs.back().role = role;
+    return *this;
+  }
   Op& Types(absl::string_view var, DTypeSet dtypes) {
     def_.type_vars.push_back({std::string(var), dtypes});
     return *this;
@@ -108,8 +113,26 @@ class Op {
     return *this;
   }
 
+  // Element by element, broadcast: in loops kPointwise, with its axes in any order.
   Op& Elementwise() {
     def_.elementwise = true;
+    return InLoops(LoopRole::kPointwise).InAnyAxisOrder(AnyAxisOrder::kAllInputs);
+  }
+  // How loops are fused and what kernels cost is decided by these; see graph/op_def.h.
+  Op& InLoops(LoopRole role) {
+    def_.loop_role = role;
+    return *this;
+  }
+  Op& Costs(ElementCost cost) {
+    def_.element_cost = cost;
+    return *this;
+  }
+  Op& Flops(FlopsFn flops) {
+    def_.flops = flops;
+    return *this;
+  }
+  Op& InAnyAxisOrder(AnyAxisOrder of) {
+    def_.any_axis_order = of;
     return *this;
   }
   // See OpDef::row_wise; with a test where attributes decide.

@@ -81,14 +81,18 @@ SLUICE_DECLARE_OP(Pad) {
           "mirrored data, its edge, or its other end.")
       .Input("data", "T")
       .Input("pads", "i64")
+      .WithRole(InputRole::kPerAxis)
       .OptionalInput("constant_value", "T")
       .OptionalInput("axes", "Tind")
+      .WithRole(InputRole::kAxes)
       .Output("output", "T")
       .Types("T", kAllTypes)
       .Types("Tind", kIndexTypes)
       .Attr("mode", "constant", "constant, reflect, edge or wrap")
       .Infer(InferPad)
-      .Gradient(PadGradient);
+      .Gradient(PadGradient)
+      .Costs(ElementCost::kMove)
+      .InAnyAxisOrder(AnyAxisOrder::kFirstInput);
 }
 
 }  // namespace sluice

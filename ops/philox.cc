@@ -60,11 +60,14 @@ Op Numbers(absl::string_view name, absl::string_view doc) {
       .Doc(doc)
       .Input("key", "u64")
       .OptionalInput("shape", "i64")
+      .WithRole(InputRole::kExtents)
       .OptionalInput("like", "")
       .Output("output", "")
       .Attr("dtype", DType::kF32, "f32 or f64")
       .RequiredAttr("stream", AttrKind::kInt, "tells nodes with the same key apart")
       .Infer(InferNumbers)
+      .InLoops(LoopRole::kGenerate)
+      .Costs(ElementCost::kHeavy)
       .NotDifferentiable("it depends on the key and the extents alone");
 }
 

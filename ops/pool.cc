@@ -1,3 +1,4 @@
+#include "ops/flops.h"
 #include "ops/fused.h"
 #include "ops/op.h"
 #include "ops/window.h"
@@ -74,7 +75,13 @@ Op PoolAttrs(Op op) {
 }
 
 Op FusedPool(Op op) {
-  return WithSteps(PoolAttrs(std::move(op)).Input("X", "T")).Infer(InferFusedPool);
+  return WithPostOps(PoolAttrs(std::move(op)).Input("X", "T")).Infer(InferFusedPool);
+}
+
+double PoolFlops(const Node& node) {
+  double n = Elements(node.output()->type());
+  for (int64_t k : node.Ints("kernel_shape")) n *= static_cast<double>(k);
+  return n;
 }
 
 }  // namespace
@@ -89,7 +96,8 @@ SLUICE_DECLARE_OP(MaxPool) {
       .Attr("storage_order", 0, "1: Indices count column-major in the spatial axes")
       .Infer(InferPool)
       .GradientPending()
-      .RowWise(+[](const Node& node) { return node.num_outputs() == 1; });
+      .RowWise(+[](const Node& node) { return node.num_outputs() == 1; })
+      .Flops(PoolFlops);
 }
 
 SLUICE_DECLARE_OP(AveragePool) {
@@ -101,14 +109,16 @@ SLUICE_DECLARE_OP(AveragePool) {
       .Attr("count_include_pad", 0, "divide by the padded elements too")
       .Infer(InferPool)
       .GradientPending()
-      .RowWise();
+      .RowWise()
+      .Flops(PoolFlops);
 }
 
 SLUICE_DECLARE_OP(FusedMaxPool) {
   return FusedPool(Op("FusedMaxPool", "sluice"))
       .Doc("MaxPool, then a chain of cheap steps: see ops/fused.h.")
       .Expansion(ExpandFusedMaxPool)
-      .RowWise();
+      .RowWise()
+      .Flops(PoolFlops);
 }
 
 SLUICE_DECLARE_OP(FusedAveragePool) {
@@ -116,7 +126,8 @@ SLUICE_DECLARE_OP(FusedAveragePool) {
       .Doc("AveragePool, then a chain of cheap steps: see ops/fused.h.")
       .Attr("count_include_pad", 0, "divide by the padded elements too")
       .Expansion(ExpandFusedAveragePool)
-      .RowWise();
+      .RowWise()
+      .Flops(PoolFlops);
 }
 
 SLUICE_DECLARE_OP(LpPool) {
@@ -128,7 +139,8 @@ SLUICE_DECLARE_OP(LpPool) {
       .Attr("p", 2)
       .Infer(InferLpPool)
       .GradientPending()
-      .RowWise();
+      .RowWise()
+      .Flops(PoolFlops);
 }
 
 SLUICE_DECLARE_OP(GlobalAveragePool) {

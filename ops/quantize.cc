@@ -117,7 +117,8 @@ SLUICE_DECLARE_OP(QuantizeLinear) {
       .OptionalAttr("precision", AttrKind::kDType, "of the division; the scale's")
       .Attr("saturate", 1, "concerns 8-bit floats only")
       .Infer(InferQuantize)
-      .GradientPending();
+      .GradientPending()
+      .InAnyAxisOrder(AnyAxisOrder::kFirstInput);
 }
 
 SLUICE_DECLARE_OP(DequantizeLinear) {
@@ -136,7 +137,8 @@ SLUICE_DECLARE_OP(DequantizeLinear) {
       .Attr("block_size", 0)
       .OptionalAttr("output_dtype", AttrKind::kDType, "the scale's")
       .Infer(InferDequantize)
-      .GradientPending();
+      .GradientPending()
+      .InAnyAxisOrder(AnyAxisOrder::kFirstInput);
 }
 
 SLUICE_DECLARE_OP(DynamicQuantizeLinear) {

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "ops/flops.h"
 #include "ops/matmul_shape.h"
 #include "ops/op.h"
 #include "ops/quantized.h"
@@ -206,7 +207,8 @@ SLUICE_DECLARE_OP(QuantizedConv) {
       .Infer(InferQuantizedConv)
       .Expansion(ExpandQuantizedConv)
       .NotDifferentiable("its inputs are integers")
-      .RowWise();
+      .RowWise()
+      .Flops(ConvFlops<QuantizedInput::kW>);
 }
 
 SLUICE_DECLARE_OP(QuantizedMatMul) {
@@ -217,7 +219,8 @@ SLUICE_DECLARE_OP(QuantizedMatMul) {
       .Infer(InferQuantizedMatMul)
       .Expansion(ExpandQuantizedMatMul)
       .NotDifferentiable("its inputs are integers")
-      .RowWise();
+      .RowWise()
+      .Flops(ProductFlops);
 }
 
 }  // namespace sluice

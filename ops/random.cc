@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "graph/float16.h"
+#include "base/float16.h"
 #include "ops/op.h"
 #include "ops/shape_util.h"
 

@@ -3,6 +3,7 @@
 #include "absl/strings/ascii.h"
 #include "graph/text.h"
 #include "ops/expect_shape.h"
+#include "ops/flops.h"
 #include "ops/op.h"
 
 namespace sluice {
@@ -192,6 +193,15 @@ Op Recurrent(const char* name, const char* doc) {
       .GradientPending();
 }
 
+// The products of both weights in every step.
+double RecurrentFlops(const Node& node) {
+  const Type& x = InputType(node, 0);
+  const double in = Elements(InputType(node, 1)), recurrent = Elements(InputType(node, 2));
+  const double length = Extent(x, 0), batch = Extent(x, 1);
+  return in < 0 || recurrent < 0 || length < 0 || batch < 0 ? -1
+                                                            : 2 * length * batch * (in + recurrent);
+}
+
 }  // namespace
 
 SLUICE_DECLARE_OP(LSTM) {
@@ -204,7 +214,8 @@ SLUICE_DECLARE_OP(LSTM) {
       .OptionalOutput("Y", "T")
       .OptionalOutput("Y_h", "T")
       .OptionalOutput("Y_c", "T")
-      .Attr("input_forget", 0, "1: the forget gate is 1 - the input gate.");
+      .Attr("input_forget", 0, "1: the forget gate is 1 - the input gate.")
+      .Flops(RecurrentFlops);
 }
 
 SLUICE_DECLARE_OP(GRU) {
@@ -213,13 +224,15 @@ SLUICE_DECLARE_OP(GRU) {
                    "update, reset, hidden.")
       .OptionalOutput("Y", "T")
       .OptionalOutput("Y_h", "T")
-      .Attr("linear_before_reset", 0, "1: the reset gate multiplies R h + Rb instead of h.");
+      .Attr("linear_before_reset", 0, "1: the reset gate multiplies R h + Rb instead of h.")
+      .Flops(RecurrentFlops);
 }
 
 SLUICE_DECLARE_OP(RNN) {
   return Recurrent("RNN", "One layer of a simple recurrent net: h = f(W x + R h' + Wb + Rb).")
       .OptionalOutput("Y", "T")
-      .OptionalOutput("Y_h", "T");
+      .OptionalOutput("Y_h", "T")
+      .Flops(RecurrentFlops);
 }
 
 }  // namespace sluice

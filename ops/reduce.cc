@@ -261,12 +261,15 @@ Op Reduction(absl::string_view name, absl::string_view doc, DTypeSet dtypes) {
       .Doc(doc)
       .Input("data", "T")
       .OptionalInput("axes", "i64")
+      .WithRole(InputRole::kAxes)
       .Output("reduced", "T")
       .Types("T", dtypes)
       .Attr("keepdims", 1, "keep each reduced axis with extent 1")
       .Attr("noop_with_empty_axes", 0, "no axes: reduce none (1) or all (0)")
       .Infer(InferReduce)
-      .RowWise();
+      .RowWise()
+      .InLoops(LoopRole::kReduce)
+      .InAnyAxisOrder(AnyAxisOrder::kFirstInput);
 }
 
 }  // namespace

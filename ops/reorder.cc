@@ -45,7 +45,8 @@ SLUICE_DECLARE_OP(Reorder) {
         g.SetInputGrad(0, g.builder().Op("Reorder", {g.output_grad()}, {{"layout", layout}}));
         return absl::OkStatus();
       })
-      .RowWise();
+      .RowWise()
+      .Costs(ElementCost::kMove);
 }
 
 }  // namespace sluice

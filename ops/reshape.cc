@@ -111,12 +111,15 @@ SLUICE_DECLARE_OP(Reshape) {
           "the data at that place (with `allowzero` it means 0), one -1 is inferred.")
       .Input("data", "T")
       .Input("shape", "i64")
+      .WithRole(InputRole::kExtents)
       .Output("reshaped", "T")
       .Types("T", kAllTypes)
       .Attr("allowzero", 0, "0 in `shape` means an extent of 0")
       .Infer(InferReshape)
       .Gradient(ReshapeGradient)
-      .RowWise();
+      .RowWise()
+      .Costs(ElementCost::kMove)
+      .InLoops(LoopRole::kView);
 }
 
 }  // namespace sluice

@@ -171,8 +171,11 @@ SLUICE_DECLARE_OP(Resize) {
       .Doc("Samples the input at other extents: by `scales` or to `sizes`, along `axes`.")
       .Input("X", "T1")
       .OptionalInput("roi", "T2")
+      .WithRole(InputRole::kPerAxis)
       .OptionalInput("scales", "f32")
+      .WithRole(InputRole::kPerAxis)
       .OptionalInput("sizes", "i64")
+      .WithRole(InputRole::kExtents)
       .Output("Y", "T1")
       .Types("T1", kAllTypes)
       .Types("T2", {DType::kF64, DType::kF32, DType::kF16})
@@ -190,7 +193,8 @@ SLUICE_DECLARE_OP(Resize) {
             "round_prefer_floor, round_prefer_ceil, floor or ceil")
       .Infer(InferResize)
       .Gradient(ResizeGradient)
-      .RowWise(KeepsFirstAxis);
+      .RowWise(KeepsFirstAxis)
+      .InAnyAxisOrder(AnyAxisOrder::kFirstInput);
 }
 
 }  // namespace sluice

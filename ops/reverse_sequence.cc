@@ -42,7 +42,8 @@ SLUICE_DECLARE_OP(ReverseSequence) {
       .Attr("batch_axis", 1)
       .Attr("time_axis", 0)
       .Infer(InferReverseSequence)
-      .Gradient(ReverseSequenceGradient);
+      .Gradient(ReverseSequenceGradient)
+      .Costs(ElementCost::kMove);
 }
 
 }  // namespace sluice

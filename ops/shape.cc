@@ -44,7 +44,8 @@ SLUICE_DECLARE_OP(Shape) {
       .Attr("start", 0)
       .OptionalAttr("end", AttrKind::kInt, "exclusive; absent: the rank")
       .Infer(InferShape)
-      .NotDifferentiable("extents are integers");
+      .NotDifferentiable("extents are integers")
+      .Costs(ElementCost::kMove);
 }
 
 SLUICE_DECLARE_OP(Size) {
@@ -54,7 +55,8 @@ SLUICE_DECLARE_OP(Size) {
       .Output("size", "i64")
       .Types("T", kAllTypes)
       .Infer(InferSize)
-      .NotDifferentiable("an element count is an integer");
+      .NotDifferentiable("an element count is an integer")
+      .Costs(ElementCost::kMove);
 }
 
 }  // namespace sluice

@@ -146,14 +146,20 @@ SLUICE_DECLARE_OP(Slice) {
           "negative indices count from the end, all are clamped to the extent.")
       .Input("data", "T")
       .Input("starts", "Tind")
+      .WithRole(InputRole::kPerAxis)
       .Input("ends", "Tind")
+      .WithRole(InputRole::kPerAxis)
       .OptionalInput("axes", "Tind")
+      .WithRole(InputRole::kAxes)
       .OptionalInput("steps", "Tind")
+      .WithRole(InputRole::kPerAxis)
       .Output("output", "T")
       .Types("T", kAllTypes)
       .Types("Tind", kIndexTypes)
       .Infer(InferSlice)
-      .Gradient(MovementGradient);
+      .Gradient(MovementGradient)
+      .Costs(ElementCost::kMove)
+      .InAnyAxisOrder(AnyAxisOrder::kFirstInput);
 }
 
 }  // namespace sluice

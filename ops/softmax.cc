@@ -71,12 +71,18 @@ Op AlongAxis(absl::string_view name, absl::string_view doc) {
 SLUICE_DECLARE_OP(Softmax) {
   return AlongAxis("Softmax", "exp(x - max x) / sum exp(x - max x) along `axis`.")
       .Expansion(ExpandSoftmax)
-      .Gradient(SoftmaxGradient);
+      .Gradient(SoftmaxGradient)
+      .InLoops(LoopRole::kNormalize)
+      .Costs(ElementCost::kHeavy)
+      .InAnyAxisOrder(AnyAxisOrder::kFirstInput);
 }
 SLUICE_DECLARE_OP(LogSoftmax) {
   return AlongAxis("LogSoftmax", "x - max x - log sum exp(x - max x) along `axis`.")
       .Expansion(ExpandLogSoftmax)
-      .Gradient(LogSoftmaxGradient);
+      .Gradient(LogSoftmaxGradient)
+      .InLoops(LoopRole::kNormalize)
+      .Costs(ElementCost::kHeavy)
+      .InAnyAxisOrder(AnyAxisOrder::kFirstInput);
 }
 SLUICE_DECLARE_OP(Hardmax) {
   return AlongAxis("Hardmax", "1 at the first largest element along `axis`, 0 elsewhere.")

@@ -103,7 +103,9 @@ SLUICE_DECLARE_OP(Split) {
       .OptionalAttr("num_outputs", AttrKind::kInt)
       .Infer(InferSplit)
       .Gradient(SplitGradient)
-      .RowWise();
+      .RowWise()
+      .Costs(ElementCost::kMove)
+      .InAnyAxisOrder(AnyAxisOrder::kFirstInput);
 }
 
 }  // namespace sluice

@@ -94,11 +94,14 @@ SLUICE_DECLARE_OP(Squeeze) {
       .Doc("Drops the extents of 1 at `axes`; all of them without `axes`.")
       .Input("data", "T")
       .OptionalInput("axes", "i64")
+      .WithRole(InputRole::kAxes)
       .Output("squeezed", "T")
       .Types("T", kAllTypes)
       .Infer(InferSqueeze)
       .Gradient(ToInputShape)
-      .RowWise();
+      .RowWise()
+      .Costs(ElementCost::kMove)
+      .InLoops(LoopRole::kView);
 }
 
 SLUICE_DECLARE_OP(Unsqueeze) {
@@ -106,11 +109,14 @@ SLUICE_DECLARE_OP(Unsqueeze) {
       .Doc("Puts extents of 1 so that they stand at `axes` of the result.")
       .Input("data", "T")
       .Input("axes", "i64")
+      .WithRole(InputRole::kAxes)
       .Output("expanded", "T")
       .Types("T", kAllTypes)
       .Infer(InferUnsqueeze)
       .Gradient(ToInputShape)
-      .RowWise();
+      .RowWise()
+      .Costs(ElementCost::kMove)
+      .InLoops(LoopRole::kView);
 }
 
 }  // namespace sluice

@@ -65,7 +65,9 @@ SLUICE_DECLARE_OP(Transpose) {
       .OptionalAttr("perm", AttrKind::kInts)
       .Infer(InferTranspose)
       .Gradient(TransposeGradient)
-      .RowWise();
+      .RowWise()
+      .Costs(ElementCost::kMove)
+      .InLoops(LoopRole::kView);
 }
 
 }  // namespace sluice

@@ -33,7 +33,8 @@ SLUICE_DECLARE_OP(Trilu) {
       .Types("T", kAllTypes)
       .Attr("upper", 1)
       .Infer(InferTrilu)
-      .Gradient(TriluGradient);
+      .Gradient(TriluGradient)
+      .Costs(ElementCost::kMove);
 }
 
 }  // namespace sluice

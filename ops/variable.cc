@@ -103,7 +103,8 @@ SLUICE_DECLARE_OP(Variable) {
       .RequiredAttr("value", AttrKind::kTensor, "The value a new session starts with.")
       .Reads()
       .Infer(InferVariable)
-      .NotDifferentiable("a variable depends on nothing inside the graph");
+      .NotDifferentiable("a variable depends on nothing inside the graph")
+      .Costs(ElementCost::kMove);
 }
 
 SLUICE_DECLARE_OP(Assign) {

@@ -7,7 +7,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "graph/no_throw.h"
+#include "base/no_throw.h"
 #include "graph/order.h"
 #include "graph/patch.h"
 #include "graph/text.h"

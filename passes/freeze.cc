@@ -4,9 +4,9 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "base/no_throw.h"
 #include "graph/builder.h"
 #include "graph/default_inputs.h"
-#include "graph/no_throw.h"
 #include "graph/text.h"
 #include "passes/inline_calls.h"
 #include "passes/lift_state.h"

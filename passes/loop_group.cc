@@ -17,15 +17,6 @@ constexpr int64_t kMaxRow = 65536;  // longer reductions are cut and run in para
 constexpr int64_t kOneSweepRow = 8192;  // longer rows are gone through once for each reduction
 constexpr int64_t kMinColumns = 256;
 
-// Ops whose arithmetic costs more than a trip to memory: not worth computing twice.
-bool IsCostly(const Node& node) {
-  static const auto* const kOps = new absl::flat_hash_set<absl::string_view>{
-      "Exp",  "Log",      "Sin",   "Cos",   "Tan",   "Asin", "Acos",    "Atan",    "Sinh",
-      "Cosh", "Tanh",     "Asinh", "Acosh", "Atanh", "Erf",  "Sigmoid", "Elu",     "Selu",
-      "Celu", "Softplus", "Mish",  "Swish", "Gelu",  "Pow",  "Mod",     "Softmax", "LogSoftmax"};
-  return kOps->contains(node.op_name()) || MakesNumbers(node);
-}
-
 bool IsTranspose(const Node& node) { return node.Is("Transpose"); }
 
 }  // namespace
@@ -167,7 +158,7 @@ absl::Status LoopGroup::Check() const {
         return no("'", node->name(), "' turns the innermost axis of a large tensor");
       }
     }
-    if (cover == Cover::kAll) costly |= IsCostly(*node);
+    if (cover == Cover::kAll) costly |= node->op().element_cost == ElementCost::kHeavy;
     if (role == LoopRole::kReduce || role == LoopRole::kNormalize) {
       costly_before_reduction |= costly && !node->Is("Softmax") && !node->Is("LogSoftmax");
       if (cover != Cover::kAll && whole == nullptr &&

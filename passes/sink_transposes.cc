@@ -54,11 +54,7 @@ std::optional<Perm> ReducedAxes(const Node& node, int rank) {
   return axes;
 }
 
-bool IsReduction(const Node& node) {
-  static constexpr absl::string_view kOps[] = {"ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin",
-                                               "ReduceProd", "ReduceL1",  "ReduceL2"};
-  return std::find(std::begin(kOps), std::end(kOps), node.op_name()) != std::end(kOps);
-}
+bool IsReduction(const Node& node) { return node.op().loop_role == LoopRole::kReduce; }
 
 // What a tensor operand that is not transposed means to an op.
 enum class Others { kStop, kTranspose };

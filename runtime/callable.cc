@@ -2,7 +2,7 @@
 #include <shared_mutex>
 
 #include "absl/strings/str_cat.h"
-#include "graph/no_throw.h"
+#include "base/no_throw.h"
 #include "graph/text.h"
 #include "runtime/session_impl.h"
 
@@ -41,14 +41,23 @@ Callable::~Callable() {
 
 absl::StatusOr<std::unique_ptr<Callable>> Session::MakeCallable(
     const CallableOptions& options) try {
+  const auto of_variant = [&](std::shared_ptr<Session> variant) {
+    CallableOptions unnamed{.feeds = options.feeds, .fetches = options.fetches};
+    absl::StatusOr<std::unique_ptr<Callable>> callable = variant->MakeCallable(unnamed);
+    if (callable.ok()) (*callable)->impl_->variant = std::move(variant);
+    return callable;
+  };
+  if (impl_->source != nullptr) {
+    absl::StatusOr<std::shared_ptr<Session>> variant =
+        InnerVariant(options.signature, options.feeds, options.fetches);
+    if (!variant.ok()) return variant.status();
+    if (*variant != nullptr) return of_variant(*std::move(variant));
+  }
   if (const std::vector<std::string> fed = impl_->variants.Among(options.feeds); !fed.empty()) {
     absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
     if (!variant.ok()) return variant.status();
     if (absl::Status s = CheckSignature(options.signature); !s.ok()) return s;
-    CallableOptions unnamed{.feeds = options.feeds, .fetches = options.fetches};
-    absl::StatusOr<std::unique_ptr<Callable>> callable = (*variant)->MakeCallable(unnamed);
-    if (callable.ok()) (*callable)->impl_->variant = *std::move(variant);
-    return callable;
+    return of_variant(*std::move(variant));
   }
   std::shared_lock<std::shared_mutex> lock(impl_->lifetime);
   if (impl_->closed) return Closed();

@@ -3,8 +3,8 @@
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
+#include "base/format.h"
 #include "graph/default_inputs.h"
-#include "graph/format.h"
 #include "graph/infer.h"
 #include "graph/text.h"
 #include "graph/training.h"
@@ -131,6 +131,7 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signatur
     compiled.held_program =
         std::make_unique<Program>(std::move(compiled.report.held.graph), program_options);
   }
+  program_options.log = options.log;
   compiled.program =
       std::make_unique<Program>(std::move(program), program_options, compiled.state.Renews());
   compiled.milliseconds =

@@ -396,7 +396,7 @@ absl::StatusOr<std::unique_ptr<DynamicStep>> MakeControlFlow(const Node& node,
                                                              std::vector<Value*>* reads) {
   *reads = Captures(node);
   ProgramOptions options = outer;
-  options.packed = std::make_shared<PackedWeights>();  // saved ones go by names, which are not ours
+  if (outer.packed != nullptr) options.packed = outer.packed->OfBodies();
   auto body = [&](absl::string_view name) {
     return MakeBody(node, *node.body(name), options, *reads);
   };

@@ -6,7 +6,7 @@
 #include "graph/file_pages.h"
 #include "graph/layout.h"
 #include "kernels/cpu/cpu_kernels.h"
-#include "kernels/cpu/layouts.h"
+#include "kernels/cpu/layout/layouts.h"
 #include "runtime/node_checks.h"
 #include "runtime/node_program.h"
 

@@ -5,11 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "graph/format.h"
+#include "base/format.h"
 #include "graph/text.h"
 #include "kernels/packed_weights.h"
-#include "nlohmann/json.hpp"
 #include "runtime/cost.h"
+#include "runtime/json_text.h"
 
 namespace sluice {
 namespace {
@@ -22,15 +22,7 @@ std::string Offset(const Slot& s) {
   return s.part_offset > 0 ? absl::StrCat("+", s.part_offset) : "";
 }
 
-// Names come from files: JSON must be valid UTF-8, so what is not is replaced; the rest is escaped
-// to ASCII, which no viewer or terminal obeys.
-std::string Dump(const nlohmann::json& json, int indent) {
-  return json.dump(indent, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
-}
-
 }  // namespace
-
-std::string JsonString(const std::string& text) { return Dump(nlohmann::json(text), -1); }
 
 std::string Plan::ToString() const {
   std::string text = "plan {\n";
@@ -174,85 +166,86 @@ std::string ExplainText(const Compiled& c, int threads) {
 }
 
 std::string ExplainJson(const Compiled& c, int threads) {
-  nlohmann::json json;
-  json["milliseconds"] = c.milliseconds;
-  json["threads"] = threads;
-  json["nodes_before"] = c.nodes_before;
-  json["nodes_after"] = c.nodes_after;
-  json["passes"] = nlohmann::json::array();
+  std::vector<JsonText> passes, findings;
   for (const PassReport& p : c.report.passes) {
-    json["passes"].push_back({{"pass", p.pass},
-                              {"runs", p.runs},
-                              {"applied", p.applied},
-                              {"refused", p.refused},
-                              {"milliseconds", p.milliseconds},
-                              {"nodes_before", p.nodes_before},
-                              {"nodes_after", p.nodes_after}});
+    passes.push_back(JsonObject({{"pass", p.pass},
+                                 {"runs", p.runs},
+                                 {"applied", p.applied},
+                                 {"refused", p.refused},
+                                 {"milliseconds", p.milliseconds},
+                                 {"nodes_before", p.nodes_before},
+                                 {"nodes_after", p.nodes_after}}));
   }
-  json["findings"] = nlohmann::json::array();
   for (const Finding& f : c.report.findings) {
-    json["findings"].push_back(
-        {{"pass", f.pass}, {"node", f.node}, {"applied", f.applied}, {"reason", f.reason}});
+    findings.push_back(JsonObject(
+        {{"pass", f.pass}, {"node", f.node}, {"applied", f.applied}, {"reason", f.reason}}));
   }
+  std::vector<JsonMember> members = {
+      {"milliseconds", c.milliseconds}, {"threads", threads},
+      {"nodes_before", c.nodes_before}, {"nodes_after", c.nodes_after},
+      {"passes", JsonArray(passes)},    {"findings", JsonArray(findings)}};
   if (std::shared_ptr<const Plan> plan = c.program->Latest(); plan != nullptr) {
-    nlohmann::json steps = nlohmann::json::array();
+    std::vector<JsonText> steps, sections, slices;
     for (const Step& s : plan->steps()) {
       const NodeCost cost = CostOf(*s.node);
-      steps.push_back({{"node", s.node->name()},
-                       {"op", std::string(s.node->op_name())},
-                       {"kernel", Describe(s)},
-                       {"type", s.output_types[0].ToString()},
-                       {"others", s.choice},
-                       {"flops", cost.flops},
-                       {"bytes", cost.bytes},
-                       {"origin", s.node->origin().ToString()}});
+      steps.push_back(JsonObject({{"node", s.node->name()},
+                                  {"op", s.node->op_name()},
+                                  {"kernel", Describe(s)},
+                                  {"type", s.output_types[0].ToString()},
+                                  {"others", s.choice},
+                                  {"flops", cost.flops},
+                                  {"bytes", cost.bytes},
+                                  {"origin", s.node->origin().ToString()}}));
     }
-    nlohmann::json sections = nlohmann::json::array();
-    for (const Section& s : plan->sections()) sections.push_back(s.lanes);
-    nlohmann::json slices = nlohmann::json::array();
+    for (const Section& s : plan->sections()) {
+      std::vector<JsonText> lanes;
+      for (const std::vector<int>& lane : s.lanes)
+        lanes.push_back(JsonArray(std::vector<JsonText>(lane.begin(), lane.end())));
+      sections.push_back(JsonArray(lanes));
+    }
     for (const SliceRun& s : plan->slices()) {
-      slices.push_back(
-          {{"first", s.first}, {"last", s.last}, {"slices", s.slices}, {"rows", s.rows}});
+      slices.push_back(JsonObject(
+          {{"first", s.first}, {"last", s.last}, {"slices", s.slices}, {"rows", s.rows}}));
     }
     const PackedWeights::Counts packed = c.packed->counts();
-    json["plan"] = {{"arena_bytes", plan->arena_bytes()},
-                    {"peak_node", plan->peak_node()},
-                    {"packed_bytes", plan->packed_bytes()},
-                    {"specialise_ms", plan->specialise_ms()},
-                    {"weights_made", packed.made},
-                    {"weights_shared", packed.shared},
-                    {"weights_from_file", packed.from_saved},
-                    {"weights_damaged", packed.damaged},
-                    {"packed_note", c.packed_note},
-                    {"steps", steps},
-                    {"side_by_side", sections},
-                    {"slices", slices},
-                    {"slices_saved_ns", plan->slices_saved_ns()}};
+    members.push_back({"plan", JsonObject({{"arena_bytes", plan->arena_bytes()},
+                                           {"peak_node", plan->peak_node()},
+                                           {"packed_bytes", plan->packed_bytes()},
+                                           {"specialise_ms", plan->specialise_ms()},
+                                           {"weights_made", packed.made},
+                                           {"weights_shared", packed.shared},
+                                           {"weights_from_file", packed.from_saved},
+                                           {"weights_damaged", packed.damaged},
+                                           {"packed_note", c.packed_note},
+                                           {"steps", JsonArray(steps)},
+                                           {"side_by_side", JsonArray(sections)},
+                                           {"slices", JsonArray(slices)},
+                                           {"slices_saved_ns", plan->slices_saved_ns()}})});
   }
-  return Dump(json, 1);
+  return JsonObject(members).text;
 }
 
 std::string Profile::ToChromeTrace() const {
-  nlohmann::json list = nlohmann::json::array();
+  std::vector<JsonText> list;
   for (const ProfileEvent& e : events) {
-    list.push_back(
-        {{"name", e.node},
-         {"cat", e.op},
-         {"ph", "X"},
-         {"ts", e.start_ns / 1e3},
-         {"dur", e.duration_ns / 1e3},
-         {"pid", 1},
-         {"tid", e.thread},
-         {"args",
-          {{"op", e.op},
-           {"kernel", e.kernel},
-           {"type", e.output_type},
-           {"origin", e.origin},
-           {"flops", e.flops},
-           {"bytes", e.bytes},
-           {"share of peak", e.flops / std::max(1e-9, e.duration_ns * peak_flops_per_ns)}}}});
+    const JsonText details = JsonObject(
+        {{"op", e.op},
+         {"kernel", e.kernel},
+         {"type", e.output_type},
+         {"origin", e.origin},
+         {"flops", e.flops},
+         {"bytes", e.bytes},
+         {"share of peak", e.flops / std::max(1e-9, e.duration_ns * peak_flops_per_ns)}});
+    list.push_back(JsonObject({{"name", e.node},
+                               {"cat", e.op},
+                               {"ph", "X"},
+                               {"ts", e.start_ns / 1e3},
+                               {"dur", e.duration_ns / 1e3},
+                               {"pid", 1},
+                               {"tid", e.thread},
+                               {"args", details}}));
   }
-  return Dump({{"traceEvents", list}, {"displayTimeUnit", "ns"}}, -1);
+  return JsonObject({{"traceEvents", JsonArray(list)}, {"displayTimeUnit", "ns"}}).text;
 }
 
 }  // namespace sluice

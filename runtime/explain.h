@@ -10,7 +10,6 @@ namespace sluice {
 
 std::string ExplainText(const Compiled& compiled, int threads);
 std::string ExplainJson(const Compiled& compiled, int threads);
-std::string JsonString(const std::string& text);  // quoted
 
 }  // namespace sluice
 

@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/error_details.h"
 #include "graph/layout.h"
 #include "graph/text.h"
 #include "runtime/clock.h"
@@ -37,11 +38,13 @@ absl::Status AtStep(const Step& step, const absl::Status& status,
                     absl::Span<const std::string> shapes) {
   // Of a step inside this one: it said so already, with shapes that are nearer to the cause.
   if (absl::StrContains(status.message(), kInputsWere)) return status;
-  std::string text(AtNode(*step.node, status).message());
+  const absl::Status at = AtNode(*step.node, status);
+  std::string text(at.message());
   absl::StrAppend(&text, kInputsWere, shapes.empty() ? "none" : absl::StrJoin(shapes, ", "));
-  if (absl::string_view hint = Hint(status.code()); !hint.empty())
-    absl::StrAppend(&text, "\n  hint: ", hint);
-  return absl::Status(status.code(), text);
+  ErrorDetails details = *DetailsOf(at);
+  details.hint = std::string(Hint(status.code()));
+  if (!details.hint.empty()) absl::StrAppend(&text, "\n  hint: ", details.hint);
+  return WithDetails(absl::Status(status.code(), text), details);
 }
 
 }  // namespace

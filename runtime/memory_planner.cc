@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/text.h"
-#include "kernels/cpu/cost.h"
+#include "kernels/cpu/cost/cost.h"
 #include "runtime/arena.h"
 
 namespace sluice {

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <optional>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "graph/error_details.h"
 
 namespace sluice {
 
 absl::Status AtNode(const Node& node, const absl::Status& status) {
-  if (status.ok() || absl::StrContains(status.message(), "\n  at ")) return status;
+  if (status.ok() || DetailsOf(status).has_value()) return status;
   return NodeError(node, status.code(), status.message());
 }
 

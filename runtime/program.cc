@@ -1,15 +1,21 @@
 #include "runtime/program.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/format.h"
+#include "base/no_throw.h"
 #include "graph/layout.h"
-#include "graph/no_throw.h"
 #include "graph/text.h"
 #include "runtime/tensor_copy.h"
 
 namespace sluice {
 namespace {
+
+// So many runs of one plan decide how many frames it keeps.
+constexpr size_t kFrameWindow = 64;
 
 std::string KeyOf(absl::Span<const Tensor> inputs, absl::Span<const Tensor> contents,
                   absl::Span<const int> fetches) {
@@ -126,6 +132,13 @@ absl::StatusOr<std::shared_ptr<const Plan>> Program::PlanFor(absl::Span<const Te
   } catch (...) {
     plan = ExceptionStatus();
   }
+  if (plan.ok() && options_.log && !options_.body && !options_.deferred) {
+    std::vector<std::string> types;
+    for (const Tensor& t : inputs) types.push_back(Type::Of(t).ToString());
+    options_.log(absl::StrCat("specialised for (", absl::StrJoin(types, ", "),
+                              "): ", Format("%.2f ms", (*plan)->specialise_ms()), ", arena ",
+                              (*plan)->arena_bytes(), " bytes"));
+  }
   std::lock_guard<std::mutex> lock(mutex_);
   under_way_.erase(key);
   made_.notify_all();
@@ -166,6 +179,7 @@ std::unique_ptr<Frame> Program::BorrowFrame(const std::shared_ptr<const Plan>& p
     std::lock_guard<std::mutex> lock(mutex_);
     for (Entry& e : entries_) {
       if (e.plan != plan) continue;
+      e.most = std::max(e.most, ++e.in_use);
       if (e.frames.empty()) break;
       std::unique_ptr<Frame> frame = std::move(e.frames.back());
       e.frames.pop_back();
@@ -180,10 +194,17 @@ void Program::ReturnFrame(const std::shared_ptr<const Plan>& plan,
   std::lock_guard<std::mutex> lock(mutex_);
   for (Entry& e : entries_) {
     if (e.plan != plan) continue;
+    --e.in_use;
     try {
       e.frames.push_back(std::move(frame));
     } catch (...) {  // without the memory to keep it, it goes, and the next run makes another
     }
+    if (++e.returns < kFrameWindow) return;
+    e.returns = 0;
+    const size_t wanted = std::max(e.most_before, e.most);
+    while (!e.frames.empty() && e.frames.size() + e.in_use > wanted) e.frames.pop_back();
+    e.most_before = e.most;
+    e.most = e.in_use;
     return;
   }
 }
@@ -224,6 +245,7 @@ Program::Totals Program::Stats() const {
   totals.plans = static_cast<int64_t>(entries_.size());
   if (!entries_.empty()) totals.specialise_ms = entries_.front().plan->specialise_ms();
   for (const Entry& e : entries_) {
+    totals.frames += static_cast<int64_t>(e.frames.size() + e.in_use);
     if (e.plan->arena_bytes() < totals.arena_bytes) continue;
     totals.arena_bytes = e.plan->arena_bytes();
     totals.peak_node = e.plan->peak_node();

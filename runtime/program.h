@@ -4,6 +4,7 @@
 #define SLUICE_RUNTIME_PROGRAM_H_
 
 #include <condition_variable>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -39,6 +40,8 @@ struct ProgramOptions {
   bool deferred = false;
   // Small plain inputs are constants of a plan, which is good for these contents alone.
   bool by_contents = false;
+  // Told of each plan that is made. Null: nobody.
+  std::function<void(absl::string_view line)> log;
 };
 
 class Program {
@@ -76,6 +79,7 @@ class Program {
 
   struct Totals {
     int64_t plans = 0, arena_bytes = 0;
+    int64_t frames = 0;        // of all plans, those that runs hold among them
     double specialise_ms = 0;  // of the plan used last
     std::string peak_node;
   };
@@ -91,7 +95,10 @@ class Program {
   struct Entry {
     std::string key;
     std::shared_ptr<const Plan> plan;
-    std::vector<std::unique_ptr<Frame>> frames;
+    std::vector<std::unique_ptr<Frame>> frames;  // that no run holds
+    // Frames are kept as long as so many runs were under way at once: in the last window of
+    // returns, or in this one.
+    size_t in_use = 0, most_before = 0, most = 0, returns = 0;
   };
 
   std::unique_ptr<Graph> graph_;

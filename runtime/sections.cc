@@ -4,7 +4,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "graph/effects.h"
-#include "kernels/cpu/cost.h"
+#include "kernels/cpu/cost/cost.h"
 #include "runtime/cost.h"
 #include "runtime/plan.h"
 

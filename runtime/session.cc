@@ -6,14 +6,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/no_throw.h"
 #include "graph/default_inputs.h"
-#include "graph/no_throw.h"
+#include "graph/infer.h"
 #include "graph/text.h"
-#include "kernels/cpu/cost.h"
+#include "kernels/cpu/cost/cost.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/packed_weights.h"
 #include "runtime/clock.h"
 #include "runtime/explain.h"
+#include "runtime/inner_values.h"
+#include "runtime/json_text.h"
 #include "runtime/run_checks.h"
 #include "runtime/session_impl.h"
 
@@ -247,6 +250,11 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(
       if (port.has_default) impl.variants.names.insert(port.name);
     }
   }
+  if (impl.options.inner_values) {
+    std::unique_ptr<Graph> source = GeneralProgram(graph).Clone();
+    if (absl::Status s = InferTypes(source.get()); !s.ok()) return s;
+    impl.source = std::move(source);
+  }
   return session;
 } catch (...) {
   return ExceptionStatus();
@@ -288,6 +296,11 @@ absl::StatusOr<std::vector<Tensor>> Session::Run(const Feeds& feeds,
 absl::StatusOr<std::vector<Tensor>> Session::Run(absl::string_view signature, const Feeds& feeds,
                                                  absl::Span<const std::string> fetches,
                                                  const RunOptions& options) try {
+  if (impl_->source != nullptr) {
+    absl::StatusOr<std::shared_ptr<Session>> variant = InnerVariant(signature, feeds, fetches);
+    if (!variant.ok()) return variant.status();
+    if (*variant != nullptr) return (*variant)->Run(feeds, fetches, options);
+  }
   if (const std::vector<std::string> fed = impl_->variants.Among(feeds); !fed.empty()) {
     absl::StatusOr<std::shared_ptr<Session>> variant = VariantFor(fed);
     if (absl::Status s = CheckSignature(signature); !s.ok()) return s;
@@ -421,6 +434,7 @@ Session::MemoryStats Session::Memory() const {
       stats.peak_node = totals.peak_node;
     }
     stats.plans += totals.plans;
+    stats.frames += totals.frames;
     if (totals.plans > 0) stats.specialise_ms = totals.specialise_ms;
   }
   stats.packed_bytes = impl_->entries[0]->compiled.packed->bytes();
@@ -457,7 +471,7 @@ std::string Session::ExplainJson() const {
     return sluice::ExplainJson(only->compiled, impl_->pool->workers());
   std::string text = "{";
   for (const auto& entry : impl_->entries) {
-    absl::StrAppend(&text, text.size() > 1 ? ",\n" : "\n", JsonString(entry->name), ": ",
+    absl::StrAppend(&text, text.size() > 1 ? ",\n" : "\n", JsonText(entry->name).text, ": ",
                     sluice::ExplainJson(entry->compiled, impl_->pool->workers()));
   }
   return text + "}\n";
@@ -489,17 +503,35 @@ absl::Status Session::Close() {
   return absl::OkStatus();
 }
 
-// Compiled with these inputs as inputs, and kept.
-absl::StatusOr<std::shared_ptr<Session>> Session::VariantFor(const std::vector<std::string>& fed) {
+absl::StatusOr<std::shared_ptr<Session>> Session::KeptVariant(
+    std::vector<std::string> key, const Entry& like,
+    absl::FunctionRef<absl::StatusOr<std::unique_ptr<Graph>>()> graph) {
   Variants& variants = impl_->variants;
   std::lock_guard<std::mutex> one_at_a_time(variants.mutex);
   for (auto it = variants.sessions.begin(); it != variants.sessions.end(); ++it) {
-    if (it->first != fed) continue;
+    if (it->first != key) continue;
     variants.sessions.splice(variants.sessions.begin(), variants.sessions, it);
     return it->second;
   }
   std::shared_lock<std::shared_mutex> lock(impl_->lifetime);
   if (impl_->closed) return Closed();
+  absl::StatusOr<std::unique_ptr<Graph>> derived = graph();
+  if (!derived.ok()) return derived.status();
+  SessionOptions options = impl_->options;
+  options.thread_pool = impl_->pool;
+  options.state = impl_->state;
+  options.inner_values = false;
+  auto session = Create(**derived, std::move(options), like.compiled.packed);
+  if (!session.ok()) return session.status();
+  (*session)->impl_->randomness = impl_->randomness;
+  variants.sessions.emplace_front(std::move(key), *std::move(session));
+  if (variants.sessions.size() > std::max<size_t>(1, impl_->options.max_plans))
+    variants.sessions.pop_back();
+  return variants.sessions.front().second;
+}
+
+// Compiled with these inputs as inputs.
+absl::StatusOr<std::shared_ptr<Session>> Session::VariantFor(const std::vector<std::string>& fed) {
   const Entry* only = impl_->only();
   if (only == nullptr || !only->compiled.variables.empty()) {
     return absl::UnimplementedError(
@@ -507,17 +539,45 @@ absl::StatusOr<std::shared_ptr<Session>> Session::VariantFor(const std::vector<s
                      " has a default, and the program has variables or signatures: feeding such an "
                      "input is not supported there; make it an input without a default"));
   }
-  std::unique_ptr<Graph> graph = only->compiled.general->Clone();
-  FeedDefaults(fed, graph.get());
-  SessionOptions options = impl_->options;
-  options.thread_pool = impl_->pool;
-  auto session = Create(*graph, std::move(options), only->compiled.packed);
-  if (!session.ok()) return session.status();
-  (*session)->impl_->randomness = impl_->randomness;
-  variants.sessions.emplace_front(fed, *std::move(session));
-  if (variants.sessions.size() > std::max<size_t>(1, impl_->options.max_plans))
-    variants.sessions.pop_back();
-  return variants.sessions.front().second;
+  return KeptVariant(fed, *only, [&]() -> absl::StatusOr<std::unique_ptr<Graph>> {
+    std::unique_ptr<Graph> graph = only->compiled.general->Clone();
+    FeedDefaults(fed, graph.get());
+    return graph;
+  });
 }
+
+// Null where all of them are inputs and outputs.
+template <typename List>
+absl::StatusOr<std::shared_ptr<Session>> Session::InnerVariant(
+    absl::string_view signature, const List& feeds, absl::Span<const std::string> fetches) {
+  absl::StatusOr<Entry*> entry = impl_->FindEntry(signature);
+  if (!entry.ok()) return entry.status();
+  const std::string& name = (*entry)->name;
+  std::vector<std::string> fed, fetched;
+  for (const auto& feed : feeds) {
+    const std::string& of = Variants::NameOf(feed);
+    if (!(*entry)->input_index.contains(of) && !impl_->variants.names.contains(of))
+      fed.push_back(of);
+  }
+  for (const std::string& fetch : fetches) {
+    if (!(*entry)->output_index.contains(fetch)) fetched.push_back(fetch);
+  }
+  if (fed.empty() && fetched.empty()) return nullptr;
+  std::vector<std::string> key = {absl::StrCat("of ", name)};
+  for (std::vector<std::string>* names : {&fed, &fetched}) {
+    std::sort(names->begin(), names->end());
+    names->erase(std::unique(names->begin(), names->end()), names->end());
+    for (const std::string& n : *names) key.push_back(absl::StrCat(names == &fed ? "<" : ">", n));
+  }
+  return KeptVariant(std::move(key), **entry, [&]() -> absl::StatusOr<std::unique_ptr<Graph>> {
+    std::unique_ptr<Graph> graph = impl_->source->Clone();
+    if (absl::Status s = ExposeValues(fed, fetched, name, graph.get()); !s.ok()) return s;
+    return graph;
+  });
+}
+
+template absl::StatusOr<std::shared_ptr<Session>> Session::InnerVariant(
+    absl::string_view signature, const std::vector<std::string>& feeds,
+    absl::Span<const std::string> fetches);
 
 }  // namespace sluice

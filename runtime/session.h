@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "graph/graph.h"
@@ -59,9 +60,15 @@ struct SessionOptions {
   // in the graph; not set: one is drawn (Session::seed()). An op's own attribute `seed` counts
   // instead for its numbers.
   std::optional<uint64_t> seed;
+  // Runs may also feed and fetch values inside of the graph, by name, as for debugging: those that
+  // are no inputs or outputs. The session keeps the graph for it, all constants with it, and
+  // compiles one more program for each set of such names, `max_plans` of them at most.
+  bool inner_values = false;
   int64_t memory_limit = 0;  // bytes of activations one run may hold; 0: unlimited
   size_t max_plans = 16;     // plans kept for different input shapes, least recently used out first
-  std::function<void(absl::string_view line)> log;  // one line a compile step; null: silent
+  // One line a compile step, and one for each new shape that a plan is made for, from the thread of
+  // the run that brings it. Null: silent.
+  std::function<void(absl::string_view line)> log;
   // What went wrong without an error: winners of trials that could not be kept. Null: silent.
   std::function<void(absl::string_view line)> warn;
 };
@@ -116,6 +123,7 @@ struct CallableOptions {
 class Callable;
 class Plan;
 class PackedWeights;
+struct Entry;
 
 class Session {
  public:
@@ -179,7 +187,7 @@ class Session {
 
   // The compile report: passes, kernels, memory plan. As text, or as JSON.
   std::string Explain() const;
-  std::string ExplainJson() const;
+  std::string ExplainJson() const;  // both: std::bad_alloc where memory runs out
   // The plan made for inputs of the given types, in its text form.
   absl::StatusOr<std::string> PlanText(const Feeds& feeds, absl::string_view signature = "");
 
@@ -201,6 +209,7 @@ class Session {
     int64_t spare_bytes = 0;     // memory kept for their next values
     int64_t form_bytes = 0;      // variables in kernels' own formats
     int64_t plans = 0;
+    int64_t frames = 0;  // an arena each; what is idle beyond the recent most at once is given back
     double specialise_ms = 0;  // what the plan used last took to make
     std::string peak_node;     // the step at which the largest arena is fullest
   };
@@ -216,7 +225,15 @@ class Session {
                                                          std::shared_ptr<PackedWeights> packed);
   absl::StatusOr<std::shared_ptr<const Plan>> PlanOf(const Feeds& feeds,
                                                      absl::string_view signature);
+  // For runs that feed inputs with a default, or (`feeds`, `fetches`) values inside.
   absl::StatusOr<std::shared_ptr<Session>> VariantFor(const std::vector<std::string>& fed);
+  template <typename List>
+  absl::StatusOr<std::shared_ptr<Session>> InnerVariant(absl::string_view signature,
+                                                        const List& feeds,
+                                                        absl::Span<const std::string> fetches);
+  absl::StatusOr<std::shared_ptr<Session>> KeptVariant(
+      std::vector<std::string> key, const Entry& like,
+      absl::FunctionRef<absl::StatusOr<std::unique_ptr<Graph>>()> graph);
   friend class Callable;
   struct Impl;
   std::shared_ptr<Impl> impl_;

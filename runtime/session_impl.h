@@ -24,7 +24,8 @@ namespace sluice {
 
 inline absl::Status Closed() { return absl::FailedPreconditionError("the session is closed"); }
 
-// Sessions for runs that feed inputs with a default, by which ones, the latest first.
+// Sessions for runs that feed inputs with a default, or feed and fetch values inside, by which
+// ones, the latest first.
 struct Variants {
   absl::flat_hash_set<std::string> names;  // of the inputs with a default
   std::mutex mutex;                        // held while one is made
@@ -119,6 +120,7 @@ struct Session::Impl {
   std::shared_ptr<State> state;
   std::shared_ptr<Randomness> randomness;  // the variants' too
   Variants variants;
+  std::unique_ptr<const Graph> source;  // SessionOptions::inner_values
   std::atomic<int64_t> peak_run_bytes{0};
   // Runs hold it shared, Close() exclusive. A callable of a program without variables does not take
   // it: it says that it is busy, and Close() waits for that.

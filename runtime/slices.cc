@@ -4,7 +4,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "graph/effects.h"
-#include "kernels/cpu/cost.h"
+#include "kernels/cpu/cost/cost.h"
 
 namespace sluice {
 namespace {
@@ -81,7 +81,7 @@ bool Declared(const Node& node) {
 // Contents that follow the batch: of an input that is no more than a shape they may.
 bool SameContents(const Node& whole, const Node& part, size_t input) {
   return whole.input(input)->known_dims() == part.input(input)->known_dims() ||
-         whole.Is("Reshape") || whole.Is("Resize");
+         whole.op().InputParam(input)->role == InputRole::kExtents;
 }
 
 // The nodes of a body: those that read rows give rows.

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/file_pages.h"
 #include "kernels/cpu/cpu_kernels.h"
-#include "kernels/cpu/layouts.h"
+#include "kernels/cpu/layout/layouts.h"
 #include "kernels/packed_weights.h"
 #include "runtime/dynamic_steps.h"
 #include "runtime/node_checks.h"

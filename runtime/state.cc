@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "graph/no_throw.h"
+#include "base/no_throw.h"
 #include "graph/text.h"
 #include "runtime/forms.h"
 #include "runtime/tensor_copy.h"

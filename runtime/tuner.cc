@@ -16,8 +16,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "graph/format.h"
-#include "graph/hash.h"
+#include "base/format.h"
+#include "base/hash.h"
 #include "kernels/cpu/cpu_kernels.h"
 
 namespace sluice {

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/version.h"
 #include "exchange/model.h"
 #include "exchange/npy.h"
 #include "exchange/tensor_proto.h"
@@ -18,14 +19,9 @@
 #include "kernels/cpu/cpu_kernels.h"
 
 namespace sluice::cli {
-namespace {
-
-constexpr char kVersion[] = "1";  // tools/install names the library by the same
-
-}  // namespace
 
 std::string Version() {
-  return absl::StrCat("sluice ", kVersion, ", kernels ", CpuKernelsVersion());
+  return absl::StrCat("sluice ", sluice::Version(), ", kernels ", CpuKernelsVersion());
 }
 
 CLI::Validator WholeNumber(int64_t least, int64_t most) {

@@ -15,6 +15,7 @@ namespace {
 struct Options {
   ModelArgument model;
   std::string outputs, profile;
+  std::vector<std::string> fetches;
   InputOptions inputs;
   SessionFlags session;
 };
@@ -30,6 +31,7 @@ absl::Status Run(const Options& o) {
   absl::StatusOr<Inputs> inputs = Inputs();
   if (one) inputs = LoadInputs(PortsOf(**graph), o.inputs);
   if (!inputs.ok()) return inputs.status();
+  session_options.inner_values = !o.fetches.empty();
   session_options.log = [&](absl::string_view line) { progress.Show(std::string(line)); };
   absl::StatusOr<std::unique_ptr<Session>> session =
       Session::Create(**graph, std::move(session_options));
@@ -42,7 +44,8 @@ absl::Status Run(const Options& o) {
   Profile profile;
   RunOptions run;
   if (!o.profile.empty()) run.profile = &profile;
-  absl::StatusOr<std::vector<Tensor>> results = (*session)->Run(signature, inputs->feeds, {}, run);
+  absl::StatusOr<std::vector<Tensor>> results =
+      (*session)->Run(signature, inputs->feeds, o.fetches, run);
   if (!results.ok()) return results.status();
   if (!o.profile.empty()) {
     if (absl::Status s = WriteFileAtomically(o.profile, profile.ToChromeTrace()); !s.ok()) return s;
@@ -52,7 +55,8 @@ absl::Status Run(const Options& o) {
         absl::StrCat("cannot make folder ", o.outputs, ": ", std::strerror(errno)));
   }
   for (size_t i = 0; i < results->size(); ++i) {
-    const std::string& name = (*session)->outputs(signature)[i].name;
+    const std::string& name =
+        o.fetches.empty() ? (*session)->outputs(signature)[i].name : o.fetches[i];
     std::printf("%s: %s\n", Escaped(name).c_str(), (*results)[i].ToString().c_str());
     if (o.outputs.empty()) continue;
     absl::StatusOr<std::string> path =
@@ -74,6 +78,12 @@ void AddRun(CLI::App& app, Job* job) {
       ->add_option("--outputs", o->outputs,
                    "Write the results to DIR/output_0.npy, ... (.pb where npy has no such type)")
       ->type_name("DIR")
+      ->check(NotEmpty());
+  command
+      ->add_option("--fetch", o->fetches,
+                   "What to compute and print, in place of the outputs: names of outputs, or of "
+                   "values inside of the graph")
+      ->type_name("NAME")
       ->check(NotEmpty());
   o->session.AddTo(command);
   command->add_option("--profile", o->profile, "Write a Chrome trace")

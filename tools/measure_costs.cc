@@ -1,5 +1,5 @@
-// Measures what kernels/cpu/cost_table.inc holds and prints its line for the instruction set in
-// use; with --check, how well the estimates choose between the convolutions' kernels. Run it
+// Measures what kernels/cpu/cost/cost_table.inc holds and prints its line for the instruction set
+// in use; with --check, how well the estimates choose between the convolutions' kernels. Run it
 // through tools/fit_costs, on an idle machine.
 #include <algorithm>
 #include <atomic>
@@ -12,9 +12,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/builder.h"
-#include "kernels/cpu/cost.h"
+#include "kernels/cpu/cost/cost.h"
 #include "kernels/cpu/cpu_kernels.h"
-#include "kernels/cpu/packed_gemm.h"
+#include "kernels/cpu/gemm/packed_gemm.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/winograd_transform.h"
 #include "ops/op.h"

@@ -2,7 +2,7 @@
 #include <cstdio>
 #include <string>
 
-#include "graph/no_throw.h"
+#include "base/no_throw.h"
 #include "tools/cli.h"
 #include "tools/process.h"
 

@@ -59,7 +59,7 @@ constexpr int64_t kTile = 1024;
 
 // `count` elements of x from `offset` on, in the compute type: in place, or converted into `tile`.
 template <typename C>
-const C* Load(const void* x, DType dtype, StepFn convert, int64_t offset, int64_t count, C* tile) {
+const C* Load(const void* x, DType dtype, TileFn convert, int64_t offset, int64_t count, C* tile) {
   const void* from = static_cast<const char*>(x) + offset * static_cast<int64_t>(ByteSize(dtype));
   if (dtype == kDTypeOf<C>) return static_cast<const C*>(from);
   convert(&from, tile, static_cast<size_t>(count), {});
@@ -76,7 +76,7 @@ bool Same(C a, C b) {
 // Finds the best tile by the reduction step, then the element inside it.
 template <typename C>
 void ArgReducer::Rows(const void* x, int64_t begin, int64_t end, int64_t* indices) const {
-  const StepFn convert = FindConversion(dtype, kDTypeOf<C>);
+  const TileFn convert = FindConversion(dtype, kDTypeOf<C>);
   const ReduceOp op = min ? ReduceOp::kMin : ReduceOp::kMax;
   const ReduceFn reduce = FindReduce(op, kDTypeOf<C>);
   alignas(64) C tile[kTile];
@@ -109,7 +109,7 @@ void ArgReducer::Rows(const void* x, int64_t begin, int64_t end, int64_t* indice
 
 template <typename C>
 void ArgReducer::Columns(const void* x, int64_t begin, int64_t end, int64_t* indices) const {
-  const StepFn convert = FindConversion(dtype, kDTypeOf<C>);
+  const TileFn convert = FindConversion(dtype, kDTypeOf<C>);
   const UpdateFn update = HWY_DYNAMIC_DISPATCH(FindUpdate)(kDTypeOf<C>, min, last);
   alignas(64) C tile[kTile];
   alignas(64) C best[kTile];

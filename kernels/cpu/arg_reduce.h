@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "graph/dtype.h"
-#include "kernels/cpu/tile_step.h"
+#include "kernels/cpu/tile/function.h"
 #include "kernels/device/thread_pool.h"
 
 namespace sluice::cpu {

@@ -8,8 +8,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/attention_rows.h"
-#include "kernels/cpu/brgemm.h"
-#include "kernels/cpu/tile_step.h"
+#include "kernels/cpu/gemm/brgemm.h"
+#include "kernels/cpu/tile/function.h"
 #include "kernels/kernel.h"
 #include "ops/fused_attention.h"
 
@@ -314,7 +314,7 @@ class AttentionKernel : public Kernel {
       return reinterpret_cast<const T*>(s.Row(begin));
     }
     *stride = size;
-    const StepFn convert = FindConversion(dtype, kDTypeOf<T>);
+    const TileFn convert = FindConversion(dtype, kDTypeOf<T>);
     for (int64_t t = begin; t < end; ++t) {
       const void* in[] = {s.Row(t)};
       convert(in, to + (t - begin) * size, size, {});
@@ -441,7 +441,7 @@ class AttentionKernel : public Kernel {
     if (p_.softcap > 0) {
       const T cap = static_cast<T>(p_.softcap), inverse = T(1) / cap;
       for (int64_t j = 0; j < n; ++j) x[j] *= inverse;
-      Apply(StepOp::kTanh, {x}, x, n);
+      Apply(TileStep::kTanh, {x}, x, n);
       for (int64_t j = 0; j < n; ++j) x[j] *= cap;
     }
     if (p_.wants_scores && p_.mode == kCapped) StoreScores(c, b, row, begin, x, n);
@@ -516,8 +516,8 @@ class AttentionKernel : public Kernel {
     y_convert_(in, to, v_.size, {});
   }
 
-  static void Apply(StepOp op, std::initializer_list<const void*> in, T* out, int64_t n) {
-    FindStep(op, kDTypeOf<T>)->fn(in.begin(), out, n, {});
+  static void Apply(TileStep op, std::initializer_list<const void*> in, T* out, int64_t n) {
+    FindTileFunction(op, kDTypeOf<T>)->fn(in.begin(), out, n, {});
   }
   const int threads_;
   const AttentionProblem p_;
@@ -525,7 +525,7 @@ class AttentionKernel : public Kernel {
   DType q_type_, k_type_, v_type_;
   int64_t past_ = 0, total_ = 0, group_ = 1;
   DType mask_type_ = DType::kInvalid;
-  StepFn q_convert_, y_convert_, mask_convert_ = nullptr;
+  TileFn q_convert_, y_convert_, mask_convert_ = nullptr;
   int64_t mask_columns_ = 0, mask_strides_[3] = {0, 0, 0};
   bool mask_stretched_ = false;
 

@@ -1,7 +1,7 @@
 #include <array>
 
-#include "kernels/cpu/norm_steps.h"
-#include "kernels/cpu/program_kernel.h"
+#include "kernels/cpu/tile/program_kernel.h"
+#include "kernels/tile/norm.h"
 
 namespace sluice::cpu {
 namespace {
@@ -21,7 +21,7 @@ struct ChannelSpace {
 // Given statistics become one factor and one offset a channel, which are then applied in one pass.
 class BatchNormKernel : public Kernel {
  public:
-  BatchNormKernel(TileProgram fold, TileProgram apply, int64_t channels, DType dtype)
+  BatchNormKernel(TilePlan fold, TilePlan apply, int64_t channels, DType dtype)
       : fold_(std::move(fold)),
         apply_(std::move(apply)),
         vector_bytes_((channels * ByteSize(dtype) + 63) / 64 * 64) {}
@@ -48,7 +48,7 @@ class BatchNormKernel : public Kernel {
   }
 
  private:
-  const TileProgram fold_, apply_;
+  const TilePlan fold_, apply_;
   const size_t vector_bytes_;
 };
 
@@ -74,10 +74,12 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareGiven(const PrepareContext& conte
     const auto offset = n.Input(dtype, {0, 1, 0});
     apply.Output(n.Add(n.Mul(x, factor), offset), context.output_dtype(0), strides);
   }
-  for (TileProgram* p : {&fold, &apply}) {
-    if (absl::Status status = p->Finish(context.threads); !status.ok()) return status;
-  }
-  return std::make_unique<BatchNormKernel>(std::move(fold), std::move(apply), s.channels, dtype);
+  absl::StatusOr<TilePlan> first = TilePlan::Make(fold, context.threads);
+  if (!first.ok()) return first.status();
+  absl::StatusOr<TilePlan> second = TilePlan::Make(apply, context.threads);
+  if (!second.ok()) return second.status();
+  return std::make_unique<BatchNormKernel>(*std::move(first), *std::move(second), s.channels,
+                                           dtype);
 }
 
 }  // namespace
@@ -110,7 +112,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareBatchNormalization(const PrepareC
   if (context.HasOutput(2)) {
     p.Output(blend(old_variance, variance), context.output_dtype(2), per_channel);
   }
-  return MakeProgramKernel(std::move(p), {0, 1, 2, 3, 4}, context);
+  return MakeProgramKernel(p, {0, 1, 2, 3, 4}, context);
 }
 
 }  // namespace sluice::cpu

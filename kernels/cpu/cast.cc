@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "graph/text.h"
-#include "kernels/cpu/tile_functors.h"
+#include "kernels/cpu/tile/functors.h"
 #include "kernels/kernel.h"
 
 namespace sluice::cpu {

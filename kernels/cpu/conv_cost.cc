@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/cost.h"
+#include "kernels/cpu/cost/cost.h"
 #include "kernels/cpu/staging.h"
 
 namespace sluice::cpu {

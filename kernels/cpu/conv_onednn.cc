@@ -3,9 +3,9 @@
 #include "kernels/cpu/conv_onednn.h"
 
 #include "absl/strings/str_cat.h"
-#include "kernels/cpu/dnnl_node.h"
-#include "kernels/cpu/dnnl_steps.h"
-#include "kernels/cpu/layouts.h"
+#include "kernels/cpu/layout/layouts.h"
+#include "kernels/cpu/onednn/dnnl_node.h"
+#include "kernels/cpu/onednn/dnnl_post_ops.h"
 
 namespace sluice::cpu {
 namespace {

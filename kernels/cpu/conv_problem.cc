@@ -1,7 +1,7 @@
 #include "kernels/cpu/conv_problem.h"
 
 #include "absl/strings/str_cat.h"
-#include "kernels/cpu/layouts.h"
+#include "kernels/cpu/layout/layouts.h"
 #include "kernels/cpu/staging.h"
 #include "ops/quantized.h"
 
@@ -46,7 +46,7 @@ absl::StatusOr<ConvProblem> ConvProblem::Read(const PrepareContext& context, siz
   const bool quantized = node.Is("QuantizedConv");
   if (quantized || node.Is("FusedConv")) {
     absl::Status s =
-        p.FusedSteps::Read(context, quantized ? QuantizedInput::kOperands : kFusedOperands, out);
+        p.PostOps::Read(context, quantized ? QuantizedInput::kOperands : kFusedOperands, out);
     if (!s.ok()) return s;
   }
   return p;

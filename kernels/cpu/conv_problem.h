@@ -7,13 +7,13 @@
 
 #include "absl/status/statusor.h"
 #include "graph/tensor.h"
-#include "kernels/cpu/fused_steps.h"
+#include "kernels/cpu/post_ops.h"
 #include "kernels/kernel.h"
 #include "ops/window.h"
 
 namespace sluice::cpu {
 
-struct ConvProblem : FusedSteps {
+struct ConvProblem : PostOps {
   DType dtype = DType::kInvalid;  // of the input
   int64_t batch = 0, channels = 0, features = 0, group = 1;
   Dims in, out;   // spatial extents

@@ -6,11 +6,11 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
-#include "kernels/cpu/dnnl_node.h"
-#include "kernels/cpu/dnnl_steps.h"
 #include "kernels/cpu/epilogue.h"
-#include "kernels/cpu/gemm.h"
-#include "kernels/cpu/layouts.h"
+#include "kernels/cpu/gemm/gemm.h"
+#include "kernels/cpu/layout/layouts.h"
+#include "kernels/cpu/onednn/dnnl_node.h"
+#include "kernels/cpu/onednn/dnnl_post_ops.h"
 #include "kernels/cpu/staging.h"
 
 namespace sluice::cpu {
@@ -20,7 +20,7 @@ using Desc = dnnl::memory::desc;
 
 constexpr int64_t kBlockBytes = 256 << 10;
 
-struct Problem : FusedSteps {
+struct Problem : PostOps {
   DType dtype = DType::kInvalid;
   int64_t batch = 0, channels = 0, features = 0, group = 1;
   Dims in, out;
@@ -68,7 +68,7 @@ struct Problem : FusedSteps {
                                     "; expected [", p.features, "]"));
     }
     if (node.Is("FusedConvTranspose")) {
-      if (absl::Status s = p.FusedSteps::Read(context, kFusedOperands, out); !s.ok()) return s;
+      if (absl::Status s = p.PostOps::Read(context, kFusedOperands, out); !s.ok()) return s;
     }
     return p;
   }

@@ -1,7 +1,7 @@
 // DepthToSpace and SpaceToDepth: transposes of six axes.
 #include <array>
 
-#include "kernels/cpu/copy_kernel.h"
+#include "kernels/cpu/layout/copy_kernel.h"
 
 namespace sluice::cpu {
 namespace {

@@ -9,9 +9,9 @@
 #include "kernels/cpu/conv_cost.h"
 #include "kernels/cpu/conv_epilogue.h"
 #include "kernels/cpu/conv_problem.h"
-#include "kernels/cpu/cost.h"
+#include "kernels/cpu/cost/cost.h"
 #include "kernels/cpu/depthwise_pixels.h"
-#include "kernels/cpu/layouts.h"
+#include "kernels/cpu/layout/layouts.h"
 #include "kernels/cpu/staging.h"
 #include "kernels/packed_weights.h"
 

@@ -7,9 +7,9 @@
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/gemm/gemm.h"
 #include "kernels/cpu/staging.h"
-#include "kernels/cpu/tile_step.h"
+#include "kernels/cpu/tile/function.h"
 #include "kernels/kernel.h"
 
 namespace sluice::cpu {

@@ -2,7 +2,7 @@
 #include "kernels/cpu/elementwise.h"
 
 #include "absl/strings/str_cat.h"
-#include "kernels/cpu/program_kernel.h"
+#include "kernels/cpu/tile/program_kernel.h"
 
 namespace sluice::cpu {
 namespace {
@@ -60,8 +60,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareElementwise(const PrepareContext&
   absl::StatusOr<TileProgram::ValueId> value = LowerElementwise(program, context.node, inputs);
   if (!value.ok()) return value.status();
   program.Output(*value, result, BroadcastStrides(space, space));
-  if (absl::Status s = program.Finish(context.threads); !s.ok()) return s;
-  return MakeProgramKernel(std::move(program));
+  return MakeProgramKernel(program, context.threads);
 }
 
 }  // namespace sluice::cpu

@@ -16,39 +16,39 @@ constexpr int64_t kTileElements = 4096;  // of short rows that all stages take t
 // order is the same too (alpha, gamma).
 struct NamedStep {
   const char* name;
-  StepOp op;
+  TileStep op;
 };
 constexpr NamedStep kSteps[] = {
-    {"Relu", StepOp::kRelu},
-    {"Sigmoid", StepOp::kSigmoid},
-    {"Tanh", StepOp::kTanh},
-    {"HardSwish", StepOp::kHardSwish},
-    {"Softplus", StepOp::kSoftplus},
-    {"Softsign", StepOp::kSoftsign},
-    {"Mish", StepOp::kMish},
-    {"Abs", StepOp::kAbs},
-    {"Neg", StepOp::kNeg},
-    {"Sqrt", StepOp::kSqrt},
-    {"Exp", StepOp::kExp},
-    {"Log", StepOp::kLog},
-    {"Erf", StepOp::kErf},
-    {"Ceil", StepOp::kCeil},
-    {"Floor", StepOp::kFloor},
-    {"Round", StepOp::kRound},
-    {"Reciprocal", StepOp::kReciprocal},
-    {"LeakyRelu", StepOp::kLeakyRelu},
-    {"Elu", StepOp::kElu},
-    {"Celu", StepOp::kCelu},
-    {"ThresholdedRelu", StepOp::kThresholdedRelu},
-    {"Swish", StepOp::kSwish},
-    {"HardSigmoid", StepOp::kHardSigmoid},
-    {"Selu", StepOp::kSelu},
-    {"Add", StepOp::kAdd},
-    {"Sub", StepOp::kSub},
-    {"Mul", StepOp::kMul},
-    {"Div", StepOp::kDiv},
-    {"Max", StepOp::kMax},
-    {"Min", StepOp::kMin},
+    {"Relu", TileStep::kRelu},
+    {"Sigmoid", TileStep::kSigmoid},
+    {"Tanh", TileStep::kTanh},
+    {"HardSwish", TileStep::kHardSwish},
+    {"Softplus", TileStep::kSoftplus},
+    {"Softsign", TileStep::kSoftsign},
+    {"Mish", TileStep::kMish},
+    {"Abs", TileStep::kAbs},
+    {"Neg", TileStep::kNeg},
+    {"Sqrt", TileStep::kSqrt},
+    {"Exp", TileStep::kExp},
+    {"Log", TileStep::kLog},
+    {"Erf", TileStep::kErf},
+    {"Ceil", TileStep::kCeil},
+    {"Floor", TileStep::kFloor},
+    {"Round", TileStep::kRound},
+    {"Reciprocal", TileStep::kReciprocal},
+    {"LeakyRelu", TileStep::kLeakyRelu},
+    {"Elu", TileStep::kElu},
+    {"Celu", TileStep::kCelu},
+    {"ThresholdedRelu", TileStep::kThresholdedRelu},
+    {"Swish", TileStep::kSwish},
+    {"HardSigmoid", TileStep::kHardSigmoid},
+    {"Selu", TileStep::kSelu},
+    {"Add", TileStep::kAdd},
+    {"Sub", TileStep::kSub},
+    {"Mul", TileStep::kMul},
+    {"Div", TileStep::kDiv},
+    {"Max", TileStep::kMax},
+    {"Min", TileStep::kMin},
 };
 
 void Store(DType dtype, double value, char* out) {
@@ -73,15 +73,15 @@ Epilogue::Epilogue(DType dtype, Dims dims)
     : dtype_(dtype),
       element_(ByteSize(dtype)),
       dims_(std::move(dims)),
-      multiply_(FindStep(StepOp::kMul, dtype)) {}
+      multiply_(FindTileFunction(TileStep::kMul, dtype)) {}
 
-absl::Status Epilogue::Binary(StepOp op, double constant) {
+absl::Status Epilogue::Binary(TileStep op, double constant) {
   if (!IsFloat(dtype_) && (constant != std::floor(constant) || std::abs(constant) > 1e15)) {
     return absl::UnimplementedError(absl::StrCat(constant, " is no factor for ", ToString(dtype_),
                                                  "; expected a whole number"));
   }
   Stage stage;
-  stage.step = FindStep(op, dtype_);
+  stage.step = FindTileFunction(op, dtype_);
   if (stage.step == nullptr) return NoStep("with a constant", dtype_);
   stage.constant = true;
   Store(dtype_, constant, stage.value);
@@ -90,7 +90,7 @@ absl::Status Epilogue::Binary(StepOp op, double constant) {
 }
 
 absl::Status Epilogue::Scale(double factor) {
-  return factor == 1 ? absl::OkStatus() : Binary(StepOp::kMul, factor);
+  return factor == 1 ? absl::OkStatus() : Binary(TileStep::kMul, factor);
 }
 
 Dims Epilogue::Strides(const Dims& dims) const {
@@ -109,7 +109,7 @@ absl::Status Epilogue::Add(int operand, const Dims& dims, double factor) {
         absl::StrCat(factor, " is no factor for ", ToString(dtype_), "; expected a whole number"));
   }
   Stage stage;
-  stage.step = FindStep(StepOp::kAdd, dtype_);
+  stage.step = FindTileFunction(TileStep::kAdd, dtype_);
   if (stage.step == nullptr || multiply_ == nullptr) return NoStep("Add", dtype_);
   stage.operand = operand;
   stage.factor = factor;
@@ -125,7 +125,7 @@ absl::Status Epilogue::Append(const PostOp& step, const Dims& dims) {
   if (name == "Clip") {
     for (int i = 0; i < 2; ++i) {
       if (std::isinf(step.params[i]) && (step.params[i] < 0) == (i == 0)) continue;
-      absl::Status s = Binary(i == 0 ? StepOp::kMax : StepOp::kMin, step.params[i]);
+      absl::Status s = Binary(i == 0 ? TileStep::kMax : TileStep::kMin, step.params[i]);
       if (!s.ok()) return s;
     }
     return absl::OkStatus();
@@ -133,12 +133,13 @@ absl::Status Epilogue::Append(const PostOp& step, const Dims& dims) {
   Stage stage;
   stage.params = {step.params[0], step.params[1]};
   if (name == "Gelu") {
-    stage.step = FindStep(step.params[0] != 0 ? StepOp::kGeluTanh : StepOp::kGelu, dtype_);
+    stage.step =
+        FindTileFunction(step.params[0] != 0 ? TileStep::kGeluTanh : TileStep::kGelu, dtype_);
   } else {
     const auto* found = std::find_if(std::begin(kSteps), std::end(kSteps),
                                      [&](const NamedStep& s) { return name == s.name; });
     if (found == std::end(kSteps)) return NoStep(name, dtype_);
-    stage.step = FindStep(found->op, dtype_);
+    stage.step = FindTileFunction(found->op, dtype_);
   }
   if (stage.step == nullptr) return NoStep(name, dtype_);
   if (step.def->binary) {

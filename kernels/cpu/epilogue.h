@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "graph/tensor.h"
-#include "kernels/cpu/tile_step.h"
+#include "kernels/cpu/tile/function.h"
 #include "kernels/device/thread_pool.h"
 #include "ops/fused.h"
 
@@ -41,8 +41,8 @@ class Epilogue {
 
  private:
   struct Stage {
-    const Step* step;
-    StepParams params;
+    const TileFunction* step;
+    TileParams params;
     int operand = -1;  // -1: unary, or with the constant below
     bool constant = false;
     double factor = 1;         // of the operand
@@ -50,7 +50,7 @@ class Epilogue {
     Dims strides;              // of the operand, one a result axis
     bool whole = false;        // the operand has the result's extents: it lies as the result does
   };
-  absl::Status Binary(StepOp op, double constant);
+  absl::Status Binary(TileStep op, double constant);
   void RunStage(const Stage& stage, int64_t row, int64_t first, int64_t count, void* y,
                 absl::Span<const void* const> operands) const;
   Dims Strides(const Dims& dims) const;
@@ -58,7 +58,7 @@ class Epilogue {
   DType dtype_;
   size_t element_;
   Dims dims_;
-  const Step* multiply_;
+  const TileFunction* multiply_;
   std::vector<Stage> stages_;
 };
 

@@ -1,7 +1,7 @@
 // Expand and Tile: source strides of 0.
 #include <algorithm>
 
-#include "kernels/cpu/copy_kernel.h"
+#include "kernels/cpu/layout/copy_kernel.h"
 
 namespace sluice::cpu {
 namespace {

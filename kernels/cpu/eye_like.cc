@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/int_input.h"
-#include "kernels/cpu/strided_copy.h"
+#include "kernels/cpu/layout/strided_copy.h"
 
 namespace sluice::cpu {
 namespace {

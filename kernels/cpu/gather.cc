@@ -4,7 +4,7 @@
 
 #include "kernels/cpu/index.h"
 #include "kernels/cpu/int_input.h"
-#include "kernels/cpu/strided_copy.h"
+#include "kernels/cpu/layout/strided_copy.h"
 
 namespace sluice::cpu {
 namespace {

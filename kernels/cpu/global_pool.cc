@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "kernels/cpu/staging.h"
-#include "kernels/cpu/tile_step.h"
+#include "kernels/cpu/tile/function.h"
 #include "kernels/kernel.h"
 
 namespace sluice::cpu {
@@ -25,8 +25,8 @@ class GlobalPool final : public Kernel {
     size_ = Product(absl::MakeConstSpan(in).subspan(2));
     op_ = kind == Kind::kMax ? ReduceOp::kMax : ReduceOp::kSum;
     reduce_ = FindReduce(op_, compute_);
-    abs_ = FindStep(StepOp::kAbs, compute_);
-    square_ = FindStep(StepOp::kSquare, compute_);
+    abs_ = FindTileFunction(TileStep::kAbs, compute_);
+    square_ = FindTileFunction(TileStep::kSquare, compute_);
   }
 
   absl::Status Launch(const LaunchContext& context) const override {
@@ -87,7 +87,7 @@ class GlobalPool final : public Kernel {
   int64_t size_ = 0;
   ReduceOp op_;
   ReduceFn reduce_;
-  const Step *abs_, *square_;
+  const TileFunction *abs_, *square_;
 };
 
 }  // namespace

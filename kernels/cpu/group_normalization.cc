@@ -1,5 +1,5 @@
-#include "kernels/cpu/norm_steps.h"
-#include "kernels/cpu/program_kernel.h"
+#include "kernels/cpu/tile/program_kernel.h"
+#include "kernels/tile/norm.h"
 
 namespace sluice::cpu {
 namespace {
@@ -29,7 +29,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> Prepare(const PrepareContext& context, i
   const auto y =
       each == 1 ? n.Mul(centred, n.Mul(inverse, scale)) : n.Mul(n.Mul(centred, inverse), scale);
   p.Output(n.Add(y, bias), context.output_dtype(0), strides);
-  return MakeProgramKernel(std::move(p), {0, 1, 2}, context);
+  return MakeProgramKernel(p, {0, 1, 2}, context);
 }
 
 }  // namespace

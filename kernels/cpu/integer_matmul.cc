@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/gemm/gemm.h"
 #include "kernels/cpu/matmul_problem.h"
 #include "kernels/cpu/quantize.h"
 #include "kernels/cpu/staging.h"

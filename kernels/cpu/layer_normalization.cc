@@ -1,5 +1,5 @@
-#include "kernels/cpu/norm_steps.h"
-#include "kernels/cpu/program_kernel.h"
+#include "kernels/cpu/tile/program_kernel.h"
+#include "kernels/tile/norm.h"
 
 namespace sluice::cpu {
 namespace {
@@ -67,7 +67,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareLayerNormalization(const PrepareC
   p.Output(y, context.output_dtype(0), rows.strides);
   if (context.HasOutput(1)) p.Output(mean, context.output_dtype(1), rows.RowStrides());
   if (context.HasOutput(2)) p.Output(inverse, context.output_dtype(2), rows.RowStrides());
-  return MakeProgramKernel(std::move(p), std::move(inputs), context);
+  return MakeProgramKernel(p, std::move(inputs), context);
 }
 
 absl::StatusOr<std::unique_ptr<Kernel>> PrepareRMSNormalization(const PrepareContext& context) {
@@ -78,7 +78,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareRMSNormalization(const PrepareCon
   const auto scale = n.Input(context.input_dtype(1), rows.ParameterStrides(context.input_dims(1)));
   p.Output(n.RmsNorm(x, scale, context.node.Float("epsilon")), context.output_dtype(0),
            rows.strides);
-  return MakeProgramKernel(std::move(p), {0, 1}, context);
+  return MakeProgramKernel(p, {0, 1}, context);
 }
 
 }  // namespace sluice::cpu

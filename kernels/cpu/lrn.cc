@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "kernels/cpu/tile_step.h"
+#include "kernels/cpu/tile/function.h"
 #include "kernels/kernel.h"
 
 namespace sluice::cpu {
@@ -59,22 +59,22 @@ class LrnKernel : public Kernel {
     const int64_t last = std::min(channels_ - 1, channel + after_);
     for (int64_t from = std::max<int64_t>(0, channel - before_); from <= last; ++from) {
       load(from);
-      Apply(StepOp::kSquare, {x}, square, size);
-      Apply(StepOp::kAdd, {sum, square}, sum, size);
+      Apply(TileStep::kSquare, {x}, square, size);
+      Apply(TileStep::kAdd, {sum, square}, sum, size);
     }
     for (int64_t j = 0; j < count; ++j) {
       sum[j] = static_cast<C>(bias_) + static_cast<C>(alpha_over_size_) * sum[j];
     }
     load(channel);
     std::fill_n(square, count, static_cast<C>(beta_));
-    Apply(StepOp::kPow, {sum, square}, sum, size);
-    Apply(StepOp::kDiv, {x, sum}, x, size);
+    Apply(TileStep::kPow, {sum, square}, sum, size);
+    Apply(TileStep::kDiv, {x, sum}, x, size);
     void* to = c.output<char>(0) + ((n * channels_ + channel) * inner_ + i) * element;
     const void* from = x;
     FindConversion(computed_, dtype_)(&from, to, size, {});
   }
-  void Apply(StepOp op, std::initializer_list<const void*> in, void* out, size_t n) const {
-    FindStep(op, computed_)->fn(in.begin(), out, n, {});
+  void Apply(TileStep op, std::initializer_list<const void*> in, void* out, size_t n) const {
+    FindTileFunction(op, computed_)->fn(in.begin(), out, n, {});
   }
 
   const DType dtype_, computed_;

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/elementwise.h"
+#include "kernels/cpu/tile/plan.h"
 #include "kernels/kernel.h"
 
 namespace sluice::cpu {
@@ -15,33 +16,32 @@ class ManyOperandsKernel : public Kernel {
  public:
   // `sums_bytes`: of the results on the way, where they are wider than the node's. Else these lie
   // in the output.
-  ManyOperandsKernel(std::vector<TileProgram> programs, size_t sums_bytes)
-      : programs_(std::move(programs)), sums_bytes_((sums_bytes + 63) / 64 * 64) {
-    for (const TileProgram& p : programs_) scratch_ = std::max(scratch_, p.scratch_bytes());
+  ManyOperandsKernel(std::vector<TilePlan> plans, size_t sums_bytes)
+      : plans_(std::move(plans)), sums_bytes_((sums_bytes + 63) / 64 * 64) {
+    for (const TilePlan& p : plans_) scratch_ = std::max(scratch_, p.scratch_bytes());
   }
 
   absl::Status Launch(const LaunchContext& c) const override {
     void* const sums = sums_bytes_ == 0 ? c.outputs[0] : c.scratch;
     void* const scratch = static_cast<char*>(c.scratch) + sums_bytes_;
     const void* operands[kOperands + 1];
-    for (size_t i = 0; i < programs_.size(); ++i) {
+    for (size_t i = 0; i < plans_.size(); ++i) {
       const size_t first = i * kOperands, count = std::min(kOperands, c.inputs.size() - first);
       const size_t before = i == 0 ? 0 : 1;
       operands[0] = sums;
       std::copy_n(c.inputs.begin() + first, count, operands + before);
-      void* result = i + 1 == programs_.size() ? c.outputs[0] : sums;
-      programs_[i].Run(absl::MakeConstSpan(operands, before + count), {&result, 1}, scratch,
-                       c.pool);
+      void* result = i + 1 == plans_.size() ? c.outputs[0] : sums;
+      plans_[i].Run(absl::MakeConstSpan(operands, before + count), {&result, 1}, scratch, c.pool);
     }
     return absl::OkStatus();
   }
   std::string Description() const override {
-    return absl::StrCat(programs_.size(), " x ", kOperands, " operands");
+    return absl::StrCat(plans_.size(), " x ", kOperands, " operands");
   }
   size_t scratch_bytes() const override { return sums_bytes_ + scratch_; }
 
  private:
-  std::vector<TileProgram> programs_;
+  std::vector<TilePlan> plans_;
   size_t sums_bytes_, scratch_ = 0;
 };
 
@@ -52,9 +52,11 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareManyOperands(const PrepareContext
   const Dims contiguous = BroadcastStrides(space, space);
   const DType result = context.output_dtype(0), compute = ComputeType(result);
   const Node& node = context.node;
-  const StepOp op = node.Is("Max") ? StepOp::kMax : node.Is("Min") ? StepOp::kMin : StepOp::kAdd;
+  const TileStep op = node.Is("Max")   ? TileStep::kMax
+                      : node.Is("Min") ? TileStep::kMin
+                                       : TileStep::kAdd;
   const size_t count = context.inputs.size();
-  std::vector<TileProgram> programs;
+  std::vector<TilePlan> plans;
   for (size_t first = 0; first < count; first += kOperands) {
     TileProgram p(space);
     TileProgram::ValueId sum = first == 0 ? -1 : p.Input(compute, contiguous);
@@ -65,16 +67,16 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareManyOperands(const PrepareContext
       sum = sum < 0 ? x->id : p.Step(op, {sum, x->id});
     }
     if (last == count && node.Is("Mean"))
-      sum = p.Step(StepOp::kDiv, {sum, p.Scalar(compute, static_cast<double>(count))});
+      sum = p.Step(TileStep::kDiv, {sum, p.Scalar(compute, static_cast<double>(count))});
     p.Output(sum, last == count ? result : compute, contiguous);
-    if (absl::Status s = p.Finish(context.threads); !s.ok()) return s;
-    programs.push_back(std::move(p));
+    absl::StatusOr<TilePlan> plan = TilePlan::Make(p, context.threads);
+    if (!plan.ok()) return plan.status();
+    plans.push_back(*std::move(plan));
   }
   absl::StatusOr<int64_t> elements = ElementCount(space, ByteSize(compute));
   if (!elements.ok()) return elements.status();
   return std::make_unique<ManyOperandsKernel>(
-      std::move(programs),
-      compute == result ? 0 : static_cast<size_t>(*elements) * ByteSize(compute));
+      std::move(plans), compute == result ? 0 : static_cast<size_t>(*elements) * ByteSize(compute));
 }
 
 }  // namespace sluice::cpu

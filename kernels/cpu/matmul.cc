@@ -1,7 +1,7 @@
 // MatMul, Gemm and FusedMatMul by our own code: every dtype, every step, empty extents.
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/epilogue.h"
-#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/gemm/gemm.h"
 #include "kernels/cpu/matmul_problem.h"
 #include "kernels/cpu/staging.h"
 
@@ -70,7 +70,7 @@ class OwnMatMul final : public Kernel {
     const void *a = context.inputs[0], *b = context.inputs[1];
     char* out = static_cast<char*>(context.outputs[0]);
     if (compute_ != p_.dtype) {
-      const StepFn convert = FindConversion(p_.dtype, compute_);
+      const TileFn convert = FindConversion(p_.dtype, compute_);
       for (const Staged& s : staged_) {
         ConvertParallel(convert, context.inputs[s.input], ByteSize(p_.dtype), scratch + s.offset,
                         element, s.elements, context.pool);

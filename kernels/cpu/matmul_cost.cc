@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/cpu/cost.h"
+#include "kernels/cpu/cost/cost.h"
+#include "kernels/cpu/gemm/packed_gemm.h"
 #include "kernels/cpu/matmul_problem.h"
-#include "kernels/cpu/packed_gemm.h"
 
 namespace sluice::cpu {
 namespace {

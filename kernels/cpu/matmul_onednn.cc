@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/matmul_problem.h"
-#include "kernels/cpu/onednn.h"
+#include "kernels/cpu/onednn/onednn.h"
 #include "kernels/cpu/staging.h"
 
 namespace sluice::cpu {
@@ -87,7 +87,7 @@ class DnnlMatMul final : public Kernel {
     int input;
     int packed = -1;  // of a held input: its index there
     bool staged = false;
-    StepFn convert = nullptr;
+    TileFn convert = nullptr;
     float factor = 1;
     int64_t elements = 0;
     size_t offset = 0;

@@ -4,10 +4,10 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
-#include "graph/format.h"
+#include "base/format.h"
 #include "kernels/cpu/epilogue.h"
+#include "kernels/cpu/gemm/packed_gemm.h"
 #include "kernels/cpu/matmul_problem.h"
-#include "kernels/cpu/packed_gemm.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/staging.h"
 #include "kernels/packed_weights.h"

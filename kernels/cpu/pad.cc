@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "kernels/cpu/copy_kernel.h"
-#include "kernels/cpu/mapped_copy.h"
+#include "kernels/cpu/layout/copy_kernel.h"
+#include "kernels/cpu/layout/mapped_copy.h"
 
 namespace sluice::cpu {
 namespace {

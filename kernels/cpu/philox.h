@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/tile/step.h"
+
 namespace sluice::cpu {
 
 // One block: 10 rounds, the words of counter and key lowest first.
@@ -19,7 +21,6 @@ struct RandomKey {
 RandomKey Fold(RandomKey key, uint64_t data);
 
 // Elements [begin, begin + n) of the numbers under `key`.
-enum class Distribution : uint8_t { kUniform, kNormal };
 void FillRandom(Distribution distribution, RandomKey key, uint64_t begin, size_t n, float* out);
 void FillRandom(Distribution distribution, RandomKey key, uint64_t begin, size_t n, double* out);
 

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/pool_problem.h"
-#include "kernels/cpu/tile_step.h"
+#include "kernels/cpu/tile/function.h"
 #include "kernels/kernel.h"
 #include "ops/window.h"
 
@@ -141,11 +141,11 @@ class Pool final : public Kernel {
       inner_counts_.assign(counts_.back().begin(), counts_.back().end());
     }
     if (p_.kind == PoolKind::kLp) {
-      power_ = FindStep(p_.p == 1   ? StepOp::kAbs
-                        : p_.p == 2 ? StepOp::kSquare
-                                    : StepOp::kPow,
-                        p_.compute);
-      abs_ = FindStep(StepOp::kAbs, p_.compute);
+      power_ = FindTileFunction(p_.p == 1   ? TileStep::kAbs
+                                : p_.p == 2 ? TileStep::kSquare
+                                            : TileStep::kPow,
+                                p_.compute);
+      abs_ = FindTileFunction(TileStep::kAbs, p_.compute);
     }
   }
 
@@ -294,7 +294,7 @@ class Pool final : public Kernel {
   size_t part_bytes_ = 0;
   std::vector<std::vector<double>> counts_;  // elements under a window, an axis and position each
   std::vector<float> inner_counts_;          // those of the last axis
-  const Step *power_ = nullptr, *abs_ = nullptr;
+  const TileFunction *power_ = nullptr, *abs_ = nullptr;
 };
 
 // MaxPool that says where: element by element.

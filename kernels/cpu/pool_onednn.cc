@@ -2,8 +2,8 @@
 // of one place.
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "kernels/cpu/dnnl_node.h"
-#include "kernels/cpu/dnnl_steps.h"
+#include "kernels/cpu/onednn/dnnl_node.h"
+#include "kernels/cpu/onednn/dnnl_post_ops.h"
 #include "kernels/cpu/pool_problem.h"
 
 namespace sluice::cpu {

@@ -3,8 +3,8 @@
 #define SLUICE_KERNELS_CPU_POOL_PROBLEM_H_
 
 #include "absl/status/statusor.h"
-#include "kernels/cpu/fused_steps.h"
-#include "kernels/cpu/layouts.h"
+#include "kernels/cpu/layout/layouts.h"
+#include "kernels/cpu/post_ops.h"
 #include "kernels/cpu/staging.h"
 #include "kernels/kernel.h"
 #include "ops/window.h"
@@ -13,7 +13,7 @@ namespace sluice::cpu {
 
 enum class PoolKind : uint8_t { kMax, kAverage, kLp };
 
-struct PoolProblem : FusedSteps {
+struct PoolProblem : PostOps {
   PoolKind kind;
   DType dtype, compute;
   int64_t planes;
@@ -38,7 +38,7 @@ struct PoolProblem : FusedSteps {
     if (kind == PoolKind::kLp) p.p = node.Int("p");
     if (p.window.rank() > 60) return absl::UnimplementedError("more than 60 spatial axes");
     if (node.Is("FusedMaxPool") || node.Is("FusedAveragePool")) {
-      if (absl::Status s = p.FusedSteps::Read(context, kPoolOperands, out); !s.ok()) return s;
+      if (absl::Status s = p.PostOps::Read(context, kPoolOperands, out); !s.ok()) return s;
     }
     return p;
   }

@@ -9,8 +9,8 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "kernels/cpu/dnnl_node.h"
-#include "kernels/cpu/onednn.h"
+#include "kernels/cpu/onednn/dnnl_node.h"
+#include "kernels/cpu/onednn/onednn.h"
 #include "kernels/kernel.h"
 #include "ops/quantized.h"
 

@@ -5,7 +5,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
-#include "kernels/cpu/packed_gemm.h"
+#include "kernels/cpu/gemm/packed_gemm.h"
 #include "kernels/cpu/recurrent_step.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/staging.h"

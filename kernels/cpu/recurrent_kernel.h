@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu/brgemm.h"
-#include "kernels/cpu/tile_step.h"
+#include "kernels/cpu/gemm/brgemm.h"
+#include "kernels/cpu/tile/function.h"
 #include "kernels/kernel.h"
 #include "kernels/packed_weights.h"
 #include "ops/recurrent.h"
@@ -116,7 +116,7 @@ class RecurrentKernel : public Kernel {
   const RecurrentConfig config_;
   const Cell cell_;
   const DType dtype_;
-  const StepFn load_, store_;
+  const TileFn load_, store_;
   const int threads_;
   int64_t steps_ = 0, batch_ = 0, features_ = 0, hidden_ = 0;
   std::vector<Segment> segments_;

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "kernels/cpu/tile_step.h"
+#include "kernels/cpu/tile/function.h"
 #include "ops/recurrent.h"
 
 namespace sluice::cpu {
@@ -14,11 +14,11 @@ namespace sluice::cpu {
 template <typename T>
 class Math {
  public:
-  static void Unary(StepOp op, T* x, int64_t n, double a = 0, double b = 0) {
+  static void Unary(TileStep op, T* x, int64_t n, double a = 0, double b = 0) {
     const void* in[] = {x};
     Find(op)->fn(in, x, n, {a, b});
   }
-  static void Binary(StepOp op, const T* x, const T* y, T* out, int64_t n) {
+  static void Binary(TileStep op, const T* x, const T* y, T* out, int64_t n) {
     const void* in[] = {x, y};
     Find(op)->fn(in, out, n, {});
   }
@@ -27,21 +27,21 @@ class Math {
     const T a = f.alpha, b = f.beta;
     switch (f.kind) {
       case Activation::kSigmoid:
-        return Unary(StepOp::kSigmoid, x, n);
+        return Unary(TileStep::kSigmoid, x, n);
       case Activation::kTanh:
-        return Unary(StepOp::kTanh, x, n);
+        return Unary(TileStep::kTanh, x, n);
       case Activation::kRelu:
-        return Unary(StepOp::kRelu, x, n);
+        return Unary(TileStep::kRelu, x, n);
       case Activation::kLeakyRelu:
-        return Unary(StepOp::kLeakyRelu, x, n, f.alpha);
+        return Unary(TileStep::kLeakyRelu, x, n, f.alpha);
       case Activation::kHardSigmoid:
-        return Unary(StepOp::kHardSigmoid, x, n, f.alpha, f.beta);
+        return Unary(TileStep::kHardSigmoid, x, n, f.alpha, f.beta);
       case Activation::kElu:
-        return Unary(StepOp::kElu, x, n, f.alpha);
+        return Unary(TileStep::kElu, x, n, f.alpha);
       case Activation::kSoftsign:
-        return Unary(StepOp::kSoftsign, x, n);
+        return Unary(TileStep::kSoftsign, x, n);
       case Activation::kSoftplus:
-        return Unary(StepOp::kSoftplus, x, n);
+        return Unary(TileStep::kSoftplus, x, n);
       case Activation::kAffine:
         for (int64_t i = 0; i < n; ++i) x[i] = a * x[i] + b;
         return;
@@ -50,7 +50,7 @@ class Math {
         return;
       case Activation::kScaledTanh:
         for (int64_t i = 0; i < n; ++i) x[i] *= b;
-        Unary(StepOp::kTanh, x, n);
+        Unary(TileStep::kTanh, x, n);
         for (int64_t i = 0; i < n; ++i) x[i] *= a;
         return;
     }
@@ -61,11 +61,11 @@ class Math {
   }
 
  private:
-  static const Step* Find(StepOp op) {
-    static const Step* const* const steps = [] {
-      auto** table = new const Step*[static_cast<size_t>(StepOp::kCount)];
-      for (int i = 0; i < static_cast<int>(StepOp::kCount); ++i) {
-        table[i] = FindStep(static_cast<StepOp>(i), kDTypeOf<T>);
+  static const TileFunction* Find(TileStep op) {
+    static const TileFunction* const* const steps = [] {
+      auto** table = new const TileFunction*[static_cast<size_t>(TileStep::kCount)];
+      for (int i = 0; i < static_cast<int>(TileStep::kCount); ++i) {
+        table[i] = FindTileFunction(static_cast<TileStep>(i), kDTypeOf<T>);
       }
       return table;
     }();

@@ -114,7 +114,7 @@ void RecurrentKernel<T>::MakeBias(const LaunchContext& c, T* bias, T* recurrent_
         if (s.column > 0 && config_.linear_before_reset) {
           std::copy(part, part + hidden_, recurrent_bias + d * hidden_);
         } else {
-          Math<T>::Binary(StepOp::kAdd, to, part, to, hidden_);
+          Math<T>::Binary(TileStep::kAdd, to, part, to, hidden_);
         }
       }
     }
@@ -240,14 +240,15 @@ void RecurrentKernel<T>::RunStep(const Frame& f, const Chunk& chunk, int64_t t) 
       Multiply(linear_[short_block], f, chunk, s, h, temp);
       for (int64_t b = 0; b < count; ++b) {
         T* y = temp + b * hidden_width_;
-        Math<T>::Binary(StepOp::kAdd, y, f.recurrent_bias + chunk.direction * hidden_, y, hidden_);
-        Math<T>::Binary(StepOp::kMul, y, gates + b * width_ + hidden_, y, hidden_);
-        Math<T>::Binary(StepOp::kAdd, hidden_gates + b * width_, y, hidden_gates + b * width_,
+        Math<T>::Binary(TileStep::kAdd, y, f.recurrent_bias + chunk.direction * hidden_, y,
+                        hidden_);
+        Math<T>::Binary(TileStep::kMul, y, gates + b * width_ + hidden_, y, hidden_);
+        Math<T>::Binary(TileStep::kAdd, hidden_gates + b * width_, y, hidden_gates + b * width_,
                         hidden_);
       }
     } else {
       for (int64_t b = 0; b < count; ++b) {
-        Math<T>::Binary(StepOp::kMul, gates + b * width_ + hidden_, h + b * hidden_,
+        Math<T>::Binary(TileStep::kMul, gates + b * width_ + hidden_, h + b * hidden_,
                         temp + b * hidden_, hidden_);
       }
       Multiply(recurrent_[short_block], f, chunk, s, temp, hidden_gates);
@@ -303,9 +304,9 @@ void RecurrentKernel<T>::LstmCell(const Frame& f, const GateActivation* act, int
   if (config_.input_forget) {
     for (int64_t j = 0; j < n; ++j) forget[j] = T(1) - i[j];
   }
-  Math<T>::Binary(StepOp::kMul, forget, cell, cell, n);
-  Math<T>::Binary(StepOp::kMul, i, g, g, n);
-  Math<T>::Binary(StepOp::kAdd, cell, g, cell, n);
+  Math<T>::Binary(TileStep::kMul, forget, cell, cell, n);
+  Math<T>::Binary(TileStep::kMul, i, g, g, n);
+  Math<T>::Binary(TileStep::kAdd, cell, g, cell, n);
   if (p != nullptr) {
     AddProduct(p + n, cell, o);
     Math<T>::Clip(config_.clip, o, n);
@@ -314,7 +315,7 @@ void RecurrentKernel<T>::LstmCell(const Frame& f, const GateActivation* act, int
   std::copy(cell, cell + n, g);
   Math<T>::Clip(config_.clip, g, n);
   Math<T>::Activate(act[2], g, n);
-  Math<T>::Binary(StepOp::kMul, o, g, h, n);
+  Math<T>::Binary(TileStep::kMul, o, g, h, n);
 }
 
 template <typename T>
@@ -322,9 +323,9 @@ void RecurrentKernel<T>::GruCell(const GateActivation& act, T* gates, T* h) cons
   T* candidate = gates + segments_[1].column;
   Math<T>::Clip(config_.clip, candidate, hidden_);
   Math<T>::Activate(act, candidate, hidden_);
-  Math<T>::Binary(StepOp::kSub, h, candidate, h, hidden_);
-  Math<T>::Binary(StepOp::kMul, gates, h, h, hidden_);
-  Math<T>::Binary(StepOp::kAdd, candidate, h, h, hidden_);
+  Math<T>::Binary(TileStep::kSub, h, candidate, h, hidden_);
+  Math<T>::Binary(TileStep::kMul, gates, h, h, hidden_);
+  Math<T>::Binary(TileStep::kAdd, candidate, h, h, hidden_);
 }
 
 // Of the members that are defined here.

@@ -8,7 +8,7 @@
 // After simd.h, which sets the targets.
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
-#include "kernels/cpu/tile_math-inl.h"
+#include "kernels/cpu/tile/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sluice::cpu::HWY_NAMESPACE {

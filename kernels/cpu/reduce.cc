@@ -1,7 +1,6 @@
 // The reductions as tile programs. Long ones run in two levels: slices of the reduced elements
 // first, in parallel, then the slices' results; how a sum is cut depends on the shape alone, so
 // that its value depends neither on the threads nor, much, on its length.
-#include "kernels/cpu/reduce.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,28 +9,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/int_input.h"
-#include "kernels/cpu/program_kernel.h"
+#include "kernels/cpu/tile/plan.h"
+#include "kernels/cpu/tile/program_kernel.h"
+#include "kernels/tile/reduction.h"
 
 namespace sluice::cpu {
 namespace {
-
-using ValueId = TileProgram::ValueId;
-
-// What one of the ops computes: combine(before(x)...), then after().
-struct Recipe {
-  ReduceOp combine = ReduceOp::kSum;
-  std::optional<StepOp> before, after;
-  bool mean = false;         // divides by the count at last
-  bool whole_mean = false;   // of integers, instead of all the above
-  bool log_sum_exp = false;  // instead of all the above
-  bool fractional = false;   // integers are computed in f64
-  double of_nothing = 0;
-
-  bool is_sum() const { return combine == ReduceOp::kSum; }
-};
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // One level: reads `from`, writes `to`.
 struct Level {
@@ -43,63 +26,14 @@ struct Level {
   int64_t count;     // elements that a result stands for, over all levels
 };
 
-ValueId LogSumExp(TileProgram& p, ValueId x, bool reduces) {
-  if (!reduces) return x;
-  const ValueId max = p.Reduce(ReduceOp::kMax, x);
-  // Where the largest is infinite, subtracting it would give NaN.
-  const ValueId infinite = p.Step(StepOp::kIsInf, {max}, {1, 1});
-  const ValueId shift = p.Step(StepOp::kWhere, {infinite, p.Scalar(p.dtype(x), 0), max});
-  const ValueId e = p.Step(StepOp::kExp, {p.Step(StepOp::kSub, {x, shift})});
-  return p.Step(StepOp::kAdd, {p.Step(StepOp::kLog, {p.Reduce(ReduceOp::kSum, e)}), shift});
-}
-
-// The mean of integers toward zero, exact whatever their size.
-ValueId WholeMean(TileProgram& p, ValueId x, int64_t count) {
-  const bool narrow = ByteSize(p.dtype(x)) < 8, natural = IsUnsignedInt(p.dtype(x));
-  const DType wide = natural ? DType::kU64 : DType::kI64;
-  x = p.Convert(x, wide);
-  const ValueId n = p.Scalar(wide, static_cast<double>(count));
-  if (narrow) return p.Step(StepOp::kDiv, {p.Reduce(ReduceOp::kSum, x), n});
-  // The sum might not fit. The quotients' does, and the remainders': each is less than the count.
-  const ValueId quotients = p.Reduce(ReduceOp::kSum, p.Step(StepOp::kDiv, {x, n}));
-  const ValueId rests = p.Reduce(ReduceOp::kSum, p.Step(StepOp::kFmod, {x, n}));
-  const ValueId mean = p.Step(StepOp::kAdd, {quotients, p.Step(StepOp::kDiv, {rests, n})});
-  if (natural) return mean;
-  // A remainder of the other sign takes the mean one nearer to zero.
-  const ValueId zero = p.Scalar(wide, 0);
-  const ValueId sign = p.Step(StepOp::kSign, {p.Step(StepOp::kFmod, {rests, n})});
-  const ValueId product = p.Step(StepOp::kMul, {p.Step(StepOp::kSign, {mean}), sign});
-  const ValueId differ = p.Step(StepOp::kLess, {product, zero});
-  return p.Step(StepOp::kAdd, {mean, p.Step(StepOp::kWhere, {differ, sign, zero})});
-}
-
-struct Part {
-  bool reduces, first, last;
-  int64_t count;
-};
-
-// The recipe, or the part of it that one level does, in the dtype that it computes in.
-ValueId Lower(TileProgram& p, const Recipe& recipe, ValueId v, const Part& part) {
-  if (recipe.fractional && IsInt(p.dtype(v))) v = p.Convert(v, DType::kF64);
-  if (recipe.log_sum_exp) return LogSumExp(p, v, part.reduces);
-  if (recipe.whole_mean) return part.reduces ? WholeMean(p, v, part.count) : v;
-  if (part.first && recipe.before.has_value()) v = p.Step(*recipe.before, {v});
-  if (part.reduces) v = p.Reduce(recipe.combine, v);
-  if (part.last && recipe.mean) {
-    v = p.Step(StepOp::kDiv, {v, p.Scalar(p.dtype(v), static_cast<double>(part.count))});
-  }
-  if (part.last && recipe.after.has_value()) v = p.Step(*recipe.after, {v});
-  return v;
-}
-
-absl::StatusOr<TileProgram> Build(const Recipe& recipe, const Level& level, int threads) {
+absl::StatusOr<TilePlan> Build(const Reduction& recipe, const Level& level, int threads) {
   TileProgram p(level.space, level.reduced);
   const bool reduces = level.reduced.last > level.reduced.first;
-  const ValueId x = p.Input(level.from, level.in);
-  const ValueId v = Lower(p, recipe, x, {reduces, level.first, level.last, level.count});
+  const TileProgram::ValueId x = p.Input(level.from, level.in);
+  const TileProgram::ValueId v =
+      LowerReduction(p, recipe, x, {reduces, level.first, level.last, level.count});
   p.Output(v, level.to, level.out);
-  if (absl::Status s = p.Finish(threads); !s.ok()) return s;
-  return p;
+  return TilePlan::Make(p, threads);
 }
 
 // Reductions over nothing, and reductions to nothing.
@@ -137,10 +71,10 @@ class FillKernel : public Kernel {
 class ReduceKernel : public Kernel {
  public:
   // One level.
-  explicit ReduceKernel(TileProgram only) : last_(std::move(only)) {}
+  explicit ReduceKernel(TilePlan only) : last_(std::move(only)) {}
   // Two: `body` and `tail` write slices, `last` combines them. Offsets are in bytes.
-  ReduceKernel(TileProgram body, std::optional<TileProgram> tail, size_t tail_in, size_t tail_out,
-               size_t partial_bytes, TileProgram last)
+  ReduceKernel(TilePlan body, std::optional<TilePlan> tail, size_t tail_in, size_t tail_out,
+               size_t partial_bytes, TilePlan last)
       : body_(std::move(body)),
         tail_(std::move(tail)),
         last_(std::move(last)),
@@ -173,17 +107,16 @@ class ReduceKernel : public Kernel {
   }
 
  private:
-  static void Run(const TileProgram& p, const void* in, void* out, void* scratch,
-                  ThreadPool* pool) {
+  static void Run(const TilePlan& p, const void* in, void* out, void* scratch, ThreadPool* pool) {
     p.Run({&in, 1}, {&out, 1}, scratch, pool);
   }
-  std::optional<TileProgram> body_, tail_;
-  TileProgram last_;
+  std::optional<TilePlan> body_, tail_;
+  TilePlan last_;
   size_t tail_in_ = 0, tail_out_ = 0, partial_bytes_ = 0;
 };
 
 // How many reduced elements one slice holds; 0 where one level is best.
-int64_t SliceSize(const Recipe& recipe, const ReduceView& view, DType computed) {
+int64_t SliceSize(const Reduction& recipe, const ReduceView& view, DType computed) {
   if (recipe.whole_mean) return 0;
   const bool columns = view.inner > 1;
   const int64_t slice = columns ? 128 : 16384;
@@ -194,7 +127,7 @@ int64_t SliceSize(const Recipe& recipe, const ReduceView& view, DType computed) 
   return tasks < 64 && view.count > 4 * slice && view.count * view.inner > 65536 ? slice : 0;
 }
 
-absl::StatusOr<std::unique_ptr<Kernel>> TwoLevels(const Recipe& recipe, const ReduceView& view,
+absl::StatusOr<std::unique_ptr<Kernel>> TwoLevels(const Reduction& recipe, const ReduceView& view,
                                                   int64_t slice, DType from, DType computed,
                                                   DType to, int threads) {
   const int first = view.reduced.first, last = view.reduced.last;
@@ -234,11 +167,11 @@ absl::StatusOr<std::unique_ptr<Kernel>> TwoLevels(const Recipe& recipe, const Re
     l.reduced.last = l.reduced.first + last - cut;
     return l;
   };
-  absl::StatusOr<TileProgram> body = Build(recipe, level(slices, length), threads);
+  absl::StatusOr<TilePlan> body = Build(recipe, level(slices, length), threads);
   if (!body.ok()) return body.status();
-  std::optional<TileProgram> tail;
+  std::optional<TilePlan> tail;
   if (rest > 0) {
-    absl::StatusOr<TileProgram> p = Build(recipe, level(1, rest), threads);
+    absl::StatusOr<TilePlan> p = Build(recipe, level(1, rest), threads);
     if (!p.ok()) return p.status();
     tail = *std::move(p);
   }
@@ -253,7 +186,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> TwoLevels(const Recipe& recipe, const Re
                       false,
                       true,
                       view.count};
-  absl::StatusOr<TileProgram> whole = Build(recipe, combine, threads);
+  absl::StatusOr<TilePlan> whole = Build(recipe, combine, threads);
   if (!whole.ok()) return whole.status();
   return std::make_unique<ReduceKernel>(
       *std::move(body), std::move(tail),
@@ -263,7 +196,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> TwoLevels(const Recipe& recipe, const Re
 }
 
 // The kernel for data of extents `dims`.
-absl::StatusOr<std::unique_ptr<Kernel>> Make(const Recipe& recipe, absl::Span<const int64_t> dims,
+absl::StatusOr<std::unique_ptr<Kernel>> Make(const Reduction& recipe,
+                                             absl::Span<const int64_t> dims,
                                              const std::vector<bool>& reduced, DType dtype,
                                              int threads) {
   const ReduceView view = MakeReduceView(dims, reduced);
@@ -276,7 +210,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const Recipe& recipe, absl::Span<co
   if (const int64_t slice = SliceSize(recipe, view, computed); slice > 0) {
     return TwoLevels(recipe, view, slice, stored, computed, stored, threads);
   }
-  absl::StatusOr<TileProgram> only = Build(
+  absl::StatusOr<TilePlan> only = Build(
       recipe, {view.space, view.reduced, view.in, view.out, stored, stored, true, true, view.count},
       threads);
   if (!only.ok()) return only.status();
@@ -286,7 +220,8 @@ absl::StatusOr<std::unique_ptr<Kernel>> Make(const Recipe& recipe, absl::Span<co
 // Data whose extents come with each launch: the program for them is as quickly built as looked up.
 class OpenReduceKernel : public Kernel {
  public:
-  OpenReduceKernel(const PrepareContext& context, const Recipe& recipe, std::vector<bool> reduced)
+  OpenReduceKernel(const PrepareContext& context, const Reduction& recipe,
+                   std::vector<bool> reduced)
       : recipe_(recipe),
         reduced_(std::move(reduced)),
         keep_(context.node.Int("keepdims") != 0),
@@ -313,7 +248,7 @@ class OpenReduceKernel : public Kernel {
   bool dynamic_outputs() const override { return true; }
 
  private:
-  const Recipe recipe_;
+  const Reduction recipe_;
   const std::vector<bool> reduced_;  // by axis
   const bool keep_;
   const DType dtype_;
@@ -321,7 +256,7 @@ class OpenReduceKernel : public Kernel {
 };
 
 absl::StatusOr<std::unique_ptr<Kernel>> Prepare(const PrepareContext& context,
-                                                const Recipe& recipe) {
+                                                const Reduction& recipe) {
   const int64_t rank = context.inputs[0].rank();
   std::vector<bool> reduced(rank, context.node.Int("noop_with_empty_axes") == 0);
   if (context.IsOpen(1)) return absl::UnimplementedError("axes are not constant");
@@ -342,39 +277,10 @@ absl::StatusOr<std::unique_ptr<Kernel>> Prepare(const PrepareContext& context,
   return Make(recipe, context.input_dims(0), reduced, context.input_dtype(0), context.threads);
 }
 
-// The op's recipe for a dtype.
-Recipe RecipeOf(absl::string_view op, DType dtype) {
-  if (op == "ReduceMean" && IsInt(dtype)) return {.whole_mean = true, .of_nothing = kNaN};
-  if (op == "ReduceMean") return {.mean = true, .of_nothing = kNaN};
-  if (op == "ReduceMax") return {.combine = ReduceOp::kMax, .of_nothing = -kInf};
-  if (op == "ReduceMin") return {.combine = ReduceOp::kMin, .of_nothing = kInf};
-  if (op == "ReduceProd") return {.combine = ReduceOp::kProd, .of_nothing = 1};
-  if (op == "ReduceL1" && !IsUnsignedInt(dtype)) return {.before = StepOp::kAbs};
-  if (op == "ReduceL2") {
-    return {.before = StepOp::kSquare, .after = StepOp::kSqrt, .fractional = true};
-  }
-  if (op == "ReduceLogSum") {
-    return {.after = StepOp::kLog, .fractional = true, .of_nothing = -kInf};
-  }
-  if (op == "ReduceLogSumExp") {
-    return {.log_sum_exp = true, .fractional = true, .of_nothing = -kInf};
-  }
-  if (op == "ReduceSumSquare") return {.before = StepOp::kSquare};
-  return {};  // ReduceSum, and ReduceL1 of what is never negative
-}
-
 }  // namespace
 
-TileProgram::ValueId LowerReduction(TileProgram& program, const Node& node,
-                                    TileProgram::ValueId value, int64_t count) {
-  const DType dtype = program.dtype(value);
-  const Part whole{.reduces = count > 1, .first = true, .last = true, .count = count};
-  const ValueId result = Lower(program, RecipeOf(node.op_name(), dtype), value, whole);
-  return program.Convert(result, dtype);
-}
-
 absl::StatusOr<std::unique_ptr<Kernel>> PrepareReduction(const PrepareContext& context) {
-  return Prepare(context, RecipeOf(context.node.op_name(), context.input_dtype(0)));
+  return Prepare(context, ReductionOf(context.node.op_name(), context.input_dtype(0)));
 }
 
 }  // namespace sluice::cpu

@@ -1,7 +1,7 @@
 // Reorder: the axes of one memory order copied into another's places.
 #include "absl/strings/str_cat.h"
-#include "kernels/cpu/layouts.h"
-#include "kernels/cpu/strided_copy.h"
+#include "kernels/cpu/layout/layouts.h"
+#include "kernels/cpu/layout/strided_copy.h"
 
 namespace sluice::cpu {
 namespace {

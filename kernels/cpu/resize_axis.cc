@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "kernels/cpu/int_input.h"
-#include "kernels/cpu/mapped_copy.h"
+#include "kernels/cpu/layout/mapped_copy.h"
 #include "ops/resize.h"
 
 namespace sluice::cpu {

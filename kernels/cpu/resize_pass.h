@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "kernels/cpu/mapped_copy.h"
+#include "kernels/cpu/layout/mapped_copy.h"
 #include "kernels/cpu/resize_axis.h"
 #include "kernels/device/thread_pool.h"
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "kernels/cpu/tile_step.h"
+#include "kernels/cpu/tile/function.h"
 #include "kernels/kernel.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -122,7 +122,7 @@ class RotaryEmbeddingKernel : public Kernel {
   int64_t batch_, heads_, sequence_, size_, half_;
   int64_t positions_;  // rows of the caches that position_ids name
   bool heads_first_, interleaved_;
-  StepFn load_, store_;
+  TileFn load_, store_;
 };
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "kernels/cpu/copy_kernel.h"
+#include "kernels/cpu/layout/copy_kernel.h"
 
 namespace sluice::cpu {
 namespace {

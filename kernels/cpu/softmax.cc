@@ -1,6 +1,6 @@
 // Softmax and LogSoftmax along one axis, as tile programs.
-#include "kernels/cpu/norm_steps.h"
-#include "kernels/cpu/program_kernel.h"
+#include "kernels/cpu/tile/program_kernel.h"
+#include "kernels/tile/norm.h"
 
 namespace sluice::cpu {
 namespace {
@@ -28,7 +28,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareSoftmax(const PrepareContext& con
   TileProgram p(s.space, {1, 2});
   const auto x = p.Input(context.input_dtype(0), s.strides);
   p.Output(SoftmaxSteps(p, x), context.output_dtype(0), s.strides);
-  return MakeProgramKernel(std::move(p), {0}, context);
+  return MakeProgramKernel(p, {0}, context);
 }
 
 absl::StatusOr<std::unique_ptr<Kernel>> PrepareLogSoftmax(const PrepareContext& context) {
@@ -36,7 +36,7 @@ absl::StatusOr<std::unique_ptr<Kernel>> PrepareLogSoftmax(const PrepareContext& 
   TileProgram p(s.space, {1, 2});
   const auto x = p.Input(context.input_dtype(0), s.strides);
   p.Output(LogSoftmaxSteps(p, x), context.output_dtype(0), s.strides);
-  return MakeProgramKernel(std::move(p), {0}, context);
+  return MakeProgramKernel(p, {0}, context);
 }
 
 }  // namespace sluice::cpu

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "graph/tensor.h"
-#include "kernels/cpu/tile_step.h"
+#include "kernels/cpu/tile/function.h"
 #include "kernels/kernel.h"
 
 namespace sluice::cpu {
@@ -27,7 +27,7 @@ class ScratchLayout {
   size_t bytes_ = 0;
 };
 
-inline void ConvertParallel(StepFn convert, const void* from, size_t from_size, void* to,
+inline void ConvertParallel(TileFn convert, const void* from, size_t from_size, void* to,
                             size_t to_size, int64_t n, ThreadPool* pool) {
   auto body = [&](int64_t begin, int64_t end) {
     const void* in[1] = {static_cast<const char*>(from) + begin * from_size};

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "kernels/cpu/copy_kernel.h"
+#include "kernels/cpu/layout/copy_kernel.h"
 
 namespace sluice::cpu {
 

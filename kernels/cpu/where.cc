@@ -1,7 +1,7 @@
 // Where and Equal on strings; numbers are done by tile programs.
 #include "absl/strings/str_cat.h"
-#include "kernels/cpu/tile_program.h"
 #include "kernels/kernel.h"
+#include "kernels/tile/program.h"
 
 namespace sluice::cpu {
 namespace {

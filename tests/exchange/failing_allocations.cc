@@ -4,10 +4,10 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/no_throw.h"
 #include "exchange/model.h"
 #include "graph/graph.h"
 #include "graph/infer.h"
-#include "graph/no_throw.h"
 #include "graph/text.h"
 #include "ops/op.h"
 #include "tests/exchange/model_builder.h"

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/builder.h"
 #include "kernels/cpu/cpu_kernels.h"
-#include "kernels/cpu/layouts.h"
+#include "kernels/cpu/layout/layouts.h"
 #include "ops/op.h"
 #include "tests/fuzz/conv_trial.h"
 #include "tests/fuzz/fuzz.h"
@@ -54,7 +54,7 @@ class Guarded {
 // A plain tensor as it lies in `layout`, and back.
 Tensor Laid(const Tensor& t, Layout layout, bool back) {
   const Dims dims(t.dims().begin(), t.dims().end());
-  const Dims strides = cpu::MemoryStrides(dims, layout);
+  const Dims strides = MemoryStrides(dims, layout);
   Tensor to = *Tensor::Allocate(t.dtype(), dims);
   const size_t size = ByteSize(t.dtype());
   const char* const from = static_cast<const char*>(t.raw());

@@ -1,4 +1,4 @@
-#include "graph/float16.h"
+#include "base/float16.h"
 
 #include <gtest/gtest.h>
 

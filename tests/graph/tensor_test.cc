@@ -6,7 +6,7 @@
 #include <cmath>
 #include <set>
 
-#include "graph/hash.h"
+#include "base/hash.h"
 #include "graph/scalar_text.h"
 
 namespace sluice {

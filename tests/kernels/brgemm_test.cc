@@ -1,4 +1,4 @@
-#include "kernels/cpu/brgemm.h"
+#include "kernels/cpu/gemm/brgemm.h"
 
 #include <gtest/gtest.h>
 

@@ -7,14 +7,14 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/cpu/simd.h"
-#include "kernels/cpu/tile_step.h"
+#include "kernels/cpu/tile/function.h"
 
 namespace sluice::cpu {
 namespace {
 
 struct Function {
   const char* name;
-  StepOp op;
+  TileStep op;
   double (*exact)(double);
   double low, high;
   double max_ulp;
@@ -32,31 +32,31 @@ double Mish(double x) { return x * std::tanh(Softplus(x)); }
 double Swish(double x) { return x * Sigmoid(2 * x); }
 
 const Function kFunctions[] = {
-    {"exp", StepOp::kExp, std::exp, -87, 88.7, 2},
-    {"log", StepOp::kLog, std::log, 0, 3e38, 4},
-    {"sin", StepOp::kSin, std::sin, -30000, 30000, 4},
-    {"sin, far", StepOp::kSin, std::sin, -1e30, 1e30, 2},
-    {"cos", StepOp::kCos, std::cos, -30000, 30000, 4},
-    {"tan", StepOp::kTan, std::tan, -30000, 30000, 8},
-    {"asin", StepOp::kAsin, std::asin, -1, 1, 5},
-    {"acos", StepOp::kAcos, std::acos, -1, 1, 5},
-    {"atan", StepOp::kAtan, std::atan, -1e6, 1e6, 4},
-    {"sinh", StepOp::kSinh, std::sinh, -89, 89, 6},
-    {"cosh", StepOp::kCosh, std::cosh, -89, 89, 6},
-    {"tanh", StepOp::kTanh, std::tanh, -20, 20, 4},
-    {"asinh", StepOp::kAsinh, std::asinh, -1e10, 1e10, 5},
-    {"acosh", StepOp::kAcosh, std::acosh, 1, 1e10, 5},
-    {"atanh", StepOp::kAtanh, std::atanh, -1, 1, 5},
-    {"erf", StepOp::kErf, std::erf, -6, 6, 5},
-    {"sigmoid", StepOp::kSigmoid, Sigmoid, -80, 80, 4},
-    {"softplus", StepOp::kSoftplus, Softplus, -80, 80, 5},
-    {"mish", StepOp::kMish, Mish, -40, 80, 6},
-    {"swish", StepOp::kSwish, Swish, -40, 80, 6, 2},
-    {"elu", StepOp::kElu, +[](double x) { return x < 0 ? 1.5 * std::expm1(x) : x; }, -90, 90, 4,
+    {"exp", TileStep::kExp, std::exp, -87, 88.7, 2},
+    {"log", TileStep::kLog, std::log, 0, 3e38, 4},
+    {"sin", TileStep::kSin, std::sin, -30000, 30000, 4},
+    {"sin, far", TileStep::kSin, std::sin, -1e30, 1e30, 2},
+    {"cos", TileStep::kCos, std::cos, -30000, 30000, 4},
+    {"tan", TileStep::kTan, std::tan, -30000, 30000, 8},
+    {"asin", TileStep::kAsin, std::asin, -1, 1, 5},
+    {"acos", TileStep::kAcos, std::acos, -1, 1, 5},
+    {"atan", TileStep::kAtan, std::atan, -1e6, 1e6, 4},
+    {"sinh", TileStep::kSinh, std::sinh, -89, 89, 6},
+    {"cosh", TileStep::kCosh, std::cosh, -89, 89, 6},
+    {"tanh", TileStep::kTanh, std::tanh, -20, 20, 4},
+    {"asinh", TileStep::kAsinh, std::asinh, -1e10, 1e10, 5},
+    {"acosh", TileStep::kAcosh, std::acosh, 1, 1e10, 5},
+    {"atanh", TileStep::kAtanh, std::atanh, -1, 1, 5},
+    {"erf", TileStep::kErf, std::erf, -6, 6, 5},
+    {"sigmoid", TileStep::kSigmoid, Sigmoid, -80, 80, 4},
+    {"softplus", TileStep::kSoftplus, Softplus, -80, 80, 5},
+    {"mish", TileStep::kMish, Mish, -40, 80, 6},
+    {"swish", TileStep::kSwish, Swish, -40, 80, 6, 2},
+    {"elu", TileStep::kElu, +[](double x) { return x < 0 ? 1.5 * std::expm1(x) : x; }, -90, 90, 4,
      1.5},
-    {"selu", StepOp::kSelu, +[](double x) { return 0.75 * (x < 0 ? 1.5 * std::expm1(x) : x); }, -90,
-     90, 5, 1.5, 0.75},
-    {"celu", StepOp::kCelu, +[](double x) { return x < 0 ? 0.5 * std::expm1(x / 0.5) : x; }, -40,
+    {"selu", TileStep::kSelu, +[](double x) { return 0.75 * (x < 0 ? 1.5 * std::expm1(x) : x); },
+     -90, 90, 5, 1.5, 0.75},
+    {"celu", TileStep::kCelu, +[](double x) { return x < 0 ? 0.5 * std::expm1(x / 0.5) : x; }, -40,
      40, 5, 0.5},
 };
 
@@ -87,10 +87,10 @@ double UlpError(float y, double exact) {
   return std::abs(y - exact) / std::ldexp(1.0, exponent - 23);
 }
 
-std::vector<float> Apply(StepOp op, const std::vector<float>& x, StepParams params) {
+std::vector<float> Apply(TileStep op, const std::vector<float>& x, TileParams params) {
   std::vector<float> y(x.size());
   const void* in[] = {x.data()};
-  FindStep(op, DType::kF32)->fn(in, y.data(), x.size(), params);
+  FindTileFunction(op, DType::kF32)->fn(in, y.data(), x.size(), params);
   return y;
 }
 
@@ -112,7 +112,7 @@ TEST(ElementwiseMath, StaysWithinItsErrorOverTheWholeRange) {
 TEST(ElementwiseMath, GeluIsExactToSmallAbsoluteErrors) {
   using Exact = double (*)(double);
   for (const auto& [op, exact] :
-       {std::pair<StepOp, Exact>(StepOp::kGelu, Gelu), {StepOp::kGeluTanh, GeluTanh}}) {
+       {std::pair<TileStep, Exact>(TileStep::kGelu, Gelu), {TileStep::kGeluTanh, GeluTanh}}) {
     const std::vector<float> x = Samples(-30, 30);
     const std::vector<float> y = Apply(op, x, {});
     double worst = 0;
@@ -133,7 +133,7 @@ TEST(ElementwiseMath, SpecialValuesAreThoseOfTheFunctions) {
     const std::vector<float> y = Apply(f.op, x, {f.a, f.b});
     for (size_t i = 0; i < x.size(); ++i) {
       const double e = f.exact(x[i]);
-      if (f.op == StepOp::kSoftplus && std::isinf(x[i])) continue;
+      if (f.op == TileStep::kSoftplus && std::isinf(x[i])) continue;
       EXPECT_EQ(std::isnan(y[i]), std::isnan(e)) << f.name << "(" << x[i] << ") = " << y[i];
       if (std::isnan(e)) continue;
       const double limit = std::abs(e) > std::numeric_limits<float>::max() ? INFINITY : e;
@@ -150,7 +150,7 @@ TEST(ElementwiseMath, SpecialValuesAreThoseOfTheFunctions) {
 
 // x times a gate that is 0 there is NaN at -infinity alone.
 TEST(ElementwiseMath, ActivationsReachTheirLimits) {
-  for (StepOp op : {StepOp::kGelu, StepOp::kGeluTanh, StepOp::kMish, StepOp::kSwish}) {
+  for (TileStep op : {TileStep::kGelu, TileStep::kGeluTanh, TileStep::kMish, TileStep::kSwish}) {
     const std::vector<float> y = Apply(op, {-INFINITY, INFINITY, NAN, -1e30f, 1e30f}, {.a = 1});
     EXPECT_TRUE(std::isnan(y[0]));
     EXPECT_EQ(y[1], INFINITY);
@@ -161,7 +161,7 @@ TEST(ElementwiseMath, ActivationsReachTheirLimits) {
 }
 
 TEST(ElementwiseMath, PowMatchesLibmForEverySignAndScalarExponents) {
-  const Step* pow = FindStep(StepOp::kPow, DType::kF32);
+  const TileFunction* pow = FindTileFunction(TileStep::kPow, DType::kF32);
   std::vector<float> bases, exponents;
   for (double b : {0.0, 0.5, 1.0, 2.0, 3.7, 1e-3, 1e10, -2.0, -0.0, 1e-40, double{INFINITY}}) {
     for (double e : {-3.0, -0.5, 0.0, 0.3, 1.0, 2.0, 7.0, 31.5, double{INFINITY}, double{NAN}}) {

@@ -1,9 +1,9 @@
 // Every op that may run channels last gives the numbers of its plain form.
-#include "kernels/cpu/layouts.h"
+#include "kernels/cpu/layout/layouts.h"
 
 #include "gtest/gtest.h"
 #include "kernels/cpu/cpu_kernels.h"
-#include "kernels/cpu/strided_copy.h"
+#include "kernels/cpu/layout/strided_copy.h"
 #include "ops/op.h"
 #include "tests/testing/run_op.h"
 

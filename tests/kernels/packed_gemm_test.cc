@@ -1,4 +1,4 @@
-#include "kernels/cpu/packed_gemm.h"
+#include "kernels/cpu/gemm/packed_gemm.h"
 
 #include <gtest/gtest.h>
 

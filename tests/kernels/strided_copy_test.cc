@@ -1,4 +1,4 @@
-#include "kernels/cpu/strided_copy.h"
+#include "kernels/cpu/layout/strided_copy.h"
 
 #include <numeric>
 #include <random>

@@ -1,11 +1,11 @@
-#include "kernels/cpu/tile_program.h"
-
 #include <cmath>
 #include <functional>
 #include <numeric>
 #include <random>
 
 #include "gtest/gtest.h"
+#include "kernels/cpu/tile/plan.h"
+#include "kernels/tile/program.h"
 
 namespace sluice::cpu {
 namespace {
@@ -22,8 +22,8 @@ Dims Contiguous(absl::Span<const int64_t> dims) { return BroadcastStrides(dims, 
 
 int64_t Elements(absl::Span<const int64_t> dims) { return *ElementCount(dims); }
 
-void RunProgram(const TileProgram& p, const std::vector<const void*>& inputs,
-                const std::vector<void*>& outputs, int threads) {
+void RunPlan(const TilePlan& p, const std::vector<const void*>& inputs,
+             const std::vector<void*>& outputs, int threads) {
   std::vector<char> scratch(p.scratch_bytes() + 64);
   char* aligned = scratch.data() + (64 - reinterpret_cast<uintptr_t>(scratch.data()) % 64) % 64;
   ThreadPool pool(threads);
@@ -60,14 +60,15 @@ TEST_P(TileBroadcast, FusedChainEqualsElementByElement) {
     const auto x = p.Input(DType::kF32, BroadcastStrides(c.a, c.space));
     const auto y = p.Input(DType::kF32, BroadcastStrides(c.b, c.space));
     const auto two = p.Scalar(DType::kF32, 2);
-    const auto scaled = p.Step(StepOp::kMul, {p.Step(StepOp::kSub, {x, y}), two});
-    const auto chosen = p.Step(StepOp::kWhere, {p.Step(StepOp::kLess, {x, y}), scaled, y});
+    const auto scaled = p.Step(TileStep::kMul, {p.Step(TileStep::kSub, {x, y}), two});
+    const auto chosen = p.Step(TileStep::kWhere, {p.Step(TileStep::kLess, {x, y}), scaled, y});
     p.Output(chosen, DType::kF32, Contiguous(c.space));
-    p.Output(p.Step(StepOp::kPRelu, {x, y}), DType::kF64, Contiguous(c.space));
-    ASSERT_TRUE(p.Finish(threads).ok());
+    p.Output(p.Step(TileStep::kPRelu, {x, y}), DType::kF64, Contiguous(c.space));
+    absl::StatusOr<TilePlan> plan = TilePlan::Make(p, threads);
+    ASSERT_TRUE(plan.ok()) << plan.status();
     std::vector<float> out(wide_a.size() + 1, -77);
     std::vector<double> out2(wide_a.size() + 1, -77);
-    RunProgram(p, {a.data(), b.data()}, {out.data(), out2.data()}, threads);
+    RunPlan(*plan, {a.data(), b.data()}, {out.data(), out2.data()}, threads);
     for (size_t i = 0; i < wide_a.size(); ++i) {
       const float u = wide_a[i], v = wide_b[i];
       ASSERT_EQ(out[i], u < v ? (u - v) * 2 : v) << i;
@@ -108,17 +109,19 @@ TEST_P(TileSoftmax, EveryModeGivesTheSameNumbers) {
   for (int threads : {1, 2}) {
     TileProgram p(space, {1, 2});
     const auto in = p.Input(DType::kF32, Contiguous(space));
-    const auto mean = p.Step(StepOp::kMul, {p.Reduce(ReduceOp::kSum, in),
-                                            p.Scalar(DType::kF32, 1.0 / static_cast<double>(row))});
-    const auto shifted = p.Step(StepOp::kSub, {in, p.Reduce(ReduceOp::kMax, in)});
-    const auto e = p.Step(StepOp::kExp, {shifted});
-    const auto softmax = p.Step(StepOp::kDiv, {e, p.Reduce(ReduceOp::kSum, e)});
+    const auto mean = p.Step(
+        TileStep::kMul,
+        {p.Reduce(ReduceOp::kSum, in), p.Scalar(DType::kF32, 1.0 / static_cast<double>(row))});
+    const auto shifted = p.Step(TileStep::kSub, {in, p.Reduce(ReduceOp::kMax, in)});
+    const auto e = p.Step(TileStep::kExp, {shifted});
+    const auto softmax = p.Step(TileStep::kDiv, {e, p.Reduce(ReduceOp::kSum, e)});
     p.Output(softmax, DType::kF32, Contiguous(space));
     const Dims kept = {outer, 1, inner};
     p.Output(mean, DType::kF32, BroadcastStrides(kept, space));
-    ASSERT_TRUE(p.Finish(threads).ok());
+    absl::StatusOr<TilePlan> plan = TilePlan::Make(p, threads);
+    ASSERT_TRUE(plan.ok()) << plan.status();
     std::vector<float> out(x.size()), means(outer * inner);
-    RunProgram(p, {x.data()}, {out.data(), means.data()}, threads);
+    RunPlan(*plan, {x.data()}, {out.data(), means.data()}, threads);
     for (int64_t o = 0; o < outer; ++o) {
       for (int64_t i = 0; i < inner; ++i) {
         const auto at = [&](int64_t r) { return (o * row + r) * inner + i; };
@@ -136,9 +139,9 @@ TEST_P(TileSoftmax, EveryModeGivesTheSameNumbers) {
     }
     if (row == 1) continue;  // all values are rows then
     // In place: the input may be overwritten, as nothing reads it later.
-    ASSERT_EQ(p.in_place().size(), 1u);
+    ASSERT_EQ(plan->in_place().size(), 1u);
     std::vector<float> shared = x;
-    RunProgram(p, {shared.data()}, {shared.data(), means.data()}, threads);
+    RunPlan(*plan, {shared.data()}, {shared.data(), means.data()}, threads);
     EXPECT_EQ(shared, out);
   }
 }
@@ -162,15 +165,16 @@ TEST(TileProgram, ColumnsAreSummedInTheOrderOfTheirRows) {
     for (float v : x) n.push_back(static_cast<int16_t>(v * 9000));
     TileProgram p(space, {1, 2});
     const auto in = p.Input(DType::kF32, Contiguous(space));
-    p.Output(p.Reduce(ReduceOp::kSum, p.Step(StepOp::kSquare, {in})), DType::kF32,
+    p.Output(p.Reduce(ReduceOp::kSum, p.Step(TileStep::kSquare, {in})), DType::kF32,
              BroadcastStrides(kept, space));
     const auto whole = p.Input(DType::kI16, Contiguous(space));
     p.Output(p.Reduce(ReduceOp::kSum, whole), DType::kI16, BroadcastStrides(kept, space));
     p.Output(p.Reduce(ReduceOp::kMin, whole), DType::kI16, BroadcastStrides(kept, space));
-    ASSERT_TRUE(p.Finish(2).ok());
+    absl::StatusOr<TilePlan> plan = TilePlan::Make(p, 2);
+    ASSERT_TRUE(plan.ok()) << plan.status();
     std::vector<float> sums(3 * columns);
     std::vector<int16_t> totals(3 * columns), least(3 * columns);
-    RunProgram(p, {x.data(), n.data()}, {sums.data(), totals.data(), least.data()}, 2);
+    RunPlan(*plan, {x.data(), n.data()}, {sums.data(), totals.data(), least.data()}, 2);
     for (int64_t o = 0; o < 3; ++o) {
       for (int64_t c = 0; c < columns; ++c) {
         float sum = 0;
@@ -195,9 +199,10 @@ TEST(TileProgram, ReducesAnEmptyRowToTheNeutralElement) {
   const auto x = p.Input(DType::kF32, {0, 1});
   p.Output(p.Reduce(ReduceOp::kSum, x), DType::kF32, {1, 0});
   p.Output(p.Reduce(ReduceOp::kMax, x), DType::kF32, {1, 0});
-  ASSERT_TRUE(p.Finish(1).ok());
+  absl::StatusOr<TilePlan> plan = TilePlan::Make(p, 1);
+  ASSERT_TRUE(plan.ok()) << plan.status();
   std::vector<float> sums(4, 5), highest(4, 5);
-  RunProgram(p, {sums.data()}, {sums.data(), highest.data()}, 1);
+  RunPlan(*plan, {sums.data()}, {sums.data(), highest.data()}, 1);
   EXPECT_EQ(sums, std::vector<float>(4, 0));
   EXPECT_EQ(highest, std::vector<float>(4, -INFINITY));
 }
@@ -206,9 +211,10 @@ TEST(TileProgram, SumsRowsOfEveryIntegerWithWrapping) {
   const std::vector<int8_t> x = {100, 100, 1, -100, -100, 2};
   TileProgram p({2, 3}, {1, 2});
   p.Output(p.Reduce(ReduceOp::kSum, p.Input(DType::kI8, {3, 1})), DType::kI8, {1, 0});
-  ASSERT_TRUE(p.Finish(1).ok());
+  absl::StatusOr<TilePlan> plan = TilePlan::Make(p, 1);
+  ASSERT_TRUE(plan.ok()) << plan.status();
   std::vector<int8_t> sums(2);
-  RunProgram(p, {x.data()}, {sums.data()}, 1);
+  RunPlan(*plan, {x.data()}, {sums.data()}, 1);
   EXPECT_EQ(sums, (std::vector<int8_t>{-55, 58}));
 }
 
@@ -220,18 +226,19 @@ TEST(TileProgram, NormalisesHalvesWithScaleAndBias) {
   TileProgram p({kRows, kColumns}, {1, 2});
   const auto in = p.Input(DType::kF16, {kColumns, 1});
   const auto share = p.Scalar(DType::kF32, 1.0 / kColumns);
-  const auto mean = p.Step(StepOp::kMul, {p.Reduce(ReduceOp::kSum, in), share});
-  const auto centred = p.Step(StepOp::kSub, {in, mean});
-  const auto squares = p.Reduce(ReduceOp::kSum, p.Step(StepOp::kSquare, {centred}));
-  const auto variance = p.Step(StepOp::kMul, {squares, share});
-  const auto scale = p.Step(StepOp::kPowMinusHalf,
-                            {p.Step(StepOp::kAdd, {variance, p.Scalar(DType::kF32, 1e-5)})});
-  const auto scaled =
-      p.Step(StepOp::kMul, {p.Step(StepOp::kMul, {centred, scale}), p.Input(DType::kF32, {0, 1})});
-  p.Output(p.Step(StepOp::kAdd, {scaled, p.Input(DType::kF32, {0, 1})}), DType::kF16,
+  const auto mean = p.Step(TileStep::kMul, {p.Reduce(ReduceOp::kSum, in), share});
+  const auto centred = p.Step(TileStep::kSub, {in, mean});
+  const auto squares = p.Reduce(ReduceOp::kSum, p.Step(TileStep::kSquare, {centred}));
+  const auto variance = p.Step(TileStep::kMul, {squares, share});
+  const auto scale = p.Step(TileStep::kPowMinusHalf,
+                            {p.Step(TileStep::kAdd, {variance, p.Scalar(DType::kF32, 1e-5)})});
+  const auto scaled = p.Step(
+      TileStep::kMul, {p.Step(TileStep::kMul, {centred, scale}), p.Input(DType::kF32, {0, 1})});
+  p.Output(p.Step(TileStep::kAdd, {scaled, p.Input(DType::kF32, {0, 1})}), DType::kF16,
            {kColumns, 1});
-  ASSERT_TRUE(p.Finish(2).ok());
-  RunProgram(p, {x.data(), gamma.data(), beta.data()}, {y.data()}, 2);
+  absl::StatusOr<TilePlan> plan = TilePlan::Make(p, 2);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  RunPlan(*plan, {x.data(), gamma.data(), beta.data()}, {y.data()}, 2);
   for (int64_t r = 0; r < kRows; ++r) {
     double sum = 0, square = 0;
     for (int64_t c = 0; c < kColumns; ++c) sum += x[r * kColumns + c];
@@ -247,20 +254,22 @@ TEST(TileProgram, NormalisesHalvesWithScaleAndBias) {
 TEST(TileProgram, MayNotOverwriteAnInputThatAStepReadsLater) {
   TileProgram p({100});
   const auto x = p.Input(DType::kF32, {1});
-  const auto e = p.Step(StepOp::kExp, {x});
+  const auto e = p.Step(TileStep::kExp, {x});
   p.Output(e, DType::kF32, {1});
-  p.Output(p.Step(StepOp::kAdd, {e, x}), DType::kF32, {1});
-  ASSERT_TRUE(p.Finish(1).ok());
-  EXPECT_EQ(p.in_place(), (std::vector<std::pair<int, int>>{{1, 0}}));
+  p.Output(p.Step(TileStep::kAdd, {e, x}), DType::kF32, {1});
+  absl::StatusOr<TilePlan> plan = TilePlan::Make(p, 1);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->in_place(), (std::vector<std::pair<int, int>>{{1, 0}}));
 }
 
 TEST(TileProgram, WritesTransposedResults) {
   const std::vector<float> x = RandomFloats(6, 8);
   TileProgram p({2, 3});
-  p.Output(p.Step(StepOp::kNeg, {p.Input(DType::kF32, {3, 1})}), DType::kF32, {1, 2});
-  ASSERT_TRUE(p.Finish(1).ok());
+  p.Output(p.Step(TileStep::kNeg, {p.Input(DType::kF32, {3, 1})}), DType::kF32, {1, 2});
+  absl::StatusOr<TilePlan> plan = TilePlan::Make(p, 1);
+  ASSERT_TRUE(plan.ok()) << plan.status();
   std::vector<float> y(6);
-  RunProgram(p, {x.data()}, {y.data()}, 1);
+  RunPlan(*plan, {x.data()}, {y.data()}, 1);
   for (int i = 0; i < 2; ++i) {
     for (int j = 0; j < 3; ++j) EXPECT_EQ(y[j * 2 + i], -x[i * 3 + j]);
   }
@@ -268,14 +277,53 @@ TEST(TileProgram, WritesTransposedResults) {
 
 TEST(TileProgram, MisuseIsAnErrorThatNamesTheStep) {
   TileProgram mixed({4});
-  mixed.Step(StepOp::kAdd, {mixed.Input(DType::kF32, {1}), mixed.Input(DType::kI32, {1})});
-  EXPECT_EQ(mixed.Finish(1).message(), "step add of a tile program mixes i32 and others");
-  TileProgram missing({4});
-  missing.Step(StepOp::kExp, {missing.Input(DType::kI32, {1})});
-  EXPECT_EQ(missing.Finish(1).code(), absl::StatusCode::kUnimplemented);
+  mixed.Step(TileStep::kAdd, {mixed.Input(DType::kF32, {1}), mixed.Input(DType::kI32, {1})});
+  EXPECT_EQ(mixed.status().message(), "step add of a tile program mixes i32 and others");
+  EXPECT_EQ(TilePlan::Make(mixed, 1).status(), mixed.status());
   TileProgram strides({4, 4});
   strides.Input(DType::kF32, {1});
-  EXPECT_FALSE(strides.Finish(1).ok());
+  EXPECT_FALSE(strides.status().ok());
+}
+
+// A program says what is to be computed; what this device lacks is found when it plans.
+TEST(TileProgram, StepWithoutAFunctionIsThePlansToRefuse) {
+  TileProgram missing({4});
+  missing.Output(missing.Step(TileStep::kExp, {missing.Input(DType::kI32, {1})}), DType::kI32, {1});
+  EXPECT_TRUE(missing.status().ok());
+  const absl::Status s = TilePlan::Make(missing, 1).status();
+  EXPECT_EQ(s.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(s.message(), "step exp in i32");
+}
+
+TEST(TileProgram, TextSaysAllOfIt) {
+  TileProgram p({64, 1000}, {1, 2});
+  const auto x = p.Input(DType::kF16, {1000, 1});
+  const auto e = p.Step(TileStep::kExp, {p.Step(TileStep::kSub, {x, p.Reduce(ReduceOp::kMax, x)})});
+  const auto slope = p.Step(TileStep::kLeakyRelu, {e}, {.a = 0.25});
+  const auto key = p.Input(DType::kU64, {0, 0});
+  const auto noise = p.Random(Distribution::kUniform, key, 7, DType::kF32, {1000, 1});
+  p.Output(p.Step(TileStep::kAdd, {slope, noise}), DType::kF16, {1000, 1});
+  p.Output(p.Step(TileStep::kMul, {p.Reduce(ReduceOp::kSum, e), p.Scalar(DType::kF32, 0.5)}),
+           DType::kF32, {1, 0});
+  EXPECT_EQ(p.Text(), R"(tile [64,1000] reduce 1..2 {
+  %0 = input 0 f16 [1000,1]
+  %1 = f32 %0 : f32
+  %2 = rmax %1 : f32 row
+  %3 = sub %1 %2 : f32
+  %4 = exp %3 : f32
+  %5 = leakyrelu %4 (0.25, 0) : f32
+  %6 = input 1 u64 [0,0] one
+  %7 = uniform key 1 stream 7 f32 [1000,1]
+  %8 = add %5 %7 : f32
+  %9 = f16 %8 : f16
+  %10 = sum %4 : f32 row
+  %11 = 0.5 f32
+  %12 = mul %10 %11 : f32 row
+  output 0 f16 [1000,1] = %9
+  output 1 f32 [1,0] = %12
+}
+)");
+  EXPECT_EQ(p.ToString(), "tile[f32 rmax sub exp leakyrelu uniform add f16 sum mul]");
 }
 
 }  // namespace

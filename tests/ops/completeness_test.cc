@@ -7,7 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "gtest/gtest.h"
 #include "kernels/cpu/cpu_kernels.h"
-#include "kernels/cpu/elementwise.h"
+#include "kernels/tile/elementwise.h"
 #include "ops/op.h"
 
 namespace sluice {
@@ -67,7 +67,7 @@ TEST(Completeness, EveryOpRunsOnTheCpu) {
 TEST(Completeness, EveryElementWiseOpHasTileSteps) {
   std::vector<std::string> without;
   for (const OpDef* op : StandardOps().Sorted()) {
-    if (op->elementwise && op->expand == nullptr && !cpu::HasTileSteps(op->name))
+    if (op->elementwise && op->expand == nullptr && !HasTileSteps(op->name))
       without.push_back(op->name);
   }
   EXPECT_EQ(List(without), "");

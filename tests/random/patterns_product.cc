@@ -25,7 +25,7 @@ Value* AnyProduct(Maker& m) {
   }
 }
 
-Value* WithSteps(Maker& m, const std::string&) { return Cheap(m, AnyProduct(m), 4); }
+Value* WithPostOps(Maker& m, const std::string&) { return Cheap(m, AnyProduct(m), 4); }
 
 Value* WithBatchNorm(Maker& m, const std::string&) {
   Value* y = AnyProduct(m);
@@ -161,10 +161,10 @@ Value* Transposed(Maker& m, const std::string&) {
 }
 
 constexpr Line kLines[] = {
-    {"product with steps", 22, WithSteps}, {"product with scales", 10, WithBatchNorm},
-    {"padded window", 8, PaddedWindow},    {"one pixel", 5, Pixel},
-    {"transposed around", 9, Sandwich},    {"scaled product", 6, Scaled},
-    {"three by three", 6, Threes},         {"transposed operand", 4, Transposed},
+    {"product with steps", 22, WithPostOps}, {"product with scales", 10, WithBatchNorm},
+    {"padded window", 8, PaddedWindow},      {"one pixel", 5, Pixel},
+    {"transposed around", 9, Sandwich},      {"scaled product", 6, Scaled},
+    {"three by three", 6, Threes},           {"transposed operand", 4, Transposed},
 };
 
 }  // namespace

@@ -184,5 +184,27 @@ signature train (x, rate) -> () does (a, b)
   }
 }
 
+// What returns text has no Status: std::bad_alloc passes through it, and nothing ends the process.
+TEST(FailingAllocations, OfReports) {
+  absl::StatusOr<std::unique_ptr<Graph>> graph = Parse(kCases[0].text, StandardOps());
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  absl::StatusOr<std::unique_ptr<Session>> session = Session::Create(**graph);
+  ASSERT_TRUE(session.ok()) << session.status();
+  Profile profile;
+  RunOptions options;
+  options.profile = &profile;
+  const Feeds feeds = {{"x", *Tensor::Random(DType::kF32, kCases[0].dims, {.seed = 5})}};
+  ASSERT_TRUE((*session)->Run(feeds, {}, options).ok());
+  RefuseEach(2000, [&]() -> absl::Status {
+    try {
+      const std::string text =
+          (*session)->Explain() + (*session)->ExplainJson() + profile.ToChromeTrace();
+      return text.size() > 1000 ? absl::OkStatus() : absl::InternalError(text);
+    } catch (const std::bad_alloc&) {
+      return absl::ResourceExhaustedError("thrown");
+    }
+  });
+}
+
 }  // namespace
 }  // namespace sluice

@@ -132,7 +132,7 @@ bool HoldsNumbers(const Graph& graph) {
   for (const auto& node : graph.nodes()) {
     for (const auto& [name, body] : node->bodies()) {
       for (const auto& inner : body->nodes()) {
-        if (node->Is("FusedLoop") && MakesNumbers(*inner)) return true;
+        if (node->Is("FusedLoop") && RoleInLoop(*inner) == LoopRole::kGenerate) return true;
       }
     }
   }

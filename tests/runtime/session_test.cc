@@ -111,6 +111,30 @@ TEST(Session, DataErrorsCarryNodeShapesOriginAndHint) {
   EXPECT_THAT(text, HasSubstr("%y = Gather(%x, %i)"));
   EXPECT_THAT(text, HasSubstr("inputs were f32[3,2], i64[2]"));
   EXPECT_THAT(text, HasSubstr("hint: "));
+  // The same for programs.
+  const std::optional<ErrorDetails> details = DetailsOf(r.status());
+  ASSERT_TRUE(details.has_value());
+  EXPECT_EQ(details->node, "y");
+  EXPECT_EQ(details->op, "Gather");
+  EXPECT_THAT(details->hint, HasSubstr("check the values that are fed"));
+  EXPECT_FALSE(DetailsOf(session->Run({}).status()).has_value());
+}
+
+TEST(Session, DetailsAreThoseOfTheBodysNode) {
+  auto session = MakeSession(R"(graph g (%c: bool[], %x: f32[3], %i: i64[n]) {
+  %y = If(%c) {else_branch = graph () {
+    return %x
+  }, then_branch = graph () {
+    %inner = Gather(%x, %i)
+    return %inner
+  }}
+  return %y
+})");
+  auto r = session->Run({{"c", Tensor::Scalar<bool>(true)},
+                         {"x", MakeTensor<float>({3}, {1, 2, 3})},
+                         {"i", MakeTensor<int64_t>({1}, {9})}});
+  ASSERT_FALSE(r.ok());
+  EXPECT_EQ(DetailsOf(r.status())->node, "inner");
 }
 
 TEST(Session, DataDependentShapesFlowOn) {
@@ -506,6 +530,68 @@ TEST(Session, ThreadsThatWantOnePlanMakeItOnce) {
   for (std::thread& t : threads) t.join();
   EXPECT_THAT((*session)->Explain(), HasSubstr("1 made, 0 shared"));
 }
+
+TEST(Session, LogTellsEachNewShapeOnce) {
+  std::vector<std::string> lines;
+  auto session = MakeSession(
+      kAffine, {.threads = 1, .log = [&](absl::string_view line) { lines.emplace_back(line); }});
+  const auto shapes = [&] {
+    return std::count_if(lines.begin(), lines.end(), [](const std::string& line) {
+      return line.rfind("specialised for (f32[", 0) == 0;
+    });
+  };
+  EXPECT_EQ(shapes(), 0);
+  for (int64_t batch : {1, 2, 1, 2, 2}) {
+    std::vector<float> x(static_cast<size_t>(batch) * 3, 1.f);
+    ASSERT_TRUE(session->Run({{"x", MakeTensor<float>({batch, 3}, x)}}).ok());
+  }
+  EXPECT_EQ(shapes(), 2);
+  EXPECT_THAT(lines.back(),
+              testing::MatchesRegex("specialised for \\(f32\\[2,3\\]\\): .* ms, arena .* bytes"));
+}
+
+// A burst of runs leaves no more frames behind than the runs since have wanted at once.
+TEST(Session, FramesBeyondTheRecentMostAreGivenBack) {
+  auto session = MakeSession(kProduct, {.threads = 1});
+  const Tensor x = *Tensor::Random(DType::kF32, {64, 64}, {.seed = 1});
+  const auto burst = [&](int threads) {
+    std::vector<std::thread> all;
+    for (int t = 0; t < threads; ++t) {
+      all.emplace_back([&] {
+        for (int i = 0; i < 20; ++i) EXPECT_TRUE(session->Run({{"x", x}}).ok());
+      });
+    }
+    for (std::thread& t : all) t.join();
+  };
+  for (int tries = 0; tries < 50 && session->Memory().frames < 2; ++tries) burst(8);
+  EXPECT_GE(session->Memory().frames, 2);
+  for (int i = 0; i < 200; ++i) ASSERT_TRUE(session->Run({{"x", x}}).ok());
+  EXPECT_EQ(session->Memory().frames, 1);
+}
+
+// The plans of a program share what bodies pack, as what it packs itself.
+TEST(Session, BodiesPackTheirWeightsOnceForAllPlans) {
+  auto session = MakeSession(R"(graph g (%x: f32[n,64]) {
+  %three = Constant {value = i64[] [3]}
+  %y = Loop(%three, _, %x) {body = graph (%i: i64[], %more: bool[], %s: f32[n,64]) {
+    %w = Constant {value = f32[64,64] {random = 1, scale = 0.1}}
+    %z = MatMul(%s, %w)
+    return %more, %z
+  }}
+  return %y
+})");
+  const auto run = [&](int64_t n) {
+    ASSERT_TRUE(session->Run({{"x", *Tensor::Random(DType::kF32, {n, 64}, {.seed = 1})}}).ok());
+  };
+  run(32);
+  const int64_t packed = session->Memory().packed_bytes;
+  EXPECT_GT(packed, 0);
+  run(48);
+  EXPECT_EQ(session->Memory().packed_bytes, packed);
+  EXPECT_THAT(session->Explain(), HasSubstr("1 made, 1 shared"));
+}
+
+TEST(Version, IsTheHeadersAndTheLibrarys) { EXPECT_STREQ(Version(), SLUICE_VERSION); }
 
 }  // namespace
 }  // namespace sluice

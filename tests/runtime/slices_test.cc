@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/builder.h"
 #include "graph/infer.h"
-#include "kernels/cpu/cost.h"
+#include "kernels/cpu/cost/cost.h"
 #include "ops/op.h"
 #include "runtime/evaluate.h"
 #include "runtime/session.h"

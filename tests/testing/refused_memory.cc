@@ -42,7 +42,7 @@ int64_t GiveMemory() {
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define SLUICE_MALLOC malloc
 #define SLUICE_MEMALIGN aligned_alloc
-// Messages that memory ran out for are left where they lie: graph/unfinished_message.h.
+// Messages that memory ran out for are left where they lie: base/unfinished_message.h.
 extern "C" int __lsan_is_turned_off() { return 1; }
 #else
 

@@ -1,0 +1,131 @@
+// Values inside of a graph, fed and fetched by name.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "runtime/evaluate.h"
+#include "sluice.h"
+#include "tests/testing/run_op.h"
+
+namespace sluice {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr char kChain[] = R"(graph chain (%x: f32[n]) {
+  %a = Neg(%x)
+  %b = Exp(%a)
+  %c = Add(%b, %x)
+  %y = Mul(%c, %b)
+  return %y
+}
+)";
+
+std::unique_ptr<Session> MakeSession(const char* text, bool inner_values = true) {
+  auto graph = Parse(text, StandardOps());
+  EXPECT_TRUE(graph.ok()) << graph.status();
+  SessionOptions options;
+  options.threads = 1;
+  options.inner_values = inner_values;
+  auto session = Session::Create(**graph, std::move(options));  // the graph goes: it is kept
+  EXPECT_TRUE(session.ok()) << session.status();
+  return *std::move(session);
+}
+
+TEST(InnerValues, FetchedBesideOutputs) {
+  auto session = MakeSession(kChain);
+  auto r = session->Run({{"x", MakeTensor<float>({2}, {0, 1})}}, {"c", "y", "a"});
+  ASSERT_TRUE(r.ok()) << r.status();
+  EXPECT_FLOAT_EQ((*r)[0].data<float>()[1], std::exp(-1.f) + 1);
+  EXPECT_FLOAT_EQ((*r)[1].data<float>()[1], (std::exp(-1.f) + 1) * std::exp(-1.f));
+  EXPECT_FLOAT_EQ((*r)[2].data<float>()[1], -1);
+}
+
+TEST(InnerValues, FedInThePlaceOfWhatComputesThem) {
+  auto session = MakeSession(kChain);
+  // Nothing needs %x any more but %c.
+  auto r = session->Run({{"b", MakeTensor<float>({1}, {5})}, {"x", MakeTensor<float>({1}, {2})}});
+  ASSERT_TRUE(r.ok()) << r.status();
+  EXPECT_FLOAT_EQ((*r)[0].data<float>()[0], 35);
+  // A value that is fed and fetched is itself; a result may be fed like any other value.
+  r = session->Run({{"y", MakeTensor<float>({1}, {7})}, {"x", MakeTensor<float>({1}, {0})}},
+                   {"y", "b"});
+  ASSERT_TRUE(r.ok()) << r.status();
+  EXPECT_FLOAT_EQ((*r)[0].data<float>()[0], 7);
+  EXPECT_FLOAT_EQ((*r)[1].data<float>()[0], 1);
+}
+
+TEST(InnerValues, ProgramsAreKept) {
+  auto session = MakeSession(kChain);
+  const Feeds feeds = {{"x", MakeTensor<float>({1}, {1})}};
+  auto callable = session->MakeCallable({.feeds = {"x"}, .fetches = {"b"}});
+  ASSERT_TRUE(callable.ok()) << callable.status();
+  std::vector<Tensor> in = {feeds[0].second}, out(1);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE((*callable)->Run(in, absl::MakeSpan(out)).ok());
+    EXPECT_FLOAT_EQ(out[0].data<float>()[0], std::exp(-1.f));
+    ASSERT_TRUE(session->Run(feeds, {"b"}).ok());
+  }
+}
+
+TEST(InnerValues, OfSignaturesOverOneState) {
+  auto session = MakeSession(R"(graph g (%x: f32[3]) {
+  %w = Variable {name = "w", value = f32[3] [1, 2, 3]}
+  %p = Mul(%w, %x)
+  %y = ReduceSum(%p) {keepdims = 0}
+  %half = Constant {value = f32[] [0.5]}
+  %h = Mul(%w, %half)
+  %nw = Assign(%w, %h)
+  return %y
+}
+signature predict (x) -> (y)
+signature train () -> () does (nw)
+)");
+  const Feeds x = {{"x", MakeTensor<float>({3}, {1, 1, 1})}};
+  auto r = session->Run("predict", x, std::vector<std::string>{"p", "y"});
+  ASSERT_TRUE(r.ok()) << r.status();
+  EXPECT_FLOAT_EQ((*r)[0].data<float>()[2], 3);
+  // The training program with a look inside trains as it does without.
+  r = session->Run("train", {}, std::vector<std::string>{"h"});
+  ASSERT_TRUE(r.ok()) << r.status();
+  EXPECT_FLOAT_EQ((*r)[0].data<float>()[2], 1.5);
+  r = session->Run("predict", x, std::vector<std::string>{"p"});
+  ASSERT_TRUE(r.ok()) << r.status();
+  EXPECT_FLOAT_EQ((*r)[0].data<float>()[2], 1.5);
+  EXPECT_THAT(session->Run("predict", {{"x", x[0].second}, {"w", x[0].second}}).status().message(),
+              HasSubstr("is a variable"));
+}
+
+TEST(InnerValues, OfAnOptimisedGraph) {
+  auto graph = Parse(kChain, StandardOps());
+  ASSERT_TRUE(graph.ok());
+  ThreadPool pool(1);
+  auto report = Optimize(graph->get(), {}, CpuEvaluator(&pool), CpuTarget());
+  ASSERT_TRUE(report.ok()) << report.status();
+  SessionOptions options;
+  options.inner_values = true;
+  auto session = Session::Create(**graph, std::move(options));
+  ASSERT_TRUE(session.ok()) << session.status();
+  // What fusion has swallowed has no name any more.
+  const auto r = (*session)->Run({{"x", MakeTensor<float>({1}, {1})}}, {"nothing"});
+  EXPECT_THAT(r.status().message(), HasSubstr("no value 'nothing'"));
+}
+
+TEST(InnerValues, AreNotThereUnlessAskedFor) {
+  auto session = MakeSession(kChain, false);
+  const auto r = session->Run({{"x", MakeTensor<float>({1}, {1})}}, {"b"});
+  EXPECT_EQ(r.status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(InnerValues, CloseEndsTheirProgramsToo) {
+  auto session = MakeSession(kChain);
+  const Feeds feeds = {{"x", MakeTensor<float>({1}, {1})}};
+  ASSERT_TRUE(session->Run(feeds, {"b"}).ok());
+  ASSERT_TRUE(session->Close().ok());
+  EXPECT_EQ(session->Run(feeds, {"b"}).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(session->Run(feeds, {"c"}).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace sluice
