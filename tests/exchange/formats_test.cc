@@ -161,7 +161,6 @@ TEST(Formats, EachRowIsWhole) {
 }
 
 TEST(Formats, NearMissesAreNotTaken) {
-  const std::string node = Field(1, "input") + Field(2, "Placeholder");
   for (const std::string& bytes : std::vector<std::string>{
            std::string("\x08\x08"),            // an IR version alone
            "\x08\x08" + Field(2, "\x01\x02"),  // a producer that is no text

@@ -34,7 +34,7 @@ void One(const MemoryFile& file) {
   options.max_nodes = 1000;
   options.files_beside = false;
   auto graph = ReadModel(file.path(), options);
-  if (Fine(graph.status())) Require(graph->get() != nullptr, "no graph and no error");
+  if (Fine(graph.status())) Require(*graph != nullptr, "no graph and no error");
 }
 
 }  // namespace sluice::fuzz
