@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -83,12 +84,18 @@ std::string WeightsOf(const std::string& folder, absl::string_view graph) {
 
 }  // namespace
 
+Likeness LooksLikeGraphFolder(const Sight& sight) {
+  if (!sight.folder) return Likeness::kNone;
+  return sight.HasFile("graph.pb") ? Likeness::kCertain : Likeness::kLikely;
+}
+
 absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFolder(const std::string& path,
                                                        const ReadOptions& options) {
   const std::string graph_path = path + "/graph.pb";
   if (access(graph_path.c_str(), F_OK) != 0) {
-    return absl::NotFoundError(absl::StrCat(
-        Quote(path), " is a folder without graph.pb, so no model of ours; name the file inside"));
+    return absl::NotFoundError(absl::StrCat(Quote(path),
+                                            " is a folder without graph.pb, so no model of ours; "
+                                            "if a model lies in it, name that file"));
   }
   absl::StatusOr<std::shared_ptr<const MappedFile>> file =
       MappedFile::Open(graph_path, options.access);
@@ -108,7 +115,7 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFolder(const std::string& path,
   return graph;
 }
 
-absl::Status WriteGraphFolder(const Graph& graph, const std::string& path) {
+absl::Status WriteGraphFolder(const Graph& graph, const std::string& path, const WriteOptions&) {
   Safetensors weights;
   absl::StatusOr<std::string> bytes = Encode(graph, &weights);
   if (!bytes.ok()) return In(path, bytes.status());
@@ -134,6 +141,14 @@ absl::Status WriteGraphFolder(const Graph& graph, const std::string& path) {
   return status;
 }
 
+Likeness LooksLikeGraphFile(const Sight& sight) {
+  // Eight bytes hold the length of a JSON object that follows.
+  uint64_t length = 0;
+  if (!sight.Holds("{", sizeof length)) return Likeness::kNone;
+  std::memcpy(&length, sight.head.data(), sizeof length);
+  return length <= kMaxSafetensorsHeader ? Likeness::kCertain : Likeness::kNone;
+}
+
 absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFile(const std::string& path,
                                                      const ReadOptions& options) {
   absl::StatusOr<Safetensors> content = ReadSafetensors(path, options.access);
@@ -144,7 +159,10 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFile(const std::string& path,
   }
   if (!bytes.valid()) {
     return absl::InvalidArgumentError(absl::StrCat(
-        Quote(path), " is a safetensors file, but no model: it has no tensor sluice.graph (U8)"));
+        Quote(path),
+        " is safetensors weights without a graph (it has no tensor sluice.graph of U8); name the "
+        "text or the folder that they belong to, or, where they come from elsewhere, export their "
+        "model as ONNX"));
   }
   PackedSet packed = TakePacked(&*content);
   if (options.packed != nullptr) *options.packed = std::move(packed);
@@ -153,15 +171,16 @@ absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFile(const std::string& path,
   return graph;
 }
 
-absl::Status WriteGraphFile(const Graph& graph, const std::string& path, const PackedSet* packed) {
+absl::Status WriteGraphFile(const Graph& graph, const std::string& path,
+                            const WriteOptions& options) {
   Safetensors content;
   absl::StatusOr<std::string> bytes = Encode(graph, &content);
   if (!bytes.ok()) return In(path, bytes.status());
   const int64_t size = static_cast<int64_t>(bytes->size());
   content.tensors.push_back(
       {kGraphTensor, Tensor::Wrap(DType::kU8, {size}, bytes->data(), nullptr)});
-  if (packed != nullptr) {
-    if (absl::Status s = AddPacked(graph, *packed, &content); !s.ok()) return In(path, s);
+  if (options.packed != nullptr) {
+    if (absl::Status s = AddPacked(graph, *options.packed, &content); !s.ok()) return In(path, s);
   }
   return WriteSafetensors(content, path);
 }

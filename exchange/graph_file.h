@@ -8,18 +8,25 @@
 
 #include "absl/status/statusor.h"
 #include "exchange/model.h"
+#include "exchange/sight.h"
 
 namespace sluice {
 
+// Certain of a folder with graph.pb, likely of any other.
+Likeness LooksLikeGraphFolder(const Sight& sight);
 absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFolder(const std::string& path,
                                                        const ReadOptions& options);
 // Makes the folder where there is none. The renaming of graph.pb is the moment at which an older
 // model is replaced.
-absl::Status WriteGraphFolder(const Graph& graph, const std::string& path);
+absl::Status WriteGraphFolder(const Graph& graph, const std::string& path,
+                              const WriteOptions& options);
 
+// Certain of any safetensors file: whether a graph is in it, its reader says.
+Likeness LooksLikeGraphFile(const Sight& sight);
 absl::StatusOr<std::unique_ptr<Graph>> ReadGraphFile(const std::string& path,
                                                      const ReadOptions& options);
-absl::Status WriteGraphFile(const Graph& graph, const std::string& path, const PackedSet* packed);
+absl::Status WriteGraphFile(const Graph& graph, const std::string& path,
+                            const WriteOptions& options);
 
 }  // namespace sluice
 

@@ -1,4 +1,5 @@
-// Reading and writing whole models: the format is told by content first, then by name.
+// Reading and writing whole models. Which format a file has its content says, and its name where
+// that says nothing; to which it is written the name's ending says (the rows of formats.h).
 #ifndef SLUICE_EXCHANGE_MODEL_H_
 #define SLUICE_EXCHANGE_MODEL_H_
 
@@ -15,13 +16,12 @@
 namespace sluice {
 
 enum class ModelFormat {
-  kAuto,    // by name: ".onnx", ".sluice" (single file), ".sluice.txt" or ".txt" (text), else a
-            // folder
-  kOnnx,    // ONNX protobuf; weights over 1.5 GB in all go to <name>.<hash>.data beside it
-  kFile,    // one safetensors file with the graph's bytes in a U8 tensor named sluice.graph
-  kFolder,  // graph.pb and weights.<hash>.safetensors
-  kText,    // text form; large constants in <name>.<hash>.safetensors beside it, which its first
-            // line names
+  kAuto,  // by content where it is read, by the name's ending where it is written
+  kOnnx,  // .onnx: ONNX protobuf; weights over 1.5 GB in all go to <name>.<hash>.data beside it
+  kFile,  // .sluice: one safetensors file with the graph's bytes in a U8 tensor named sluice.graph
+  kFolder,  // no ending, or a slash: graph.pb and weights.<hash>.safetensors
+  kText,    // .sluice.txt, .txt: text form; large constants in <name>.<hash>.safetensors beside it,
+            // which its first line names
 };
 
 struct ReadOptions {
@@ -43,8 +43,8 @@ struct ReadOptions {
 // Weights are memory-mapped where the format allows: while the graph or a session over it lives,
 // the files must not be truncated or overwritten in place (WriteModel renames). Where that cannot
 // be promised, `access` asks for copies. The file is untrusted: every error is a Status naming the
-// file and the place; nothing outside the model's folder is opened. While others replace the model,
-// one of theirs is read, whole.
+// file and the place, and of a file that is no model what it is instead; nothing outside the
+// model's folder is opened. While others replace the model, one of theirs is read, whole.
 absl::StatusOr<std::unique_ptr<Graph>> ReadModel(const std::string& path,
                                                  const ReadOptions& options = {});
 
@@ -60,7 +60,8 @@ struct WriteOptions {
 };
 // Atomic, in every form: written beside the target, synced, then renamed. However it ends (an
 // error, a signal, loss of power), and however many write at once, there is one model, whole: an
-// old or a new one. On an error nothing of the new is left.
+// old or a new one. On an error nothing of the new is left. InvalidArgument for a name with an
+// ending that no format has (a folder of such a name ends in a slash, or is there).
 absl::Status WriteModel(const Graph& graph, const std::string& path,
                         const WriteOptions& options = {});
 

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/unfinished_message.h"
+#include "exchange/wire_reader.h"
 
 namespace sluice {
 namespace {
@@ -14,68 +15,8 @@ namespace {
 // Payloads below this size are parsed with the message.
 constexpr size_t kLeftOut = 4096;
 
-constexpr uint64_t kLengthDelimited = 2;
-constexpr uint64_t kModelGraph = 7 << 3 | kLengthDelimited;
-constexpr uint64_t kGraphInitializer = 5 << 3 | kLengthDelimited;
-constexpr uint64_t kTensorRawData = 9 << 3 | kLengthDelimited;
-
-// Walks the fields of one message on the wire.
-class WireReader {
- public:
-  explicit WireReader(absl::string_view bytes) : rest_(bytes) {}
-
-  // The next field: its tag, all its bytes, and its content where length-delimited. False at the
-  // end and where the bytes are malformed.
-  bool Next() {
-    const char* begin = rest_.data();
-    if (rest_.empty() || !Varint(&tag)) return false;
-    tag &= 0xffffffff;  // as protobuf reads it: a longer one must not look like another field
-    uint64_t size = 0;
-    switch (tag & 7) {
-      case 0:
-        if (!Varint(&size)) return false;
-        break;
-      case 1:
-      case 5:
-        if (!Skip((tag & 7) == 1 ? 8 : 4)) return false;
-        break;
-      case kLengthDelimited:
-        if (!Varint(&size) || size > rest_.size()) return Broken();
-        content = rest_.substr(0, size);
-        rest_.remove_prefix(size);
-        break;
-      default:
-        return Broken();
-    }
-    field = absl::string_view(begin, static_cast<size_t>(rest_.data() - begin));
-    return true;
-  }
-  bool ok() const { return ok_; }
-
-  uint64_t tag = 0;
-  absl::string_view field, content;
-
- private:
-  bool Broken() { return ok_ = false; }
-  bool Skip(size_t n) {
-    if (rest_.size() < n) return Broken();
-    rest_.remove_prefix(n);
-    return true;
-  }
-  bool Varint(uint64_t* value) {
-    *value = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-      if (rest_.empty()) return Broken();
-      const uint64_t byte = static_cast<unsigned char>(rest_[0]);
-      rest_.remove_prefix(1);
-      *value |= (byte & 127) << shift;
-      if (byte < 128) return true;
-    }
-    return Broken();
-  }
-  absl::string_view rest_;
-  bool ok_ = true;
-};
+constexpr uint64_t kModelGraph = BytesTag(7), kGraphInitializer = BytesTag(5),
+                   kTensorRawData = BytesTag(9);
 
 void Append(absl::string_view bytes, std::string* out) { out->append(bytes.data(), bytes.size()); }
 

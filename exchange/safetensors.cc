@@ -11,7 +11,6 @@
 namespace sluice {
 namespace {
 
-constexpr uint64_t kMaxHeader = 100'000'000;  // as in the reference implementation
 constexpr size_t kAlignment = 64;
 
 template <typename... Args>
@@ -66,7 +65,7 @@ absl::StatusOr<Safetensors> Read(const std::shared_ptr<const MappedFile>& file) 
     return Invalid("it is not a safetensors file: it has ", bytes.size(), " bytes");
   uint64_t length = 0;
   std::memcpy(&length, bytes.data(), 8);
-  if (length > kMaxHeader || length > bytes.size() - 8) {
+  if (length > kMaxSafetensorsHeader || length > bytes.size() - 8) {
     return Invalid("it is not a safetensors file, or is truncated: its header would have ", length,
                    " bytes, the file has ", bytes.size());
   }
@@ -151,7 +150,7 @@ absl::Status AppendSafetensors(const Safetensors& content, AtomicFile* file) {
   absl::StatusOr<std::string> json = PrintSafetensorsHeader(header);
   if (!json.ok()) return json.status();
   json->append((kAlignment - (8 + json->size()) % kAlignment) % kAlignment, ' ');
-  if (json->size() > kMaxHeader)
+  if (json->size() > kMaxSafetensorsHeader)
     return absl::ResourceExhaustedError("safetensors: the header is over 100 MB");
   const uint64_t length = json->size();
   absl::Status s = file->Append({reinterpret_cast<const char*>(&length), 8});

@@ -6,6 +6,7 @@
 #ifndef SLUICE_EXCHANGE_SAFETENSORS_H_
 #define SLUICE_EXCHANGE_SAFETENSORS_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -15,6 +16,9 @@
 #include "exchange/npy.h"
 
 namespace sluice {
+
+constexpr uint64_t kMaxSafetensorsHeader =
+    100'000'000;  // bytes, as in the reference implementation
 
 struct Safetensors {
   NamedTensors tensors;  // in the order of their bytes

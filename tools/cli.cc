@@ -11,7 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/version.h"
-#include "exchange/model.h"
+#include "exchange/formats.h"
 #include "exchange/npy.h"
 #include "exchange/tensor_proto.h"
 #include "graph/scalar_text.h"
@@ -93,7 +93,16 @@ Progress::~Progress() {
 }
 
 absl::StatusOr<Tensor> ReadTensorFile(const std::string& path) {
-  return absl::EndsWith(path, ".npy") ? ReadNpy(path) : ReadTensorPb(path);
+  absl::StatusOr<Sight> sight = LookAt(path);
+  if (!sight.ok()) return sight.status();
+  if (absl::EndsWith(path, ".npy") || sight->Holds("\x93NUMPY")) return ReadNpy(path);
+  const Format* format = Recognize(*sight);
+  if (format != nullptr && format->sniff(*sight) == Likeness::kCertain) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Quote(path), " is ", format->name,
+                     "; expected a tensor, as npy or as ONNX's TensorProto (.pb)"));
+  }
+  return ReadTensorPb(path);
 }
 
 absl::StatusOr<std::string> WriteTensorFile(const Tensor& tensor, const std::string& name,

@@ -63,16 +63,13 @@ struct ModelArgument {
 // Into `options`, if given, go the packed weights that the model's file may hold.
 absl::StatusOr<std::unique_ptr<Graph>> ReadGraph(const ModelArgument& model,
                                                  SessionOptions* options = nullptr);
-// To be asked before the work: whether `path` names one of the forms that can be written ("-" is
-// the text on standard output). A name that ends in .something else is taken for a mistake.
-absl::Status CheckTarget(const std::string& path);
 // Where `path` says. On standard output stands the whole text, all weights in it.
 absl::Status WriteGraph(const Graph& graph, const std::string& path,
                         const PackedSet* packed = nullptr, const std::string& signature = "");
 
 bool IsFolder(const std::string& path);
 
-// One tensor by file name: .npy, else .pb (ONNX TensorProto).
+// One tensor: npy, by content or name, else an ONNX TensorProto (.pb).
 absl::StatusOr<Tensor> ReadTensorFile(const std::string& path);
 // Writes `stem`.npy, or `stem`.pb where npy has no such dtype; returns the path.
 absl::StatusOr<std::string> WriteTensorFile(const Tensor& tensor, const std::string& name,

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "exchange/formats.h"
 #include "graph/text.h"
 #include "passes/freeze.h"
 #include "tools/cli.h"
@@ -42,7 +43,7 @@ absl::StatusOr<std::unique_ptr<Graph>> Frozen(const Graph& graph, const std::str
 }
 
 absl::Status Convert(const Options& o) {
-  if (absl::Status s = CheckTarget(o.out); !s.ok()) return s;
+  if (absl::Status s = TargetFormat(o.out).status(); !s.ok()) return s;  // before the work
   Progress progress;
   progress.Show("reading " + o.model.path);
   absl::StatusOr<std::unique_ptr<Graph>> graph = ReadGraph(o.model);
@@ -66,10 +67,9 @@ absl::Status Convert(const Options& o) {
 
 void AddConvert(CLI::App& app, Job* job) {
   auto o = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand(
-      "convert",
-      "Convert between formats, told by OUT's name: .onnx, .sluice (single "
-      "file), .sluice.txt (text), a name without an ending or with a / behind it (folder)");
+  CLI::App* command =
+      app.add_subcommand("convert", "Convert between formats, told by OUT's ending");
+  command->footer(FormatHelp());
   o->model.AddTo(command);
   command->add_option("out", o->out, "Target; - prints the text form, all weights in it")
       ->required()

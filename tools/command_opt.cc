@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "absl/algorithm/container.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "exchange/formats.h"
 #include "graph/default_inputs.h"
 #include "graph/infer.h"
 #include "graph/text.h"
@@ -116,11 +116,14 @@ absl::StatusOr<PackedSet> PackWeights(const Graph& graph, const Options& o) {
   return *all;
 }
 
+// The format of the output; null where there is none, or the text on standard output.
+absl::StatusOr<const Format*> Target(const Options& o) {
+  if (o.out.empty() || o.out == "-") return nullptr;
+  return TargetFormat(o.out);
+}
+
 // What would be swallowed, or mixed on standard output.
 absl::Status CheckOptions(const Options& o) {
-  if (!o.out.empty()) {
-    if (absl::Status s = CheckTarget(o.out); !s.ok()) return s;
-  }
   if (o.out == "-" && (o.explain || !o.print_after.empty())) {
     return absl::InvalidArgumentError(
         "--explain and --print-after print to standard output, as -o - does: give one of them");
@@ -137,6 +140,9 @@ absl::Status CheckOptions(const Options& o) {
 
 absl::Status Opt(const Options& o) {
   if (absl::Status s = CheckOptions(o); !s.ok()) return s;
+  absl::StatusOr<const Format*> target_format = Target(o);
+  if (!target_format.ok()) return target_format.status();
+  const Format* const target = *target_format;
   Progress progress;
   progress.Show("reading " + o.model.path);
   SessionOptions options = o.session.Options();
@@ -188,17 +194,19 @@ absl::Status Opt(const Options& o) {
   }
   if (o.fix_inputs) {
     (void)TakeGeneralProgram(graph->get());
-  } else if (absl::EndsWith(o.out, ".onnx") && &GeneralProgram(**graph) != graph->get()) {
+  } else if (target != nullptr && !target->holds_default_inputs &&
+             &GeneralProgram(**graph) != graph->get()) {
     std::fprintf(stderr,
-                 "note: inputs with a default are constants in the optimised ONNX model; a .sluice "
-                 "file keeps them as inputs\n");
+                 "note: inputs with a default are constants in %s that is optimised; a .sluice "
+                 "file keeps them as inputs\n",
+                 std::string(target->name).c_str());
   }
   if (!printed)
     std::fprintf(stderr, "%s changed nothing: there is nothing to print\n", o.print_after.c_str());
   if (o.out.empty()) return absl::OkStatus();
   progress.Show("packing weights");
   absl::StatusOr<PackedSet> packed = PackedSet();
-  const bool pack = !o.no_packed && absl::EndsWith(o.out, ".sluice");
+  const bool pack = !o.no_packed && target != nullptr && target->holds_packed;
   if (pack) {
     packed = PackWeights(**graph, o);
     if (!packed.ok()) return packed.status();

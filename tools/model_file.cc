@@ -7,10 +7,6 @@
 #include <cstdio>
 #include <limits>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
-#include "exchange/file.h"
 #include "exchange/model.h"
 #include "graph/text.h"
 #include "kernels/cpu/cpu_kernels.h"
@@ -76,17 +72,6 @@ bool IsFolder(const std::string& path) {
   return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-absl::Status CheckTarget(const std::string& path) {
-  for (const char* ending : {".onnx", ".sluice", ".txt", "/"}) {
-    if (absl::EndsWith(path, ending)) return absl::OkStatus();
-  }
-  const std::string name = BaseName(path);
-  if (name.find('.', 1) == std::string::npos || IsFolder(path)) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("the target ", Quote(path), " ends in none of .onnx, .sluice, .sluice.txt; if ",
-                   "it is to be a folder of that name, write ", Quote(path + "/")));
-}
-
 absl::Status WriteGraph(const Graph& graph, const std::string& path, const PackedSet* packed,
                         const std::string& signature) {
   if (path == "-") {
@@ -99,9 +84,7 @@ absl::Status WriteGraph(const Graph& graph, const std::string& path, const Packe
   WriteOptions write;
   write.packed = packed;
   write.signature = signature;
-  absl::string_view name = path;
-  while (name.size() > 1 && absl::ConsumeSuffix(&name, "/")) write.format = ModelFormat::kFolder;
-  return WriteModel(graph, std::string(name), write);
+  return WriteModel(graph, path, write);
 }
 
 }  // namespace sluice::cli

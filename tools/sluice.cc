@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/no_throw.h"
+#include "exchange/formats.h"
 #include "tools/cli.h"
 #include "tools/process.h"
 
@@ -17,9 +18,10 @@ void Complain(const absl::Status& status) {
 int Main(int argc, char** argv) {
   CLI::App app(
       "Sluice: a static-graph compiler and session runtime.\n"
-      "Models are ONNX, .sluice (single file), a folder, or text; '-' as the model is standard "
-      "input, and as the target of opt and convert it is the text on standard output.",
+      "'-' as the model is standard input, and as the target of opt and convert it is the text on "
+      "standard output.",
       "sluice");
+  app.footer(FormatHelp());
   app.require_subcommand(1);
   app.set_version_flag("--version", Version);
   Job job;

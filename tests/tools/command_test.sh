@@ -115,9 +115,30 @@ printf 'graph g (%%x: f32[n,c,h,w]) {\n  %%k = Constant {value = f32[8,3,7,7] {r
 printf '// weights: shm/secret.safetensors\n' | cat - four.txt > names.txt
 "$sluice" show - < names.txt > out 2> err && fail "a model on standard input opens files"
 grep -q 'no folder to look in' err || fail "a model on standard input may name files"
+# What is no model of ours is named, whatever its name says, with what can be done.
 printf 'version https://git-lfs/spec/v1\noid sha256:0\nsize 1\n' > pointer.onnx
-expect 1 show pointer.onnx
-grep -q 'pointer of Git LFS' err || fail "a pointer of Git LFS is not called so"
+refused 1 'a pointer of Git LFS' show pointer.onnx
+printf '<!DOCTYPE html><title>404</title>' > page.onnx
+refused 1 'a web page' show page.onnx
+python3 -c 'import zipfile; zipfile.ZipFile("zip.onnx", "w").writestr("m/data.pkl", "")'
+refused 1 'is a PyTorch archive; load it in PyTorch' run zip.onnx
+"$sluice" show - < zip.onnx > out 2> err && fail "show - takes a zip archive"
+grep -q 'is a PyTorch archive' err || fail "a zip archive on standard input is not called so"
+mkdir saved; touch saved/saved_model.pb
+refused 1 'tf2onnx.convert --saved-model' convert saved saved.onnx
+printf '\n\024\n\005input\022\013Placeholder' > frozen.pb
+refused 1 'tf2onnx.convert --graphdef' show frozen.pb
+printf '\001\002\003\004' > bytes.bin
+refused 1 'it begins with the bytes 01 02 03 04; what can be read is .onnx' show bytes.bin
+refused 1 'is a PyTorch archive; expected a tensor' run open.txt --input x=zip.onnx
+expect 0 run open.txt --dim n=2 --outputs open
+mv open/output_0.npy open/array.pb
+expect 0 run open.txt --input x=open/array.pb
+cp odd.onnx odd.bin
+expect 0 show odd.bin
+refused 1 'would be a TensorFlow Lite model' convert odd.onnx odd.tflite
+expect 0 --help
+grep -qF '.sluice.txt, .txt' out || fail "--help does not list the formats"
 expect 0 convert signatures.txt predict.onnx
 expect 0 show predict.onnx
 expect 1 convert signatures.txt train.onnx --signature train
