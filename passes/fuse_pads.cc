@@ -95,7 +95,14 @@ constexpr Rule kRules[] = {
 }  // namespace
 
 absl::StatusOr<bool> FusePads::Run(Graph& graph, PassContext& context) const {
-  return ApplyRules(graph, context, name(), kRules);
+  // A Pad before another one stands before the window once that is gone.
+  bool changed = false;
+  while (true) {
+    const absl::StatusOr<bool> more = ApplyRules(graph, context, name(), kRules);
+    if (!more.ok()) return more;
+    if (!*more) return changed;
+    changed = true;
+  }
 }
 
 }  // namespace sluice

@@ -91,6 +91,7 @@ std::vector<Group> Pipeline() {
       {1, {&kFlattenConvolutions, &kMoveQuantization}},  // with the steps that they have now
       {1, {&kExpandOps}},                                // what no kernel takes
       {8, simplify, true},                               // of what came out
+      {1, {&kFusePads, &kPrune}},                        // which may be a Pad
       {1, {&kFuseBiasActivation, &kPrune}},
       {1, {&kSplitHeld}},  // before what runs once a version shares loops with what does not
       // Last: what other passes know by its ops goes into bodies.

@@ -128,6 +128,8 @@ absl::StatusOr<Compiled> Compile(const Graph& graph, const std::string* signatur
   }
   if (held.graph != nullptr) {
     log(absl::StrCat("once a version: ", held.graph->num_nodes_with_bodies(), " nodes"));
+    // It runs once for what it reads, so nothing is packed of that ahead.
+    for (Value* v : held.graph->inputs()) v->set_held(false);
     compiled.held_program =
         std::make_unique<Program>(std::move(compiled.report.held.graph), program_options);
   }

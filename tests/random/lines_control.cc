@@ -76,7 +76,7 @@ Value* TripCount(Maker& m) {
   if (r.Chance(40)) return m.Constant(Tensor::Scalar<int64_t>(r.Between(r.Chance(20) ? 0 : 1, 4)));
   std::vector<Tensor> counts;
   for (size_t run = 0; run < m.runs(); ++run)
-    counts.push_back(Tensor::Scalar<int64_t>(r.Between(0, 4)));
+    counts.push_back(Tensor::Scalar<int64_t>(r.Chance(25) ? 0 : r.Between(0, 4)));
   return m.Fed(DType::kI64, {}, counts);
 }
 
@@ -85,7 +85,7 @@ Value* Next(Maker& inner, Value* carried) {
   Random& r = inner.random();
   const Shape& shape = carried->type().shape();
   const DType d = carried->type().dtype();
-  if (!shape.empty() && r.Chance(15) && d != DType::kString) {
+  if (!shape.empty() && r.Chance(25) && d != DType::kString) {
     if (r.Chance(50))
       return inner.Op("Concat",
                       {carried, inner.Weight(d,

@@ -58,6 +58,11 @@ Value* DrawPow(Maker& m, const std::string& op) {
     return m.Op(op, {x, m.Scalar(x->type().dtype(), m.random().Of({0.0, 1.0, 2.0, 3.0}))});
   }
   Value* x = m.Operand(kFloatTypes);
+  if (m.random().Chance(25)) {  // odd, and with more digits than an f32 has
+    const DType d = m.random().Of({DType::kI32, DType::kI64, DType::kF64});
+    Value* y = m.Scalar(d, m.random().Of({16777217.0, 100000001.0}));
+    return m.Op(op, {m.Op("Sign", {x}), y});
+  }
   if (m.random().Chance(25)) return m.Op(op, {x, m.Broadcasting(x)});
   return m.Op(
       op, {x, m.Scalar(m.random().Chance(80) ? x->type().dtype() : DType::kF32,

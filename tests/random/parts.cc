@@ -160,7 +160,10 @@ Value* CheapStep(Maker& m, Value* x) {
                                            "HardSwish", "Abs",  "Softplus", "LeakyRelu", "Elu",
                                            "Gelu",      "Exp",  "Neg",      "Sqrt"};
   if (kind < 14) return m.Op(kUnary[kind], {x});
-  if (kind == 14) return m.Op("Clip", {x, m.Scalar(d, 0), m.Scalar(d, 6)});
+  if (kind == 14) {
+    const auto [low, high] = r.Of<std::pair<double, double>>({{0, 6}, {0, 6}, {-1, 1}, {0.1, 0.7}});
+    return m.Op("Clip", {x, m.Scalar(d, low), m.Scalar(d, high)});
+  }
   if (kind == 15) return m.Op("Mul", {x, m.Op("Sigmoid", {x})});
   const std::string op =
       r.Of<const char*>({"Add", "Add", "Add", "Mul", "Mul", "Sub", "Div", "Max", "Min"});
@@ -168,7 +171,7 @@ Value* CheapStep(Maker& m, Value* x) {
   Value* y = nullptr;
   switch (r.Below(4)) {
     case 0:
-      y = m.Scalar(d, r.Of({0.5, 2.0, 1.0, 0.0, -1.0, 0.125}));
+      y = m.Scalar(d, r.Of({0.5, 2.0, 1.0, 0.0, -1.0, 0.125, 0.1}));
       break;
     case 1:
       if (RankOf(x) > 2 && DimOf(x, 1).is_number() && m.Least(DimOf(x, 1)).value_or(0) > 0) {
@@ -197,6 +200,11 @@ Value* Cheap(Maker& m, Value* x, int most) {
     x = CheapStep(m, x);
   }
   return x;
+}
+
+Value* ThereAndBack(Maker& m, Value* x) {
+  Value* y = m.Op("Mul", {x, m.Scalar(DType::kF16, 60000)});
+  return m.Op("Mul", {y, m.Scalar(DType::kF16, 0.001)});
 }
 
 Quantizer AnyQuantizer(Maker& m, bool with_zero) {

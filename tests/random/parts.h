@@ -39,6 +39,9 @@ Value* MatMulOf(Maker& m, Value* x);
 Value* Cheap(Maker& m, Value* x, int most = 3);
 Value* CheapStep(Maker& m, Value* x);
 
+// f16 x by a factor that takes it out of range, and by one that takes it back.
+Value* ThereAndBack(Maker& m, Value* x);
+
 // f32 x as 8-bit integers and back, with one scale and zero point.
 struct Quantizer {
   Value *scale = nullptr, *zero = nullptr;

@@ -20,14 +20,22 @@ Value* Either(Maker& m, const char* op, Value* a, Value* b) {
   return m.random().Chance(50) ? m.Op(op, {a, b}) : m.Op(op, {b, a});
 }
 
+// x, sometimes without its infinities: a near miss as well.
+Value* Bounded(Maker& m, Value* x) {
+  const DType d = x->type().dtype();
+  if (d == DType::kF16 || m.random().Chance(65)) return x;
+  return m.Op("Clip", {x, m.Scalar(d, -1e32), m.Scalar(d, 1e32)});
+}
+
 Value* Activation(Maker& m, const std::string&) {
   Random& r = m.random();
-  Value* x = X(m);
+  Value* x = r.Chance(25) ? m.Input(DType::kF32, m.AnyShape(1, 3)) : X(m);
   switch (r.Below(6)) {
     case 0: {  // Gelu by erf
       Value* e = m.Op("Erf", {r.Chance(50) ? m.Op("Div", {x, Number(m, x, std::sqrt(2.0))})
                                            : m.Op("Mul", {x, Number(m, x, std::sqrt(0.5))})});
-      Value* y = Either(m, "Mul", x, e == nullptr ? nullptr : Either(m, "Add", e, Number(m, x, 1)));
+      if (e == nullptr) return nullptr;
+      Value* y = Either(m, "Mul", Bounded(m, x), Either(m, "Add", e, Number(m, x, 1)));
       return y == nullptr ? nullptr : Either(m, "Mul", y, Number(m, x, 0.5));
     }
     case 1: {  // Gelu by tanh
@@ -40,7 +48,7 @@ Value* Activation(Maker& m, const std::string&) {
     }
     case 2: {  // Swish
       Value* s = m.Op("Sigmoid", {r.Chance(60) ? x : m.Op("Mul", {x, Number(m, x, 1.702)})});
-      return s == nullptr ? nullptr : Either(m, "Mul", x, s);
+      return s == nullptr ? nullptr : Either(m, "Mul", Bounded(m, x), s);
     }
     case 3: {  // x / (1 + e^-x)
       Value* e = m.Op("Exp", {m.Op("Neg", {x})});
@@ -64,6 +72,8 @@ Value* Norm(Maker& m, const std::string&) {
   Random& r = m.random();
   Value* x = X(m, 1, 4);
   const DType d = x->type().dtype();
+  // Of f64 epsilon keeps its digits, which show where the spread is no larger.
+  if (d == DType::kF64 && r.Chance(60)) x = m.Op("Mul", {x, m.Scalar(d, 1e-3)});
   const int64_t last = r.Chance(80) || RankOf(x) < 2 ? -1 : -2;
   Value* axes = r.Chance(85) ? m.Ints({last}, 0) : m.Ints({-2, -1}, 0);
   const AttrList keep = {{"keepdims", r.Chance(92)}};
@@ -143,6 +153,7 @@ Value* Identities(Maker& m, const std::string&) {
         break;
       case 7:
         x = m.Op("Max", {x, n(0)});
+        if (r.Chance(40)) x = m.Op("Reciprocal", {x});
         break;
       case 8:
         x = m.Op("Relu", {m.Op("Relu", {x})});
@@ -179,11 +190,13 @@ Value* Loops(Maker& m, const std::string&) {
   Random& r = m.random();
   Value* x = X(m, 1, 4);
   std::vector<Value*> all = {x};
+  const bool far = x->type().dtype() == DType::kF16 && r.Chance(60);
   for (int64_t i = r.Between(3, 8); i > 0; --i) {
     Value* v = r.Of(all);
-    Value* y = r.Chance(45) ? m.Op(r.Of<const char*>({"Sinh", "Elu", "Sigmoid", "Selu", "Tanh",
-                                                      "Neg", "Sqrt", "Exp"}),
-                                   {v})
+    Value* y = far && r.Chance(20) ? ThereAndBack(m, v)
+               : r.Chance(45) ? m.Op(r.Of<const char*>({"Sinh", "Elu", "Sigmoid", "Selu", "Tanh",
+                                                        "Neg", "Sqrt", "Exp"}),
+                                     {v})
                : r.Chance(60)
                    ? m.Op(r.Of<const char*>({"Add", "Mul", "Min", "Max", "Sub"}),
                           {v, r.Chance(60) ? r.Of(all) : m.Broadcasting(v, r.Chance(30))})

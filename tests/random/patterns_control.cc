@@ -6,19 +6,39 @@
 namespace sluice::random {
 namespace {
 
-// What would fail if it ran, where the first extent of x is not 1.
-Value* OnlyForOne(Maker& inner, Value* x) {
-  switch (inner.random().Below(3)) {
+// What would fail if it ran, where the first extent of x is not 1. Rules rewrite what they find
+// there, and what they make of it is as wrong. `shape`: that of x, which x itself may not tell.
+Value* OnlyForOne(Maker& inner, Value* x, const Shape& shape) {
+  Random& r = inner.random();
+  const DType d = x->type().dtype();
+  Dims dims = {7};
+  for (int64_t i = 1; i < RankOf(x); ++i) dims.push_back(1);
+  const auto seven = [&] {
+    Tensor t = *Tensor::Random(d, dims, {.seed = 5, .scale = 4, .offset = 1});
+    return inner.Constant(std::move(t));
+  };
+  switch (r.Below(7)) {
     case 0:
       return inner.NeverWrong(inner.Op("Squeeze", {x, inner.Ints({0}, 0)}));
     case 1:
       return inner.NeverWrong(inner.Op("Reshape", {x, inner.Ints({1, -1}, 0)}));
-    default: {
-      Dims dims = {7};
-      for (int64_t i = 1; i < RankOf(x); ++i) dims.push_back(1);
-      Value* seven = inner.Constant(inner.Contents(x->type().dtype(), dims));
-      return inner.NeverWrong(inner.Op("Add", {x, seven}));
+    case 2: {
+      const char* op = r.Of<const char*>({"Add", "Mul"});
+      Value* y = inner.NeverWrong(inner.Op(op, {x, seven()}));
+      return inner.NeverWrong(inner.Op(op, {y, seven()}));
     }
+    case 3:
+    case 4: {  // no kernel takes it, and how many extents it wants shows when all are known
+      const bool alone = std::any_of(shape.begin() + 1, shape.end(),
+                                     [&](const Dim& n) { return inner.Least(n).value_or(0) < 2; });
+      if (alone || RankOf(x) < 2)
+        return inner.NeverWrong(inner.Op("Squeeze", {x, inner.Ints({0}, 0)}));
+      Value* y = inner.NeverWrong(inner.Op("Squeeze", {x, nullptr}));
+      const std::vector<int64_t> two(static_cast<size_t>(RankOf(x) - 1), 2);
+      return inner.NeverWrong(inner.Op("CenterCropPad", {y, inner.Ints(two, 0)}));
+    }
+    default:
+      return inner.NeverWrong(inner.Op("Add", {x, seven()}));
   }
 }
 
@@ -38,8 +58,9 @@ Value* FirstIsOne(Maker& m, Value* x, bool fed) {
 Value* Hidden(Maker& m, Value* x) {
   const std::optional<Dims> dims = x->type().StaticDims();
   if (!dims.has_value()) return x;
-  Value* extents =
-      m.Op("Neg", {m.Op("Neg", {m.Ints(std::vector<int64_t>(dims->begin(), dims->end()), 0)})});
+  // Inference follows integers, and no floats.
+  Value* extents = m.Ints(std::vector<int64_t>(dims->begin(), dims->end()), 0);
+  extents = m.Op("Cast", {m.Op("Cast", {extents}, {{"to", DType::kF32}})}, {{"to", DType::kI64}});
   return m.Op("Reshape", {x, extents}, {{"allowzero", 1}});
 }
 
@@ -56,6 +77,7 @@ Value* Guarded(Maker& m, const std::string&) {
   });
   if (x == nullptr) return nullptr;
   const bool number = DimOf(x, 0).is_number();
+  const Shape shape = x->type().shape();
   Value* one = FirstIsOne(m, x, /*fed=*/number || m.random().Chance(50));
   if (number) x = Hidden(m, x);
   if (one == nullptr || x == nullptr) return nullptr;
@@ -64,10 +86,11 @@ Value* Guarded(Maker& m, const std::string&) {
       b, one,
       [&](GraphBuilder& g) {
         Maker inner(&m.program(), &m.random(), g.graph(), &m);
-        return ops::Values{OnlyForOne(inner, x)};
+        return ops::Values{OnlyForOne(inner, x, shape)};
       },
       [&](GraphBuilder& g) {
         Maker inner(&m.program(), &m.random(), g.graph(), &m);
+        if (m.random().Chance(30)) OnlyForOne(inner, x, shape);  // nobody reads it
         return ops::Values{inner.Op(m.random().Of<const char*>({"Identity", "Relu"}), {x})};
       });
   return b.status().ok() && !y.empty() && y[0] != nullptr ? y[0] : Erased(m, b);
@@ -93,7 +116,7 @@ Value* NeverRun(Maker& m, const std::string&) {
       ops::Loop(b, count, nullptr, {start},
                 [&](GraphBuilder& g, Value*, Value*, absl::Span<Value* const> carried) {
                   Maker inner(&m.program(), &m.random(), g.graph(), &m);
-                  Value* bad = OnlyForOne(inner, x);
+                  Value* bad = OnlyForOne(inner, x, x->type().shape());
                   Value* sum = inner.Op("ReduceSum", {bad}, {{"keepdims", 0}});
                   ops::LoopBody body;
                   body.carried = {inner.Op("Add", {carried[0], sum})};
@@ -185,7 +208,18 @@ Value* PassedThrough(Maker& m, const std::string&) {
   return y[1];
 }
 
+// What nobody reads may be wrong, in the graph or in a body.
+Value* Unread(Maker& m, const std::string&) {
+  Value* x = m.Pick([&](const Value* v) {
+    return v->type().dtype() == DType::kF32 && v->type().rank() > 0 && m.Known(v) &&
+           !v->type().dim(0).is_number();
+  });
+  if (x == nullptr || OnlyForOne(m, x, x->type().shape()) == nullptr) return nullptr;
+  return m.Op(m.random().Of<const char*>({"Identity", "Relu"}), {x});
+}
+
 constexpr Line kLines[] = {{"guarded", 8, Guarded},
+                           {"unread", 5, Unread},
                            {"never run", 6, NeverRun},
                            {"bags", 4, Bags},
                            {"around a branch", 6, AroundBranch},

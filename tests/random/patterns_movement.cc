@@ -66,10 +66,28 @@ Value* Empty(Maker& m, const std::string&) {
   if (x == nullptr) return nullptr;
   const auto axis =
       static_cast<int64_t>(std::find(shape.begin(), shape.end(), Dim(0)) - shape.begin());
-  switch (r.Below(9)) {
+  switch (r.Below(11)) {
     case 0:
       x = m.Op("Transpose", {x});
       break;
+    case 9:
+    case 10: {  // there and back, around what has as few elements
+      const auto rank = static_cast<int64_t>(shape.size());
+      std::vector<int64_t> there(shape.size()), back(shape.size());
+      const int64_t by = r.Between(1, std::max<int64_t>(1, rank - 1));
+      for (int64_t i = 0; i < rank; ++i) {
+        there[i] = (i + by) % rank;
+        back[there[i]] = i;
+      }
+      x = m.Op("Transpose", {x}, {{"perm", there}});
+      if (x == nullptr) return nullptr;
+      Dims dims;
+      for (const Dim& n : x->type().shape()) dims.push_back(n.is_number() ? n.number() : 1);
+      dims.erase(dims.begin(), dims.begin() + r.Below(rank));
+      x = m.Op("Add", {x, m.Constant(m.Contents(d, dims))});
+      x = m.Op("Transpose", {x}, {{"perm", back}});
+      break;
+    }
     case 1: {
       Shape full = shape;
       full[axis] = r.Between(1, 4);
@@ -104,6 +122,51 @@ Value* Empty(Maker& m, const std::string&) {
       x = m.Op(r.Of<const char*>({"Relu", "Neg", "Abs"}), {x});
   }
   return x;
+}
+
+// A view of a view, to the first one's extents in another order. Where one is 0 it may copy.
+Value* ViewOfView(Maker& m, const std::string&) {
+  Random& r = m.random();
+  // Of no elements in some run, where there is such a value.
+  Value* x = m.Pick([&](const Value* v) {
+    const Shape& shape = v->type().shape();
+    return IsNumeric(v->type().dtype()) && shape.size() > 1 && shape.size() < 5 && m.Known(v) &&
+           std::any_of(
+               shape.begin(), shape.end(),
+               [&](const Dim& d) { return !d.is_number() && m.Least(d) == 0; });
+  });
+  if (x == nullptr) x = m.KnownOperand(kNumericTypes, 1, 4, /*empty=*/true);
+  if (x == nullptr) return nullptr;
+  Shape shape = x->type().shape();
+  Value* y = r.Chance(50)
+                 ? m.Op("Unsqueeze", {x, m.Ints({r.Chance(50) ? 0 : r.Below(RankOf(x) + 1)}, 0)})
+             : r.Chance(50) ? m.Op("Flatten", {x}, {{"axis", r.Between(0, RankOf(x))}})
+                            : m.Op("Reshape", {x, m.Ints({-1}, 0)});
+  if (y == nullptr) return nullptr;
+  if (r.Chance(25)) return m.Op("Flatten", {y}, {{"axis", r.Between(0, RankOf(y))}});
+  const int64_t by = r.Chance(50) ? RankOf(x) - 1 : r.Below(RankOf(x));
+  std::rotate(shape.begin(), shape.begin() + by, shape.end());
+  bool allow_zero = r.Chance(40);
+  if (r.Chance(60)) {
+    // Passes take a computed extent for what its symbol says, not for the 0 that copies.
+    for (size_t run = 0; run < m.runs(); ++run) {
+      const Dims from = m.DimsIn(y, run).value_or(Dims());
+      for (size_t i = 0; i < shape.size(); ++i) {
+        const bool zero = *shape[i].Evaluate(m.program().bindings[run]) == 0;
+        allow_zero |= zero && (i >= from.size() || from[i] != 0);
+      }
+    }
+    return m.Op("Reshape", {y, m.Extents(shape)}, {{"allowzero", allow_zero}});
+  }
+  std::vector<Tensor> extents;
+  for (size_t run = 0; run < m.runs(); ++run) {
+    Tensor t = *Tensor::Allocate(DType::kI64, {RankOf(x)});
+    for (int64_t i = 0; i < RankOf(x); ++i)
+      t.mutable_data<int64_t>()[i] = *shape[i].Evaluate(m.program().bindings[run]);
+    extents.push_back(t);
+  }
+  return m.Op("Reshape", {y, m.Fed(DType::kI64, {RankOf(x)}, extents)},
+              {{"allowzero", allow_zero}});
 }
 
 // Split, something done to a part, joined again.
@@ -150,7 +213,8 @@ Value* ComputedShape(Maker& m, const std::string&) {
 // Sizes from data: what is found, cut off, counted or chosen, and then used.
 Value* Found(Maker& m, const std::string&) {
   Random& r = m.random();
-  Value* x = m.KnownOperand(DTypeSet{DType::kF32}, 1, 3, /*empty=*/true);
+  const DType d = r.Chance(85) ? DType::kF32 : DType::kF16;
+  Value* x = m.KnownOperand(DTypeSet{d}, 1, 3, /*empty=*/true);
   if (x == nullptr) return nullptr;
   const Dim& rows = DimOf(x, 0);
   Value* y = nullptr;
@@ -202,7 +266,8 @@ Value* Found(Maker& m, const std::string&) {
         y = m.Op("Reshape", {y, m.Ints({-1}, 0)});
         break;
       case 6:
-        y = m.Op("Add", {m.Op("Mul", {y, y}), m.Scalar(DType::kF32, 0.5)});
+        y = m.Op("Add", {m.Op("Mul", {y, y}), m.Scalar(d, 0.5)});
+        if (d == DType::kF16) y = ThereAndBack(m, y);
         break;
       default:
         y = m.Op(r.Of<const char*>({"Relu", "Exp", "Sigmoid"}), {y});
@@ -228,6 +293,7 @@ Value* FoundImage(Maker& m, const std::string&) {
 
 constexpr Line kLines[] = {{"movement", 12, Chain},
                            {"empty", 6, Empty},
+                           {"view of a view", 10, ViewOfView},
                            {"split and joined", 5, SplitJoined},
                            {"computed shape", 6, ComputedShape},
                            {"found", 10, Found},

@@ -1,5 +1,6 @@
 // Products and what passes join with them.
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include "tests/random/lines.h"
@@ -8,24 +9,54 @@
 namespace sluice::random {
 namespace {
 
-constexpr DTypeSet kMostlyF32 = {DType::kF32, DType::kF32};
+constexpr DTypeSet kF32 = {DType::kF32};
 
-Value* AnyProduct(Maker& m) {
+Value* AnyProduct(Maker& m, DTypeSet dtypes = kF32) {
   Random& r = m.random();
   switch (r.Below(6)) {
     case 0:
     case 1:
-      return MatMulOf(m, m.Operand(kMostlyF32, 1, 4));
+      return MatMulOf(m, m.Operand(dtypes, 1, 4));
     case 2:
-      return PoolOf(m, Image(m, kMostlyF32), r.Of<const char*>({"MaxPool", "AveragePool"}));
+      return PoolOf(m, Image(m, dtypes), r.Of<const char*>({"MaxPool", "AveragePool"}));
     case 3:
-      return ConvOf(m, Image(m, kMostlyF32), "ConvTranspose");
+      return ConvOf(m, Image(m, dtypes), "ConvTranspose");
     default:
-      return ConvOf(m, Image(m, kMostlyF32));
+      return ConvOf(m, Image(m, dtypes));
   }
 }
 
-Value* WithPostOps(Maker& m, const std::string&) { return Cheap(m, AnyProduct(m), 4); }
+// Of any float type. 16 bits may overflow on the way, and be in range again behind.
+Value* WithSteps(Maker& m, const std::string&) {
+  Random& r = m.random();
+  const DType d = r.Chance(80) ? DType::kF32 : r.Of({DType::kF16, DType::kBF16, DType::kF64});
+  Value* y = AnyProduct(m, {d});
+  if (y != nullptr && d == DType::kF16 && r.Chance(40)) y = ThereAndBack(m, y);
+  return Cheap(m, y, 4);
+}
+
+// Steps that end in a zero, whose sign shows behind them.
+Value* ZeroSteps(Maker& m, const std::string&) {
+  Random& r = m.random();
+  Value* y = AnyProduct(m);
+  if (y == nullptr) return nullptr;
+  const auto number = [&](double x) { return m.Scalar(DType::kF32, x); };
+  switch (r.Below(4)) {
+    case 0:  // far below, where a gate is closed
+      y = m.Op("Add", {y, number(-400)});
+      y = m.Op(r.Of<const char*>({"Gelu", "HardSwish", "Mish", "Swish"}), {y});
+      break;
+    case 1:
+      y = m.Op("Neg", {m.Op("Relu", {y})});
+      break;
+    case 2:
+      y = m.Op("Mul", {m.Op("Relu", {y}), number(r.Of({-1.0, 0.0, -0.0}))});
+      break;
+    default:
+      y = m.Op("Max", {m.Op("Neg", {m.Op("Relu", {y})}), number(r.Of({0.0, -0.0}))});
+  }
+  return m.Op("Reciprocal", {y});
+}
 
 Value* WithBatchNorm(Maker& m, const std::string&) {
   Value* y = AnyProduct(m);
@@ -49,7 +80,7 @@ Value* WithBatchNorm(Maker& m, const std::string&) {
 
 Value* PaddedWindow(Maker& m, const std::string&) {
   Random& r = m.random();
-  Value* x = Image(m, kMostlyF32);
+  Value* x = Image(m, kF32);
   if (x == nullptr) return nullptr;
   std::vector<int64_t> pads(static_cast<size_t>(2 * RankOf(x)), 0);
   for (int64_t i = 2; i < RankOf(x); ++i) {
@@ -82,7 +113,7 @@ Value* Pixel(Maker& m, const std::string&) {
 // Channels last around what wants them first, and the other way round.
 Value* Sandwich(Maker& m, const std::string&) {
   Random& r = m.random();
-  Value* x = Image(m, kMostlyF32);
+  Value* x = Image(m, kF32);
   if (x == nullptr) return nullptr;
   const int64_t rank = RankOf(x);
   std::vector<int64_t> to_last(static_cast<size_t>(rank)), to_first(static_cast<size_t>(rank));
@@ -107,7 +138,7 @@ Value* Sandwich(Maker& m, const std::string&) {
 // Factors around a product, small and large: behind it, it may overflow.
 Value* Scaled(Maker& m, const std::string&) {
   Random& r = m.random();
-  Value* x = m.Operand(kMostlyF32, 2, 3);
+  Value* x = m.Operand(kF32, 2, 3);
   const bool far = m.program().regime == Regime::kLarge || r.Chance(25);
   const double factor = far ? r.Of({1e-20, 1e20, 1e-30}) : r.Of({0.5, 0.25, 2.0, 0.1});
   // As large as weights may be where the factor makes numbers of their products.
@@ -122,6 +153,28 @@ Value* Scaled(Maker& m, const std::string&) {
   Value* y = m.Op("MatMul", {x, w});
   if (y == nullptr || r.Chance(50)) return y;
   return m.Op("Mul", {y, m.Scalar(DType::kF32, r.Of({0.5, 2.0, 1e-3}))});
+}
+
+// A product between two scales that take back what its weights make large or small: joined with
+// these, one of them would overflow, or vanish.
+Value* ScaledBack(Maker& m, const std::string&) {
+  Random& r = m.random();
+  Value* x = r.Chance(50) ? Image(m, kF32) : m.Operand(kF32, 2, 3);
+  if (x == nullptr) return nullptr;
+  const bool image = RankOf(x) > 3 && DimOf(x, 1).is_number();
+  const Dim& depth = DimOf(x, image ? 1 : RankOf(x) - 1);
+  if (!depth.is_number() || depth.number() < 1) return nullptr;
+  const auto [before, weight, behind] = r.Of<std::array<double, 3>>(
+      {{1e-30, 1e25, 1e20}, {1e30, 1e-25, 1e-20}, {1e-20, 1e30, 0.5}, {1, 3e38, 1e-30}});
+  x = m.Op("Mul", {x, m.Scalar(DType::kF32, before)});
+  if (x == nullptr) return nullptr;
+  const int64_t n = r.Of<int64_t>({1, 4, 8});
+  Dims dims = image ? Dims{n, depth.number()} : Dims{depth.number(), n};
+  if (image) dims.resize(static_cast<size_t>(RankOf(x)), 1);
+  Value* w = m.Constant(*Tensor::Random(
+      DType::kF32, dims, {.seed = static_cast<uint64_t>(r.Below(99)), .scale = weight}));
+  Value* y = m.Op(image ? "Conv" : "MatMul", {x, w});
+  return y == nullptr ? nullptr : m.Op("Mul", {y, m.Scalar(DType::kF32, behind)});
 }
 
 // A deep image, wide enough for Winograd.
@@ -161,10 +214,11 @@ Value* Transposed(Maker& m, const std::string&) {
 }
 
 constexpr Line kLines[] = {
-    {"product with steps", 22, WithPostOps}, {"product with scales", 10, WithBatchNorm},
-    {"padded window", 8, PaddedWindow},      {"one pixel", 5, Pixel},
-    {"transposed around", 9, Sandwich},      {"scaled product", 6, Scaled},
-    {"three by three", 6, Threes},           {"transposed operand", 4, Transposed},
+    {"product with steps", 22, WithSteps}, {"product with scales", 10, WithBatchNorm},
+    {"padded window", 8, PaddedWindow},    {"one pixel", 5, Pixel},
+    {"transposed around", 9, Sandwich},    {"scaled product", 6, Scaled},
+    {"three by three", 6, Threes},         {"transposed operand", 4, Transposed},
+    {"scaled back", 5, ScaledBack},        {"zero steps", 5, ZeroSteps},
 };
 
 }  // namespace

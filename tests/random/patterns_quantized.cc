@@ -16,6 +16,21 @@ Value* QuantizedThere(Maker& m, Value* x) {
   return eight == nullptr ? nullptr : Dequantize(m, eight, q);
 }
 
+// Steps that make NaN of numbers, for which 8 bits have no place.
+Value* WithNaN(Maker& m, Value* y) {
+  Random& r = m.random();
+  if (r.Chance(50)) {
+    Value* other = m.Op(r.Of<const char*>({"Sqrt", "Log"}), {m.Broadcasting(y, false)});
+    return m.Op(r.Of<const char*>({"Add", "Max", "Min"}), {y, other});
+  }
+  const Dim& columns = DimOf(y, RankOf(y) - 1);
+  if (!columns.is_number() || columns.number() < 1) return y;
+  Tensor divisors = *Tensor::Random(DType::kF32, {columns.number()}, {.seed = 6});
+  divisors.mutable_data<float>()[0] = 0;
+  y = m.Op("Div", {y, m.Constant(divisors)});
+  return r.Chance(70) ? m.Op("HardSwish", {y}) : y;
+}
+
 Value* Product(Maker& m, const std::string&) {
   Random& r = m.random();
   Value* y = nullptr;
@@ -50,14 +65,24 @@ Value* Product(Maker& m, const std::string&) {
   if (r.Chance(40)) y = Cheap(m, y, 2);
   if (y != nullptr && r.Chance(30))
     y = m.Op("Add", {y, QuantizedThere(m, m.Like(DType::kF32, y->type().shape()))});
+  if (y != nullptr && r.Chance(20)) y = WithNaN(m, y);
   if (y != nullptr && r.Chance(40)) y = m.Op("Relu", {y});
   return r.Chance(70) ? QuantizedThere(m, y) : y;
+}
+
+// Windows of two elements with one between them, which see nothing of a single one.
+Value* WithGaps(Maker& m, Value* x) {
+  const auto axes = static_cast<size_t>(RankOf(x) - 2);
+  return m.Op("MaxPool", {x},
+              {{"kernel_shape", std::vector<int64_t>(axes, 2)},
+               {"dilations", std::vector<int64_t>(axes, 2)},
+               {"pads", std::vector<int64_t>(2 * axes, 1)}});
 }
 
 // What moves or picks elements between a dequantizer and a quantizer.
 Value* Moved(Maker& m, const std::string&) {
   Random& r = m.random();
-  Value* x = m.KnownOperand(kF32, 1, 4);
+  Value* x = r.Chance(25) ? Image(m, kF32) : m.KnownOperand(kF32, 1, 4);
   if (x == nullptr) return nullptr;
   const Quantizer q = AnyQuantizer(m);
   Value* eight = Quantize(m, x, q);
@@ -82,7 +107,8 @@ Value* Moved(Maker& m, const std::string&) {
         break;
       case 5:
         if (RankOf(y) >= 3 && RankOf(y) <= 5) {
-          if (Value* pooled = PoolOf(m, y, "MaxPool")) y = pooled;
+          Value* pooled = r.Chance(70) ? PoolOf(m, y, "MaxPool") : WithGaps(m, y);
+          if (pooled != nullptr) y = pooled;
         }
         break;
       default:

@@ -1,6 +1,7 @@
 #include "graph/builder.h"
 #include "graph/infer.h"
 #include "tests/random/variants.h"
+#include "tests/testing/candidates.h"
 
 namespace sluice::random {
 namespace {
@@ -41,6 +42,20 @@ Value* Quantized(GraphBuilder& b, const Node& node) {
   return b.Op("Cast", {b.Op("Clip", {y, b.Scalar(low), b.Scalar(high)})}, {{"to", to}});
 }
 
+// The exponent, where it is one known number that f32 would round.
+bool HasLongExponent(const Node& pow) {
+  const Tensor* y = pow.input(1)->constant();
+  if (y == nullptr || y->elements() != 1 || DTypeOf(pow.input(0)) != DType::kF32) return false;
+  const double exponent = Converted(*y, DType::kF64).values<double>()[0];
+  return static_cast<double>(static_cast<float>(exponent)) != exponent;
+}
+
+Value* PowInF64(GraphBuilder& b, const Node& node) {
+  auto wide = [&](Value* v) { return b.Op("Cast", {v}, {{"to", DType::kF64}}); };
+  return b.Op("Cast", {b.Op("Pow", {wide(node.input(0)), wide(node.input(1))})},
+              {{"to", DType::kF32}});
+}
+
 struct Spelling {
   bool (*applies)(const Node& node);
   Value* (*spell)(GraphBuilder& b, const Node& node);
@@ -56,6 +71,7 @@ constexpr Spelling kSpellings[] = {
               n.input(1)->type().Elements() == Dim(1) && !n.HasAttr("precision");
      },
      Quantized},
+    {[](const Node& n) { return n.Is("Pow") && HasLongExponent(n); }, PowInF64},
 };
 
 }  // namespace

@@ -201,6 +201,7 @@ TEST(FailingAllocations, OfReports) {
           (*session)->Explain() + (*session)->ExplainJson() + profile.ToChromeTrace();
       return text.size() > 1000 ? absl::OkStatus() : absl::InternalError(text);
     } catch (const std::bad_alloc&) {
+      GiveMemory();
       return absl::ResourceExhaustedError("thrown");
     }
   });
