@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/no_throw.h"
+#include "graph/error_details.h"
 #include "graph/infer.h"
 #include "graph/lexer.h"
 #include "graph/scalar_text.h"
@@ -598,8 +599,10 @@ class Parser {
       for (const auto& node : g->nodes()) {
         absl::Status s = InferNode(node.get());
         if (s.ok()) continue;
-        return absl::Status(s.code(), WithExcerpt(options_.file, text_,
-                                                  StartOfLine(node->origin().line), s.message()));
+        absl::Status at(s.code(), WithExcerpt(options_.file, text_,
+                                              StartOfLine(node->origin().line), s.message()));
+        const std::optional<ErrorDetails> details = DetailsOf(s);
+        return details.has_value() ? WithDetails(std::move(at), *details) : at;
       }
     }
     return absl::Status(status.code(), absl::StrCat(options_.file, ": ", status.message()));

@@ -80,6 +80,7 @@ Op FusedPool(Op op) {
 
 double PoolFlops(const Node& node) {
   double n = Elements(node.output()->type());
+  if (n < 0) return -1;
   for (int64_t k : node.Ints("kernel_shape")) n *= static_cast<double>(k);
   return n;
 }

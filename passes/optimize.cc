@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "base/no_throw.h"
 #include "graph/default_inputs.h"
+#include "graph/error_details.h"
 #include "graph/infer.h"
 #include "graph/text.h"
 #include "passes/assign_layouts.h"
@@ -170,8 +171,10 @@ class Manager {
           if (!IsOn(pass, options_)) continue;
           absl::StatusOr<bool> result = RunPass(*pass);
           if (!result.ok()) {
-            return absl::Status(result.status().code(), absl::StrCat("pass ", pass->name(), ": ",
-                                                                     result.status().message()));
+            absl::Status named(result.status().code(), absl::StrCat("pass ", pass->name(), ": ",
+                                                                    result.status().message()));
+            const std::optional<ErrorDetails> details = DetailsOf(result.status());
+            return details.has_value() ? WithDetails(std::move(named), *details) : named;
           }
           changed |= *result;
         }

@@ -46,12 +46,25 @@ absl::Status ExposeValues(absl::Span<const std::string> feeds,
     if (absl::Status s = Feed(name, graph); !s.ok()) return s;
   }
   for (const std::string& name : fetches) {
+    const std::vector<std::string>& outputs = graph->output_names();
+    const auto output = std::find(outputs.begin(), outputs.end(), name);
+    if (output != outputs.end()) {  // another signature's
+      const Value* fetched = graph->outputs()[static_cast<size_t>(output - outputs.begin())];
+      const Value* inner = graph->FindValue(name);
+      if (inner == nullptr || inner == fetched) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          Shown(name), " is an output of another signature, and a value inside: fetch ",
+          "it by that signature, or give one of them another name"));
+    }
     absl::StatusOr<Value*> value = Find(*graph, name);
     if (!value.ok()) return value.status();
-    if (!Contains(graph->output_names(), name)) graph->AddOutput(*value, name);
+    graph->AddOutput(*value, name);
   }
   if (signature.empty()) return absl::OkStatus();
-  Signature only = graph->signatures()[std::string(signature)];
+  const auto it = graph->signatures().find(signature);
+  if (it == graph->signatures().end())
+    return absl::NotFoundError(absl::StrCat("the graph has no signature ", Shown(signature)));
+  Signature only = it->second;
   for (const std::string& name : feeds) {
     if (!Contains(only.inputs, name)) only.inputs.push_back(name);
   }

@@ -132,14 +132,7 @@ absl::StatusOr<std::shared_ptr<const Plan>> Program::PlanFor(absl::Span<const Te
   } catch (...) {
     plan = ExceptionStatus();
   }
-  if (plan.ok() && options_.log && !options_.body && !options_.deferred) {
-    std::vector<std::string> types;
-    for (const Tensor& t : inputs) types.push_back(Type::Of(t).ToString());
-    options_.log(absl::StrCat("specialised for (", absl::StrJoin(types, ", "),
-                              "): ", Format("%.2f ms", (*plan)->specialise_ms()), ", arena ",
-                              (*plan)->arena_bytes(), " bytes"));
-  }
-  std::lock_guard<std::mutex> lock(mutex_);
+  std::unique_lock<std::mutex> lock(mutex_);
   under_way_.erase(key);
   made_.notify_all();
   if (!plan.ok()) return plan;
@@ -153,6 +146,14 @@ absl::StatusOr<std::shared_ptr<const Plan>> Program::PlanFor(absl::Span<const Te
   while (entries_.size() > options_.max_plans) {
     by_key_.erase(entries_.back().key);
     entries_.pop_back();
+  }
+  lock.unlock();
+  if (options_.log && !options_.body && !options_.deferred) {
+    std::vector<std::string> types;
+    for (const Tensor& t : inputs) types.push_back(Type::Of(t).ToString());
+    options_.log(absl::StrCat("specialised for (", absl::StrJoin(types, ", "),
+                              "): ", Format("%.2f ms", (*plan)->specialise_ms()), ", arena ",
+                              (*plan)->arena_bytes(), " bytes"));
   }
   return plan;
 }
@@ -186,7 +187,12 @@ std::unique_ptr<Frame> Program::BorrowFrame(const std::shared_ptr<const Plan>& p
       return frame;
     }
   }
-  return std::make_unique<Frame>(*plan);
+  try {
+    return std::make_unique<Frame>(*plan);
+  } catch (...) {
+    ReturnFrame(plan, nullptr);
+    throw;
+  }
 }
 
 void Program::ReturnFrame(const std::shared_ptr<const Plan>& plan,
@@ -195,6 +201,7 @@ void Program::ReturnFrame(const std::shared_ptr<const Plan>& plan,
   for (Entry& e : entries_) {
     if (e.plan != plan) continue;
     --e.in_use;
+    if (frame == nullptr) return;
     try {
       e.frames.push_back(std::move(frame));
     } catch (...) {  // without the memory to keep it, it goes, and the next run makes another
@@ -220,10 +227,13 @@ absl::StatusOr<std::vector<Tensor>> Program::Run(absl::Span<const Tensor> inputs
 absl::StatusOr<std::vector<Tensor>> Program::Run(const std::shared_ptr<const Plan>& plan,
                                                  absl::Span<const Tensor> inputs,
                                                  absl::Span<const Tensor> given, RunContext* run) {
-  std::unique_ptr<Frame> frame = BorrowFrame(plan);
-  absl::StatusOr<std::vector<Tensor>> results = RunIn(frame.get(), *plan, inputs, given, run);
-  ReturnFrame(plan, std::move(frame));
-  return results;
+  struct Borrowed {  // given back however the run ends
+    Program& program;
+    const std::shared_ptr<const Plan>& plan;
+    std::unique_ptr<Frame> frame = program.BorrowFrame(plan);
+    ~Borrowed() { program.ReturnFrame(plan, std::move(frame)); }
+  } borrowed{*this, plan};
+  return RunIn(borrowed.frame.get(), *plan, inputs, given, run);
 }
 
 absl::StatusOr<std::vector<Tensor>> Program::RunIn(Frame* frame, const Plan& plan,

@@ -8,11 +8,13 @@
 #include "absl/strings/str_join.h"
 #include "base/no_throw.h"
 #include "graph/default_inputs.h"
+#include "graph/error_details.h"
 #include "graph/infer.h"
 #include "graph/text.h"
 #include "kernels/cpu/cost/cost.h"
 #include "kernels/cpu/cpu_kernels.h"
 #include "kernels/packed_weights.h"
+#include "passes/assign_layouts.h"
 #include "runtime/clock.h"
 #include "runtime/explain.h"
 #include "runtime/inner_values.h"
@@ -230,8 +232,10 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(
     absl::StatusOr<std::unique_ptr<Entry>> entry =
         MakeEntry(graph, signature, impl.options, impl.pool.get(), packed, impl.state);
     if (!entry.ok() && signature != nullptr) {
-      return absl::Status(entry.status().code(), absl::StrCat("signature ", Shown(*signature), ": ",
-                                                              entry.status().message()));
+      absl::Status named(entry.status().code(), absl::StrCat("signature ", Shown(*signature), ": ",
+                                                             entry.status().message()));
+      const std::optional<ErrorDetails> details = DetailsOf(entry.status());
+      return details.has_value() ? WithDetails(std::move(named), *details) : named;
     }
     if (!entry.ok()) return entry.status();
     packed = (*entry)->compiled.packed;  // of the same constants
@@ -252,6 +256,8 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Create(
   }
   if (impl.options.inner_values) {
     std::unique_ptr<Graph> source = GeneralProgram(graph).Clone();
+    source->signatures() = graph.signatures();
+    ClearLayouts(*source);  // inputs and outputs are plain, and any value may become one
     if (absl::Status s = InferTypes(source.get()); !s.ok()) return s;
     impl.source = std::move(source);
   }
@@ -499,6 +505,9 @@ absl::Status Session::Close() {
   }
   std::lock_guard<std::mutex> lock(impl_->variants.mutex);  // there come no more
   for (const auto& [names, session] : impl_->variants.sessions) (void)session->Close();
+  for (const std::weak_ptr<Session>& dropped : impl_->variants.dropped) {
+    if (const std::shared_ptr<Session> session = dropped.lock()) (void)session->Close();
+  }
   impl_->variants.sessions.clear();
   return absl::OkStatus();
 }
@@ -525,8 +534,11 @@ absl::StatusOr<std::shared_ptr<Session>> Session::KeptVariant(
   if (!session.ok()) return session.status();
   (*session)->impl_->randomness = impl_->randomness;
   variants.sessions.emplace_front(std::move(key), *std::move(session));
-  if (variants.sessions.size() > std::max<size_t>(1, impl_->options.max_plans))
+  if (variants.sessions.size() > std::max<size_t>(1, impl_->options.max_plans)) {
+    std::erase_if(variants.dropped, [](const auto& session) { return session.expired(); });
+    variants.dropped.push_back(variants.sessions.back().second);
     variants.sessions.pop_back();
+  }
   return variants.sessions.front().second;
 }
 

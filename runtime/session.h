@@ -60,14 +60,17 @@ struct SessionOptions {
   // in the graph; not set: one is drawn (Session::seed()). An op's own attribute `seed` counts
   // instead for its numbers.
   std::optional<uint64_t> seed;
-  // Runs may also feed and fetch values inside of the graph, by name, as for debugging: those that
-  // are no inputs or outputs. The session keeps the graph for it, all constants with it, and
-  // compiles one more program for each set of such names, `max_plans` of them at most.
+  // Runs and callables may also feed and fetch values inside of the graph, by name, as for
+  // debugging: those that are no inputs or outputs, but of the graph itself, not of a body or
+  // function, and not, in an optimised graph, what fusion has swallowed. The inputs are fed as
+  // ever. The session keeps the graph for it, all constants with it, and compiles one more program
+  // for each set of such names, `max_plans` of them at most.
   bool inner_values = false;
   int64_t memory_limit = 0;  // bytes of activations one run may hold; 0: unlimited
   size_t max_plans = 16;     // plans kept for different input shapes, least recently used out first
-  // One line a compile step, and one for each new shape that a plan is made for, from the thread of
-  // the run that brings it. Null: silent.
+  // One line a compile step, and one for each new shape that a plan is made for: from the thread of
+  // the run that brings it, so perhaps from several at once, and while the session is in use, so it
+  // may not call the session. Null: silent.
   std::function<void(absl::string_view line)> log;
   // What went wrong without an error: winners of trials that could not be kept. Null: silent.
   std::function<void(absl::string_view line)> warn;
@@ -209,7 +212,9 @@ class Session {
     int64_t spare_bytes = 0;     // memory kept for their next values
     int64_t form_bytes = 0;      // variables in kernels' own formats
     int64_t plans = 0;
-    int64_t frames = 0;  // an arena each; what is idle beyond the recent most at once is given back
+    // An arena each, of runs of this session; what is idle beyond the recent most at once goes
+    // back.
+    int64_t frames = 0;
     double specialise_ms = 0;  // what the plan used last took to make
     std::string peak_node;     // the step at which the largest arena is fullest
   };

@@ -30,6 +30,7 @@ struct Variants {
   absl::flat_hash_set<std::string> names;  // of the inputs with a default
   std::mutex mutex;                        // held while one is made
   std::list<std::pair<std::vector<std::string>, std::shared_ptr<Session>>> sessions;
+  std::vector<std::weak_ptr<Session>> dropped;  // which runs and callables may hold
 
   static const std::string& NameOf(const std::string& feed) { return feed; }
   static const std::string& NameOf(const Feeds::value_type& feed) { return feed.first; }

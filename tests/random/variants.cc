@@ -150,6 +150,15 @@ Value* DisturbedGelu(GraphBuilder& b, Value* v, Value* x, Random& r) {
   return b.Op("Add", {v, b.Op("Mul", {near, unit})});
 }
 
+// A state is what is left of sums of its old and new parts, of which one may cancel the other: its
+// error is that of the largest, and of 1, what the gates reach.
+Value* DisturbedState(GraphBuilder& b, Value* v, Random& r) {
+  Value* largest = b.Op("ReduceMax", {b.Op("Abs", {v})}, {{"keepdims", int64_t{0}}});
+  Value* part = b.Op("Max", {largest, b.ScalarLike(v, 1)});
+  Value* unit = b.ScalarLike(v, 2 * UnitOf(v->type().dtype()) * (2 * r.Unit() - 1));
+  return b.Op("Add", {v, b.Op("Mul", {part, unit})});
+}
+
 absl::Status DisturbGraph(Graph* graph, Random& r) {
   const bool snap = r.Chance(50);
   for (Node* node : NodesOf(*graph)) {
@@ -173,9 +182,11 @@ absl::Status DisturbGraph(Graph* graph, Random& r) {
       if (!type.is_tensor() || !IsFloat(type.dtype()) || type.layout() != Layout::kPlain) continue;
       if (DecidesExtents(v)) continue;
       Value* product = b.Op("Mul", {v, AboutOne(b, v, r)});
-      Value* disturbed = product != nullptr && node->Is("Gelu")
-                             ? DisturbedGelu(b, product, node->input(0), r)
-                             : product;
+      Value* disturbed = product;
+      if (product != nullptr && node->Is("Gelu"))
+        disturbed = DisturbedGelu(b, product, node->input(0), r);
+      if (product != nullptr && (node->Is("GRU") || node->Is("LSTM") || node->Is("RNN")))
+        disturbed = DisturbedState(b, product, r);
       if (disturbed == nullptr) return b.status();
       graph->ReplaceAllUses(v, disturbed);
       product->producer()->SetInput(0, v);

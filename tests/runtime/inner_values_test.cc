@@ -97,6 +97,42 @@ signature train () -> () does (nw)
               HasSubstr("is a variable"));
 }
 
+TEST(InnerValues, ANameThatMeansTwoThingsIsRefused) {
+  auto session = MakeSession(R"(graph g (%x: f32[1]) {
+  %a = Neg(%x)
+  %y = Exp(%x)
+  return %a as "first", %y as "a"
+}
+signature p (x) -> (first)
+signature q (x) -> (a)
+)");
+  const Feeds x = {{"x", MakeTensor<float>({1}, {0})}};
+  EXPECT_THAT(session->Run("p", x, std::vector<std::string>{"a"}).status().message(),
+              HasSubstr("an output of another signature"));
+  auto r = session->Run("p", x, std::vector<std::string>{"y", "first"});
+  ASSERT_TRUE(r.ok()) << r.status();
+  EXPECT_FLOAT_EQ((*r)[0].data<float>()[0], 1);
+}
+
+TEST(InnerValues, ACallableEndsWithItsSession) {
+  auto graph = Parse(kChain, StandardOps());
+  ASSERT_TRUE(graph.ok());
+  SessionOptions options;
+  options.inner_values = true;
+  options.max_plans = 1;  // of programs, too: the callable's is dropped
+  auto session = Session::Create(**graph, std::move(options));
+  ASSERT_TRUE(session.ok()) << session.status();
+  auto callable = (*session)->MakeCallable({.feeds = {"x"}, .fetches = {"b"}});
+  ASSERT_TRUE(callable.ok()) << callable.status();
+  const Tensor x = MakeTensor<float>({1}, {1});
+  ASSERT_TRUE((*session)->Run({{"x", x}}, {"c"}).ok());
+  std::vector<Tensor> in = {x}, out(1);
+  EXPECT_TRUE((*callable)->Run(in, absl::MakeSpan(out)).ok());
+  ASSERT_TRUE((*session)->Close().ok());
+  EXPECT_EQ((*callable)->Run(in, absl::MakeSpan(out)).code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
 TEST(InnerValues, OfAnOptimisedGraph) {
   auto graph = Parse(kChain, StandardOps());
   ASSERT_TRUE(graph.ok());

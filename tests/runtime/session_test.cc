@@ -120,6 +120,13 @@ TEST(Session, DataErrorsCarryNodeShapesOriginAndHint) {
   EXPECT_FALSE(DetailsOf(session->Run({}).status()).has_value());
 }
 
+TEST(Session, DetailsOutliveWhatIsSaidAroundThem) {
+  auto text =
+      Parse("graph g (%x: f32[2,3]) {\n  %y = MatMul(%x, %x)\n  return %y\n}\n", StandardOps());
+  ASSERT_TRUE(DetailsOf(text.status()).has_value()) << text.status();
+  EXPECT_EQ(DetailsOf(text.status())->op, "MatMul");
+}
+
 TEST(Session, DetailsAreThoseOfTheBodysNode) {
   auto session = MakeSession(R"(graph g (%c: bool[], %x: f32[3], %i: i64[n]) {
   %y = If(%c) {else_branch = graph () {

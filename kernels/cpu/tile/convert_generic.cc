@@ -1,4 +1,4 @@
-// Conversions between every two dtypes, portable; tile_convert.cc replaces the frequent ones.
+// Conversions between every two dtypes, portable; convert.cc replaces the frequent ones.
 #include <bit>
 #include <cstring>
 

@@ -21,7 +21,7 @@ struct TileFunction {
   int cost = 1;  // roughly, of one element, in units of an addition
 };
 
-// Null where `op` does not compute in `dtype` (of its last input, for kWhere too).
+// Null where `step` does not compute in `dtype` (of its last input, for kWhere too).
 const TileFunction* FindTileFunction(TileStep step, DType dtype);
 
 // Conversions between any two number types or bool, with ONNX's Cast semantics: floats to integers

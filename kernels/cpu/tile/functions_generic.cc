@@ -1,5 +1,5 @@
-// Steps in every dtype, built once for the least target. elementwise_arithmetic.cc and
-// elementwise_math.cc replace the frequent ones by those of this machine.
+// Steps in every dtype, built once for the least target. functions_arithmetic.cc and
+// functions_math.cc replace the frequent ones by those of this machine.
 #include "kernels/cpu/simd.h"
 // simd.h stands first: it sets the targets.
 #include "hwy/highway.h"

@@ -1,5 +1,5 @@
 // The scalar form of each step whose loop the compiler vectorises. Inlined into loops that are
-// built for each SIMD target (tile_loops-inl.h).
+// built for each SIMD target (loops-inl.h).
 #ifndef SLUICE_KERNELS_CPU_TILE_FUNCTORS_H_
 #define SLUICE_KERNELS_CPU_TILE_FUNCTORS_H_
 

@@ -28,7 +28,7 @@ namespace sluice::cpu {
 
 class TilePlan {
  public:
-  // Registers and tiles for up to `threads` threads. The program's status(); InvalidArgument
+  // Slots and tiles for up to `threads` threads. The program's status(); InvalidArgument
   // without outputs; Unimplemented for a step that has no function for its dtype.
   static absl::StatusOr<TilePlan> Make(const TileProgram& program, int threads);
   TilePlan(TilePlan&&) noexcept;
