@@ -8,23 +8,16 @@
 
 namespace sluice::fuzz {
 
-std::vector<std::string> Seeds() {
-  std::vector<std::string> seeds;
-  for (const auto& graph : SeedGraphs()) seeds.push_back(Print(*graph));
-  return seeds;
-}
+std::vector<std::string> Seeds() { return SeedTexts(); }
 
 void One(absl::string_view text) {
-  ParseOptions parse;
-  parse.max_nodes = 1000;
-  parse.max_generated_bytes = 1 << 20;
-  auto graph = Parse(text, StandardOps(), parse);
-  if (!Fine(graph.status()) || !Fine(Verify(**graph)) || !Fine(InferTypes(graph->get()))) return;
+  std::unique_ptr<Graph> graph = LegalGraph(text, 1000);
+  if (graph == nullptr) return;
   static ThreadPool* const pool = new ThreadPool(1);
   PassOptions options;
   options.fold_total_bytes = 1 << 22;
   options.fold_result_bytes = 1 << 20;
-  (void)Fine(Optimize(graph->get(), options, CpuEvaluator(pool), CpuTarget()).status());
+  (void)Fine(Optimize(graph.get(), options, CpuEvaluator(pool), CpuTarget()).status());
 }
 
 }  // namespace sluice::fuzz

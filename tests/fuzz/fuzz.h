@@ -26,6 +26,9 @@ std::vector<std::string> Seeds();
 
 // Small graphs: one of each op over fed values, one of each over constants, and some that nest.
 std::vector<std::unique_ptr<Graph>> SeedGraphs();
+std::vector<std::string> SeedTexts();  // the same in our text form
+// The graph of a text: null where it does not parse within small budgets, or is not legal.
+std::unique_ptr<Graph> LegalGraph(absl::string_view text, size_t max_nodes);
 
 // Readers that take paths: the bytes as a file that exists in memory only.
 class MemoryFile {

@@ -17,19 +17,16 @@ std::vector<Value*> FloatsOf(const std::vector<Value*>& values) {
 }
 
 void One(absl::string_view text) {
-  ParseOptions parse;
-  parse.max_nodes = 200;
-  parse.max_generated_bytes = 1 << 20;
-  auto graph = Parse(text, StandardOps(), parse);
-  if (!Fine(graph.status()) || !Fine(Verify(**graph)) || !Fine(InferTypes(graph->get()))) return;
-  const std::vector<Value*> losses = FloatsOf((*graph)->outputs());
-  const std::vector<Value*> values = FloatsOf((*graph)->inputs());
+  std::unique_ptr<Graph> graph = LegalGraph(text, 200);
+  if (graph == nullptr) return;
+  const std::vector<Value*> losses = FloatsOf(graph->outputs());
+  const std::vector<Value*> values = FloatsOf(graph->inputs());
   if (losses.empty() || values.empty()) return;
   for (const bool zeros : {false, true}) {
-    const std::string before = Print(**graph);
-    auto gradients = AddGradients(graph->get(), losses, values, {.zeros_where_unreached = zeros});
+    const std::string before = Print(*graph);
+    auto gradients = AddGradients(graph.get(), losses, values, {.zeros_where_unreached = zeros});
     if (!Fine(gradients.status())) {
-      Require(Print(**graph) == before, "a refused gradient changed the graph");
+      Require(Print(*graph) == before, "a refused gradient changed the graph");
       continue;
     }
     Require(gradients->size() == values.size(), "another number of gradients");
@@ -37,19 +34,15 @@ void One(absl::string_view text) {
       Require((*gradients)[i]->type().dtype() == values[i]->type().dtype(),
               "a gradient of another dtype");
     }
-    const absl::Status legal = Verify(**graph);
+    const absl::Status legal = Verify(*graph);
     Require(legal.ok(), legal.ToString());
-    (void)Fine(InferTypes(graph->get()));
+    (void)Fine(InferTypes(graph.get()));
   }
 }
 
 }  // namespace
 
-std::vector<std::string> Seeds() {
-  std::vector<std::string> seeds;
-  for (const auto& graph : SeedGraphs()) seeds.push_back(Print(*graph));
-  return seeds;
-}
+std::vector<std::string> Seeds() { return SeedTexts(); }
 
 }  // namespace sluice::fuzz
 

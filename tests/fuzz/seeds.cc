@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
+#include "graph/infer.h"
 #include "graph/text.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/ops/every_op.h"
@@ -61,6 +62,22 @@ function f (%a) {
     graphs.push_back(*std::move(graph));
   }
   return graphs;
+}
+
+std::vector<std::string> SeedTexts() {
+  std::vector<std::string> texts;
+  for (const auto& graph : SeedGraphs()) texts.push_back(Print(*graph));
+  return texts;
+}
+
+std::unique_ptr<Graph> LegalGraph(absl::string_view text, size_t max_nodes) {
+  ParseOptions options;
+  options.max_nodes = max_nodes;
+  options.max_generated_bytes = 1 << 20;
+  auto graph = Parse(text, StandardOps(), options);
+  if (!Fine(graph.status()) || !Fine(Verify(**graph)) || !Fine(InferTypes(graph->get())))
+    return nullptr;
+  return *std::move(graph);
 }
 
 MemoryFile::MemoryFile(const uint8_t* data, size_t size) : fd_(memfd_create("fuzz", 0)) {

@@ -49,17 +49,14 @@ absl::StatusOr<std::vector<Tensor>> Run(const Graph& graph, const Feeds& feeds, 
 }
 
 void One(absl::string_view text) {
-  ParseOptions parse;
-  parse.max_nodes = 200;
-  parse.max_generated_bytes = 1 << 20;
-  auto graph = Parse(text, StandardOps(), parse);
-  if (!Fine(graph.status()) || !Fine(Verify(**graph)) || !Fine(InferTypes(graph->get()))) return;
-  if (!(*graph)->signatures().empty()) return;
+  std::unique_ptr<Graph> graph = LegalGraph(text, 200);
+  if (graph == nullptr) return;
+  if (!graph->signatures().empty()) return;
   for (const int64_t symbol : {1, 6}) {
-    const std::optional<Feeds> feeds = FeedsFor(**graph, symbol);
+    const std::optional<Feeds> feeds = FeedsFor(*graph, symbol);
     if (!feeds.has_value()) return;
-    const auto plain = Run(**graph, *feeds, 1, false);
-    const auto one = Run(**graph, *feeds, 1, true), two = Run(**graph, *feeds, 2, true);
+    const auto plain = Run(*graph, *feeds, 1, false);
+    const auto one = Run(*graph, *feeds, 1, true), two = Run(*graph, *feeds, 2, true);
     for (const auto* other : {&one, &two}) {
       if (!plain.ok() || !other->ok()) continue;
       Require(plain->size() == (*other)->size(), "another number of results");
@@ -74,11 +71,7 @@ void One(absl::string_view text) {
 
 }  // namespace
 
-std::vector<std::string> Seeds() {
-  std::vector<std::string> seeds;
-  for (const auto& graph : SeedGraphs()) seeds.push_back(Print(*graph));
-  return seeds;
-}
+std::vector<std::string> Seeds() { return SeedTexts(); }
 
 }  // namespace sluice::fuzz
 

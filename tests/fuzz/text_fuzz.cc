@@ -5,11 +5,7 @@
 
 namespace sluice::fuzz {
 
-std::vector<std::string> Seeds() {
-  std::vector<std::string> seeds;
-  for (const auto& graph : SeedGraphs()) seeds.push_back(Print(*graph));
-  return seeds;
-}
+std::vector<std::string> Seeds() { return SeedTexts(); }
 
 void One(absl::string_view text) {
   ParseOptions options;

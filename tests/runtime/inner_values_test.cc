@@ -148,6 +148,36 @@ TEST(InnerValues, OfAnOptimisedGraph) {
   EXPECT_THAT(r.status().message(), HasSubstr("no value 'nothing'"));
 }
 
+// An optimised graph has values that lie channels last; those that are fetched are plain.
+TEST(InnerValues, OfAnOptimisedGraphWithLayouts) {
+  constexpr char kConvolutions[] = R"(graph g (%x: f32[1,16,12,12]) {
+  %w = Constant {value = f32[16,16,3,3] {random = 1, scale = 0.1}}
+  %a = Conv(%x, %w) {pads = [1, 1, 1, 1]}
+  %p = MaxPool(%a) {kernel_shape = [2, 2], strides = [2, 2]}
+  %y = Conv(%p, %w) {pads = [1, 1, 1, 1]}
+  return %y
+}
+)";
+  auto plain = Parse(kConvolutions, StandardOps()), graph = Parse(kConvolutions, StandardOps());
+  ASSERT_TRUE(plain.ok() && graph.ok());
+  ThreadPool pool(1);
+  ASSERT_TRUE(Optimize(graph->get(), {}, CpuEvaluator(&pool), CpuTarget()).ok());
+  ASSERT_NE(Print(**graph).find("channels_last"), std::string::npos) << Print(**graph);
+  (*plain)->AddOutput((*plain)->FindValue("p"));
+  auto reference = Session::Create(**plain, {.threads = 1});
+  SessionOptions options;
+  options.inner_values = true;
+  auto session = Session::Create(**graph, std::move(options));
+  ASSERT_TRUE(session.ok() && reference.ok()) << session.status() << reference.status();
+  const Feeds x = {{"x", *Tensor::Random(DType::kF32, {1, 16, 12, 12}, {.seed = 1})}};
+  const auto inner = (*session)->Run(x, {"p"}), outer = (*reference)->Run(x, {"p"});
+  ASSERT_TRUE(inner.ok()) << inner.status();
+  ASSERT_TRUE(outer.ok()) << outer.status();
+  ASSERT_EQ((*inner)[0].dims(), (*outer)[0].dims());
+  for (int64_t i = 0; i < (*inner)[0].elements(); ++i)
+    ASSERT_NEAR((*inner)[0].data<float>()[i], (*outer)[0].data<float>()[i], 1e-4) << i;
+}
+
 TEST(InnerValues, AreNotThereUnlessAskedFor) {
   auto session = MakeSession(kChain, false);
   const auto r = session->Run({{"x", MakeTensor<float>({1}, {1})}}, {"b"});
